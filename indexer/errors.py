@@ -1,0 +1,9 @@
+"""The one error family: a refusal that its reader can act on."""
+
+
+class PhotoseekError(Exception):
+    """Something was refused or failed for a reason outside the code.
+
+    The message is one line that names the thing and, where there is one, the next command. The command line prints
+    it and exits with 1; any other exception is a bug and keeps its traceback.
+    """
