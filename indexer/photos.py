@@ -1,5 +1,6 @@
 """Photos of a folder: folder -> sorted walk -> photo files and what was passed over."""
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -35,49 +36,55 @@ class Skipped:
 def walk(root: str | Path) -> Iterator[PhotoFile | Skipped]:
     """Yield the photos under `root`, depth first, names in byte order, and what had to be passed over.
 
-    Names that begin with a dot are left out silently, as file managers do. Links are followed; a link to a folder
-    that is already being walked is a loop and is skipped. Nothing but regular files is ever opened later on: pipes,
-    sockets and devices are skipped by name.
+    Names that begin with a dot are left out silently, as file managers do. Links are followed, so a photo that two
+    paths lead to comes twice; a link back to a folder that is being walked is a loop and is skipped. Nothing but
+    regular files is ever opened later on: pipes, sockets and devices with a photo's name are skipped and named.
 
     Raises PhotoseekError if `root` is not a folder that can be read.
     """
     top = os.fsencode(root)
     try:
-        top_stat = os.stat(top)
+        names, identity = _names(top), _identity(os.stat(top))
     except OSError as error:
-        raise PhotoseekError(f"photo folder {os.fsdecode(top)!r}: {error.strerror}") from None
-    if not stat.S_ISDIR(top_stat.st_mode):
-        raise PhotoseekError(f"photo folder {os.fsdecode(top)!r} is not a folder")
-    yield from _walk_folder(top, b"", ((top_stat.st_dev, top_stat.st_ino),))
-
-
-def _walk_folder(top: bytes, relative: bytes, open_folders: tuple[tuple[int, int], ...]) -> Iterator[PhotoFile | Skipped]:
-    try:
-        with os.scandir(os.path.join(top, relative)) as entries:
-            names = sorted(entry.name for entry in entries if not entry.name.startswith(b"."))
-    except OSError as error:
-        if not relative:
-            raise PhotoseekError(f"photo folder {os.fsdecode(top)!r}: {error.strerror}") from None
-        yield Skipped(relative, f"folder cannot be read: {error.strerror}", is_folder=True)
-        return
-    for name in names:
-        path = os.path.join(relative, name)
+        raise PhotoseekError(f"photo folder {os.fsdecode(top)!r} cannot be read: {error.strerror}") from None
+    # A stack rather than recursion: folders nest deeper than Python's calls may.
+    open_folders = [(b"", identity, names)]
+    while open_folders:
+        folder, _, names = open_folders[-1]
+        if not names:
+            open_folders.pop()
+            continue
+        name = names.pop()
+        path = os.path.join(folder, name)
         is_photo_name = os.path.splitext(name)[1].lower() in SUFFIXES
         try:
             info = os.stat(os.path.join(top, path))
         except OSError as error:
-            if is_photo_name or error.errno is not None and os.path.islink(os.path.join(top, path)):
-                yield Skipped(path, f"cannot be read: {error.strerror}")
+            # A broken link matters only if it stood for a photo; anything else that hides from us may be a folder.
+            if is_photo_name or error.errno != errno.ENOENT:
+                yield Skipped(path, f"cannot be read: {error.strerror}", is_folder=not is_photo_name)
             continue
         if stat.S_ISDIR(info.st_mode):
-            identity = (info.st_dev, info.st_ino)
-            if identity in open_folders:
+            if any(_identity(info) == identity for _, identity, _ in open_folders):
                 yield Skipped(path, "link loop: leads back to a folder that holds it")
-            else:
-                yield from _walk_folder(top, path, (*open_folders, identity))
+                continue
+            try:
+                open_folders.append((path, _identity(info), _names(os.path.join(top, path))))
+            except OSError as error:
+                yield Skipped(path, f"folder cannot be read: {error.strerror}", is_folder=True)
         elif not is_photo_name:
             continue
         elif not stat.S_ISREG(info.st_mode):
             yield Skipped(path, "not a regular file (pipe, socket or device)")
         else:
             yield PhotoFile(path, info.st_size, info.st_mtime_ns)
+
+
+def _names(folder: bytes) -> list[bytes]:
+    """The names in `folder` that are not hidden, last first, so that `pop` gives them in byte order."""
+    with os.scandir(folder) as entries:
+        return sorted((entry.name for entry in entries if not entry.name.startswith(b".")), reverse=True)
+
+
+def _identity(info: os.stat_result) -> tuple[int, int]:
+    return info.st_dev, info.st_ino

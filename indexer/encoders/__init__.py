@@ -1,9 +1,10 @@
 """Encoders: photos and sentences to vectors. See README.md for the kinds and how each is named."""
 
 from indexer.encoders.base import ImageEncoder, TextEncoder
+from indexer.encoders.network import export_folder, read_facts
 from indexer.errors import PhotoseekError
 
-__all__ = ["ImageEncoder", "TextEncoder", "load_image_encoder", "load_text_encoder"]
+__all__ = ["ImageEncoder", "TextEncoder", "load_image_encoder", "load_text_encoder", "open_text_encoder"]
 
 IMAGE_KINDS = "efficientnet-lite2, torchvision:NAME, hf:NAME-OR-FOLDER, file:PATH"
 TEXT_KINDS = "minilm, hf:NAME-OR-FOLDER"
@@ -55,6 +56,25 @@ def load_text_encoder(name: str, *, precision: str = "auto") -> TextEncoder:
 
         return load_hf_text(rest, precision)
     raise PhotoseekError(f"no text encoder {name!r}; there are: {TEXT_KINDS}")
+
+
+def open_text_encoder(fingerprint: str, name: str) -> TextEncoder:
+    """The text encoder of a fingerprint, straight from its export in the user's cache, without torch or its weights.
+
+    Where there is no export it is loaded by its name and exported, which takes some seconds.
+    Raises PhotoseekError if the encoder of that name is not the one that the fingerprint names.
+    """
+    folder = export_folder(fingerprint)
+    if folder.is_dir():
+        facts = read_facts(folder)
+        return TextEncoder(name, fingerprint, facts["dim"], folder, facts["max_tokens"])
+    encoder = load_text_encoder(name)
+    if encoder.fingerprint != fingerprint:
+        raise PhotoseekError(
+            f"the ranker was trained with text encoder {fingerprint}, but this machine has {encoder.fingerprint}; "
+            "install the same weights, or train a ranker again"
+        )
+    return encoder
 
 
 def _device(wanted: str) -> str:

@@ -1,14 +1,21 @@
 """What an encoder is: a name, a fingerprint, and a way from pixels or sentences to unit vectors."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from indexer.decode import Fit
-from indexer.encoders.network import Network, choose_precision
+from indexer.encoders.network import (
+    Network,
+    choose_precision,
+    export,
+    read_facts,
+    write_checked,
+    write_facts,
+)
 
 BATCH = 8
 MAX_TOKENS = 256
@@ -67,14 +74,7 @@ class TextEncoder:
         # Sentences of like length share a batch, so that little of it is padding.
         for start in range(0, len(order), 64):
             rows = order[start : start + 64]
-            width = max(len(encodings[row].ids) for row in rows)
-            ids = np.zeros((len(rows), width), np.int64)
-            mask = np.zeros((len(rows), width), np.int64)
-            for i, row in enumerate(rows):
-                pieces = encodings[row].ids
-                ids[i, : len(pieces)] = pieces
-                mask[i, : len(pieces)] = 1
-            vectors[rows] = network(ids, mask)
+            vectors[rows] = network(*padded([encodings[row].ids for row in rows]))
         return vectors
 
     def is_cut(self, text: str) -> bool:
@@ -94,11 +94,42 @@ class TextEncoder:
         return self._network
 
     def _sample(self) -> tuple[np.ndarray, ...]:
-        ids = [self._tokenizer.encode(sentence).ids for sentence in SAMPLE_SENTENCES]
-        width = max(len(row) for row in ids)
-        padded = np.array([row + [0] * (width - len(row)) for row in ids], np.int64)
-        mask = np.array([[1] * len(row) + [0] * (width - len(row)) for row in ids], np.int64)
-        return padded, mask
+        return padded([self._tokenizer.encode(sentence).ids for sentence in SAMPLE_SENTENCES])
+
+
+def padded(rows: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
+    """Token numbers of sentences -> ids and mask, (n, longest) int64 each, 0 beyond a sentence's end."""
+    ids = np.zeros((len(rows), max(map(len, rows))), np.int64)
+    mask = np.zeros_like(ids)
+    for i, row in enumerate(rows):
+        ids[i, : len(row)] = row
+        mask[i, : len(row)] = 1
+    return ids, mask
+
+
+def encoder_of_module(
+    name: str, key: str, build: Callable[[], tuple[Any, Fit]], precision: str, device: str
+) -> ImageEncoder:
+    """An image encoder from a torch module: exported once under `key`, or on the CUDA device as it is.
+
+    `build()` gives the module, (n, size, size, 3) uint8 -> (n, dim) float32 unit rows, and the fit it wants; it is
+    not called where an export is in the cache.
+    """
+    if device == "cuda":
+        module, fit = build()
+        dim = _module_rows(module, np.zeros((1, fit.size, fit.size, 3), np.uint8)).shape[1]
+        return ImageEncoder(name, key, dim, fit, Path(), precision, module.to("cuda"))
+
+    def write(scratch: Path) -> None:
+        module, fit = build()
+        images = sample_images(fit.size)[[0, 5, 9]]
+        rows = _module_rows(module, images)
+        write_checked(name, module, (_tensor(images[:2]),), (images,), rows, scratch)
+        write_facts(scratch, {"dim": rows.shape[1], "fit": asdict(fit)})
+
+    folder = export(key, write)
+    facts = read_facts(folder)
+    return ImageEncoder(name, key, facts["dim"], Fit(**facts["fit"]), folder, precision)
 
 
 SAMPLE_SENTENCES = (
@@ -126,6 +157,21 @@ def sample_images(size: int) -> np.ndarray:
                 crop = Image.fromarray(photo[top : top + height // 2, left : left + width // 2])
                 crops.append(np.asarray(crop.resize((size, size), Image.Resampling.BILINEAR)))
     return np.stack(crops)
+
+
+def _module_rows(module: Any, images: np.ndarray) -> np.ndarray:
+    """The module's own rows on the CPU, one photo at a time, as no batch can influence them."""
+    import torch
+
+    module.eval()
+    with torch.inference_mode():
+        return np.concatenate([module(_tensor(image[None])).numpy() for image in images])
+
+
+def _tensor(images: np.ndarray) -> Any:
+    import torch
+
+    return torch.from_numpy(np.ascontiguousarray(images))
 
 
 def _on_cuda(module: Any, images: np.ndarray) -> np.ndarray:

@@ -4,8 +4,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from indexer.encoders.base import TextEncoder
-from indexer.encoders.network import export, fingerprint, write_module
+from indexer.encoders.base import MAX_TOKENS, TextEncoder
+from indexer.encoders.network import export, fingerprint, write_facts, write_module
 from indexer.errors import PhotoseekError
 
 SENTENCE, WORDS = 384, 384
@@ -51,4 +51,5 @@ def _write(model: Path, scratch: Path) -> None:
 
     example = torch.ones((2, 9), dtype=torch.int64)
     write_module(SentenceAndWords(), (example, example), scratch)
+    write_facts(scratch, {"dim": SENTENCE + WORDS, "max_tokens": MAX_TOKENS})
     (scratch / "tokenizer.json").write_bytes((model / "tokenizer.json").read_bytes())

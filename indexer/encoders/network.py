@@ -1,9 +1,10 @@
-"""Networks as they run: a torch module, exported once into the user's cache, compiled by OpenVINO (or torch on CUDA)."""
+"""Networks as they run: a torch module, exported once into the user's cache and compiled by OpenVINO."""
 
 import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,9 +16,16 @@ from platformdirs import user_cache_path
 
 from indexer.errors import PhotoseekError
 
+# OpenVINO reports its use over the network, from forked processes, at every import and conversion, unless its reporter
+# is not there. Photoseek works offline.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+
 PRECISIONS = ("auto", "f32", "bf16")
 # A faster precision is kept only where it moves the embeddings less than this (cosine to float32).
 AGREEMENT_MEAN, AGREEMENT_LOWEST = 0.99, 0.97
+# An exported network gives the rows of the original to this much (components of unit rows, float32).
+EXPORT_TOLERANCE = 1e-3
+FACTS = "encoder.json"
 
 
 def cache_folder() -> Path:
@@ -63,7 +71,8 @@ def export(key: str, write: Callable[[Path], None]) -> Path:
                     shutil.rmtree(scratch, ignore_errors=True)
     except OSError as error:
         raise PhotoseekError(
-            f"cannot keep the exported encoder in {folder.parent}: {error.strerror} (set PHOTOSEEK_CACHE to a folder that can be written)"
+            f"cannot keep the exported encoder in {folder.parent}: {error.strerror} "
+            "(set PHOTOSEEK_CACHE to a folder that can be written)"
         ) from None
     return folder
 
@@ -88,6 +97,47 @@ def write_module(module: Any, example: tuple[Any, ...], folder: Path) -> None:
         port.get_node().set_partial_shape(shape)
     converted.validate_nodes_and_infer_types()
     openvino.save_model(converted, folder / "model.xml", compress_to_fp16=False)
+
+
+def write_checked(
+    name: str, module: Any, example: tuple[Any, ...], inputs: tuple[np.ndarray, ...], expected: np.ndarray, folder: Path
+) -> None:
+    """`write_module` for a network that no test knows: refused where its export gives other rows than `expected`."""
+    try:
+        write_module(module, example, folder)
+    except Exception as error:  # the converter raises many kinds, and tracing whatever the network raises
+        raise PhotoseekError(f"{name}: OpenVINO cannot convert this network ({one_line(error)})") from None
+    check_export(name, inputs, expected, folder)
+
+
+def check_export(name: str, inputs: tuple[np.ndarray, ...], expected: np.ndarray, folder: Path) -> None:
+    """Run the export once and refuse it where its rows are not `expected`: (n, dim) float32."""
+    try:
+        rows = Network(folder, "f32", "latency")(*inputs)
+    except RuntimeError as error:
+        raise PhotoseekError(f"{name}: OpenVINO cannot run this network ({one_line(error)})") from None
+    shutil.rmtree(folder / "compiled", ignore_errors=True)
+    if rows.shape != expected.shape or not np.abs(rows - expected).max() < EXPORT_TOLERANCE:
+        raise PhotoseekError(
+            f"{name}: its OpenVINO export gives other vectors than the network itself; it cannot be used"
+        )
+
+
+def one_line(error: Exception) -> str:
+    """The last line of an error's text, which is where OpenVINO and torch say what is wrong, or its kind."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[-1] if lines else type(error).__name__)[:200]
+
+
+def write_facts(folder: Path, facts: dict[str, Any]) -> None:
+    """Keep what a cached encoder must know without loading its network again (dim, preprocessing, lengths)."""
+    (folder / FACTS).write_text(json.dumps(facts, indent=1))
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    """What `write_facts` kept."""
+    facts: dict[str, Any] = json.loads((folder / FACTS).read_text())
+    return facts
 
 
 class Network:

@@ -1,0 +1,315 @@
+"""The catalogue: which photo has which row, what was skipped, the views, the history. SQLite, one writer."""
+
+import json
+import os
+import socket
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from indexer.errors import PhotoseekError
+
+SCHEMA = """
+CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE roots (id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE);
+CREATE TABLE embeddings (
+    row INTEGER PRIMARY KEY,           -- the row in the embedding file
+    digest BLOB NOT NULL UNIQUE,       -- of the file's bytes: exact duplicates share a row
+    width INTEGER NOT NULL, height INTEGER NOT NULL,
+    live INTEGER NOT NULL DEFAULT 1    -- 0: no photo has this row any more
+);
+CREATE INDEX dead_rows ON embeddings (row) WHERE live = 0;
+CREATE TABLE photos (
+    root INTEGER NOT NULL REFERENCES roots, path BLOB NOT NULL,
+    size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+    row INTEGER REFERENCES embeddings, -- NULL: skipped, for `reason`
+    reason TEXT,
+    PRIMARY KEY (root, path)
+) WITHOUT ROWID;
+CREATE INDEX photos_by_row ON photos (row);
+CREATE TABLE views (id TEXT PRIMARY KEY, rows INTEGER NOT NULL, created REAL NOT NULL, active INTEGER NOT NULL);
+CREATE TABLE builds (
+    id INTEGER PRIMARY KEY, started REAL NOT NULL, finished REAL,
+    seen INTEGER, added INTEGER, changed INTEGER, removed INTEGER, skipped INTEGER
+);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """A photo as the catalogue knows it. `row` is None when it was skipped, for `reason`."""
+
+    root: bytes
+    path: bytes
+    size: int
+    mtime_ns: int
+    row: int | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """A decoded and embedded file on its way in. `row` is None for a file whose bytes were seen before."""
+
+    path: bytes
+    size: int
+    mtime_ns: int
+    digest: bytes
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class BuildRecord:
+    """One line of the history; times are seconds since 1970. `finished` is None for a build that was cut short."""
+
+    started: float
+    finished: float | None
+    seen: int
+    added: int
+    changed: int
+    removed: int
+    skipped: int
+
+
+class Catalogue:
+    """An open `catalogue.sqlite`. Reads see one snapshot per transaction; writes need `write_lock` around them."""
+
+    def __init__(self, path: Path, *, create: bool = False, writable: bool = False) -> None:
+        self.path = path
+        if not create and not path.is_file():
+            raise PhotoseekError(f"{path.parent} has no catalogue: the index is damaged; build it again")
+        try:
+            self.db = self._connect(writable or create)
+            if create:
+                self.db.executescript("PRAGMA journal_mode=WAL;" + SCHEMA)
+            self.db.execute("SELECT count(*) FROM settings").fetchone()
+        except sqlite3.DatabaseError as error:
+            raise PhotoseekError(f"{path} cannot be read ({error}): the index is damaged; build it again") from None
+
+    def _connect(self, writable: bool) -> sqlite3.Connection:
+        address = "file:" + _quote(str(self.path.absolute()))
+        if writable:
+            db = sqlite3.connect(address + "?mode=rwc", uri=True, isolation_level=None, timeout=30)
+            db.execute("PRAGMA synchronous=FULL")
+            return db
+        db = sqlite3.connect(address + "?mode=ro", uri=True, isolation_level=None, timeout=30)
+        try:
+            db.execute("SELECT 1 FROM sqlite_master").fetchone()
+        except sqlite3.OperationalError:
+            # WAL needs a writable folder; on read-only media nothing can change, so no lock is missed.
+            db = sqlite3.connect(address + "?immutable=1", uri=True, isolation_level=None)
+        return db
+
+    def close(self) -> None:
+        self.db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing, durable on return."""
+        self.db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self.db.execute("ROLLBACK")
+            raise
+        self.db.execute("COMMIT")
+
+    # settings
+
+    def setting(self, key: str) -> str | None:
+        found = self.db.execute("SELECT value FROM settings WHERE key = ?", (key,)).fetchone()
+        return None if found is None else str(found[0])
+
+    def set_setting(self, key: str, value: str | None) -> None:
+        if value is None:
+            self.db.execute("DELETE FROM settings WHERE key = ?", (key,))
+        else:
+            self.db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (key, value))
+
+    # photos
+
+    def root_id(self, path: bytes) -> int:
+        """The id of a root folder, added if new."""
+        self.db.execute("INSERT OR IGNORE INTO roots (path) VALUES (?)", (path,))
+        return int(self.db.execute("SELECT id FROM roots WHERE path = ?", (path,)).fetchone()[0])
+
+    def roots(self) -> list[bytes]:
+        return [bytes(path) for (path,) in self.db.execute("SELECT path FROM roots ORDER BY id")]
+
+    def row_count(self) -> int:
+        """How many rows of the embedding file exist, dead ones included."""
+        return int(self.db.execute("SELECT coalesce(max(row) + 1, 0) FROM embeddings").fetchone()[0])
+
+    def photo_count(self) -> int:
+        return int(self.db.execute("SELECT count(*) FROM photos WHERE row IS NOT NULL").fetchone()[0])
+
+    def known_files(self, root: int) -> dict[bytes, tuple[int, int]]:
+        """path -> (size, mtime_ns) of every photo under a root; size -1 for skipped ones, which are tried again."""
+        query = "SELECT path, iif(row IS NULL, -1, size), mtime_ns FROM photos WHERE root = ?"
+        rows = self.db.execute(query, (root,))
+        return {bytes(path): (size, mtime_ns) for path, size, mtime_ns in rows}
+
+    def row_of_digest(self, digest: bytes) -> int | None:
+        found = self.db.execute("SELECT row FROM embeddings WHERE digest = ?", (digest,)).fetchone()
+        return None if found is None else int(found[0])
+
+    def add(self, root: int, photo: Embedded, row: int, *, new_row: bool) -> None:
+        """Name a photo's row (inside a transaction); `new_row` makes the row exist too."""
+        if new_row:
+            self.db.execute(
+                "INSERT INTO embeddings (row, digest, width, height) VALUES (?, ?, ?, ?)",
+                (row, photo.digest, photo.width, photo.height),
+            )
+        self._replace_photo(root, (photo.path, photo.size, photo.mtime_ns, row, None))
+        self.db.execute("UPDATE embeddings SET live = 1 WHERE row = ? AND live = 0", (row,))
+
+    def add_skipped(self, root: int, path: bytes, size: int, mtime_ns: int, reason: str) -> None:
+        """List a photo as skipped (inside a transaction)."""
+        self._replace_photo(root, (path, size, mtime_ns, None, reason))
+
+    def _replace_photo(self, root: int, values: tuple[bytes, int, int, int | None, str | None]) -> None:
+        before = self.db.execute("SELECT row FROM photos WHERE root = ? AND path = ?", (root, values[0])).fetchone()
+        self.db.execute("INSERT OR REPLACE INTO photos VALUES (?, ?, ?, ?, ?, ?)", (root, *values))
+        if before is not None and before[0] is not None and before[0] != values[3]:
+            self._bury([before[0]])
+
+    def remove(self, root: int, paths: Iterable[bytes]) -> int:
+        """Forget photos (inside a transaction); rows that no photo has any more become tombstones."""
+        count, rows = 0, set()
+        for path in paths:
+            found = self.db.execute("SELECT row FROM photos WHERE root = ? AND path = ?", (root, path)).fetchone()
+            if found is not None:
+                self.db.execute("DELETE FROM photos WHERE root = ? AND path = ?", (root, path))
+                count += 1
+                if found[0] is not None:
+                    rows.add(int(found[0]))
+        self._bury(rows)
+        return count
+
+    def _bury(self, rows: Iterable[int]) -> None:
+        self.db.executemany(
+            "UPDATE embeddings SET live = 0 WHERE row = ?1 AND NOT EXISTS (SELECT 1 FROM photos WHERE row = ?1)",
+            [(row,) for row in rows],
+        )
+
+    def dead_rows(self) -> list[int]:
+        return [int(row) for (row,) in self.db.execute("SELECT row FROM embeddings WHERE live = 0 ORDER BY row")]
+
+    def rows_under(self, folder: bytes) -> list[int]:
+        """Rows of the photos below a folder, given as a path relative to a root or as an absolute one."""
+        rows: set[int] = set()
+        for root_id, root in self.db.execute("SELECT id, path FROM roots").fetchall():
+            prefix = os.path.normpath(os.path.relpath(folder, root) if os.path.isabs(folder) else folder)
+            if prefix == b"..":
+                continue
+            if prefix.startswith(b"../"):
+                continue
+            if prefix == b".":
+                found = self.db.execute("SELECT row FROM photos WHERE root = ? AND row IS NOT NULL", (root_id,))
+            else:
+                # "/" + 1 is "0": every path below the folder sorts between the two.
+                found = self.db.execute(
+                    "SELECT row FROM photos WHERE root = ? AND path >= ? AND path < ? AND row IS NOT NULL",
+                    (root_id, prefix + b"/", prefix + b"0"),
+                )
+            rows.update(int(row) for (row,) in found)
+        return sorted(rows)
+
+    def photos_of_rows(self, rows: Sequence[int]) -> dict[int, list[Photo]]:
+        """row -> its photos (more than one for exact duplicates), in path order."""
+        found: dict[int, list[Photo]] = {row: [] for row in rows}
+        for start in range(0, len(rows), 500):
+            block = [int(row) for row in rows[start : start + 500]]
+            marks = ",".join("?" * len(block))
+            query = (
+                "SELECT roots.path, photos.path, size, mtime_ns, row, reason FROM photos "
+                f"JOIN roots ON roots.id = root WHERE row IN ({marks}) ORDER BY roots.path, photos.path"
+            )
+            for values in self.db.execute(query, block):
+                photo = Photo(bytes(values[0]), bytes(values[1]), *values[2:])
+                found[values[4]].append(photo)
+        return found
+
+    def sizes_of_rows(self, rows: Sequence[int]) -> dict[int, tuple[int, int]]:
+        """row -> (width, height) of the upright photo."""
+        query = "SELECT width, height FROM embeddings WHERE row = ?"
+        return {row: self.db.execute(query, (int(row),)).fetchone() for row in rows}
+
+    def all_photos(self) -> Iterator[Photo]:
+        """Every photo, the skipped ones too, in path order."""
+        query = (
+            "SELECT roots.path, photos.path, size, mtime_ns, row, reason FROM photos "
+            "JOIN roots ON roots.id = root ORDER BY roots.path, photos.path"
+        )
+        for values in self.db.execute(query):
+            yield Photo(bytes(values[0]), bytes(values[1]), *values[2:])
+
+    # views and history
+
+    def active_view(self) -> tuple[str, int] | None:
+        """(id, rows it covers) of the view that searches use."""
+        found = self.db.execute("SELECT id, rows FROM views WHERE active = 1").fetchone()
+        return None if found is None else (str(found[0]), int(found[1]))
+
+    def activate_view(self, view: str, rows: int) -> list[str]:
+        """Name a finished view as the one that searches use; returns the ids of the views this replaces."""
+        with self.transaction():
+            old = [str(name) for (name,) in self.db.execute("SELECT id FROM views WHERE id != ?", (view,))]
+            self.db.execute("DELETE FROM views WHERE id != ?", (view,))
+            self.db.execute("INSERT OR REPLACE INTO views VALUES (?, ?, ?, 1)", (view, rows, time.time()))
+        return old
+
+    def start_build(self) -> int:
+        cursor = self.db.execute("INSERT INTO builds (started) VALUES (?)", (time.time(),))
+        return int(cursor.lastrowid or 0)
+
+    def finish_build(self, build: int, record: dict[str, int]) -> None:
+        columns = ", ".join(f"{name} = ?" for name in record)
+        self.db.execute(
+            f"UPDATE builds SET finished = ?, {columns} WHERE id = ?", (time.time(), *record.values(), build)
+        )
+
+    def builds(self) -> list[BuildRecord]:
+        query = "SELECT started, finished, seen, added, changed, removed, skipped FROM builds ORDER BY id"
+        return [BuildRecord(s, f, *(n or 0 for n in counts)) for s, f, *counts in self.db.execute(query)]
+
+
+@contextmanager
+def write_lock(folder: Path) -> Iterator[None]:
+    """Hold the index folder's writer lock; PhotoseekError names the process that has it already."""
+    holder = folder / "writer.json"
+    lock = FileLock(folder / "writer.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise PhotoseekError(
+            f"index {folder} is being written by {_holder(holder)}; try again when it is done"
+        ) from None
+    except OSError as error:
+        raise PhotoseekError(f"index {folder} cannot be written: {error.strerror}") from None
+    try:
+        holder.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.release()
+
+
+def _holder(path: Path) -> str:
+    try:
+        values = json.loads(path.read_text())
+        return f"process {values['pid']} on {values['host']}"
+    except (OSError, ValueError, KeyError):
+        return "another process"
+
+
+def _quote(path: str) -> str:
+    from urllib.parse import quote
+
+    return quote(path, errors="surrogateescape")

@@ -1,0 +1,76 @@
+"""Vectors of judged data: every photo and caption embedded once, kept in the user's cache."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from indexer.encoders import ImageEncoder, TextEncoder
+from indexer.encoders.network import cache_folder
+from indexer.errors import PhotoseekError
+from indexer.index import Index
+from reranker.judgments import Judgments, photo_of
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """Judged data as arrays.
+
+    x: (n, d) float32 image embeddings of `photos`; t: (m, e) float32 text vectors of `captions` (ids) and `texts`;
+    owner: (m,) the photo that each caption was written for, -1 where it is not among `photos`.
+    """
+
+    photos: tuple[str, ...]
+    x: np.ndarray
+    captions: tuple[str, ...]
+    texts: tuple[str, ...]
+    t: np.ndarray
+    owner: np.ndarray
+
+
+def embed_judgments(
+    judgments: Judgments, image: ImageEncoder, text: TextEncoder, on_progress: Progress | None = None
+) -> Features:
+    """Embed the photos and captions of judged data, reading from the cache what it has. Can be interrupted."""
+    photos = tuple(judgments.photos)
+    captions = tuple(judgments.captions)
+    texts = tuple(judgments.captions.values())
+    position = {name: i for i, name in enumerate(photos)}
+    owner = np.array([position.get(photo_of(caption), -1) for caption in captions], np.int64)
+    x = embed_photos([judgments.photos[name] for name in photos], image, on_progress)
+    return Features(photos, x, captions, texts, embed_texts(texts, text), owner)
+
+
+def embed_photos(files: Sequence[Path], encoder: ImageEncoder, on_progress: Progress | None = None) -> np.ndarray:
+    """(n, d) float32 embeddings of photo files, through one index a folder in the cache."""
+    vectors: dict[Path, np.ndarray] = {}
+    for folder in sorted({path.parent for path in files}):
+        name = hashlib.sha256(f"{encoder.fingerprint} {folder.absolute()}".encode()).hexdigest()[:16]
+        index = Index.build(folder, cache_folder() / "judged" / name, encoder=encoder, on_progress=on_progress)
+        stored = index.embeddings()
+        for photo in index.catalogue.all_photos():
+            if photo.row is not None:
+                vectors[folder / os.fsdecode(photo.path)] = stored[photo.row]
+    for path in files:
+        if path not in vectors:
+            raise PhotoseekError(f"judged photo {path} cannot be read; photoseek build {path.parent} says why")
+    return np.stack([vectors[path] for path in files]).astype(np.float32)
+
+
+def embed_texts(texts: Sequence[str], encoder: TextEncoder) -> np.ndarray:
+    """(n, e) float32 text vectors, kept as float16 in the cache."""
+    digest = hashlib.sha256("\0".join([encoder.fingerprint, *texts]).encode("utf-8", "surrogatepass")).hexdigest()[:20]
+    path = cache_folder() / "texts" / f"{digest}.npy"
+    if not path.exists():
+        vectors = encoder.encode(texts).astype(np.float16)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npy", delete=False) as scratch:
+            np.save(scratch, vectors)
+        os.replace(scratch.name, path)
+    return np.load(path).astype(np.float32)

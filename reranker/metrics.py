@@ -1,0 +1,87 @@
+"""Metrics: ranks and recall, Kendall's tau, calibration, separation, each with its interval."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+
+def ranks_of_own(scores: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Rank (0 is first) of each query's own photo. scores: (queries, photos); own: (queries,). Ties count half."""
+    mine = scores[np.arange(len(own)), own][:, None]
+    return (scores > mine).sum(axis=1) + ((scores == mine).sum(axis=1) - 1) / 2
+
+
+def recall_at(ranks: np.ndarray, k: int) -> float:
+    """Share of queries whose own photo is among the first k."""
+    return float((ranks < k).mean())
+
+
+def kendall_tau_b(a: np.ndarray, b: np.ndarray) -> float:
+    """Kendall's tau-b (Kendall 1945), which corrects for ties on both sides."""
+    from scipy.stats import kendalltau
+
+    return float(kendalltau(a, b, variant="b").statistic)
+
+
+def kendall_tau_c(a: np.ndarray, b: np.ndarray) -> float:
+    """Kendall's tau-c (Stuart 1953), for a fine score against a few grades."""
+    from scipy.stats import kendalltau
+
+    return float(kendalltau(a, b, variant="c").statistic)
+
+
+def calibration_error(
+    relevance: np.ndarray, outcome: np.ndarray, weights: np.ndarray | None = None, bins: int = 15
+) -> float:
+    """Expected calibration error over equal-mass bins (Nguyen and O'Connor 2015). Outcomes may be shares in 0..1."""
+    weights = np.ones(len(relevance)) if weights is None else weights
+    return float(sum(mass * abs(shown - seen) for mass, shown, seen in reliability(relevance, outcome, weights, bins)))
+
+
+def reliability(
+    relevance: np.ndarray, outcome: np.ndarray, weights: np.ndarray, bins: int = 15
+) -> list[tuple[float, float, float]]:
+    """(share of all, mean relevance, mean outcome) of each equal-mass bin, in order of relevance."""
+    order = np.argsort(relevance, kind="stable")
+    rows = []
+    for block in np.array_split(order, min(bins, len(order))):
+        mass = weights[block].sum()
+        if mass > 0:
+            rows.append(
+                (
+                    float(mass / weights.sum()),
+                    float(np.average(relevance[block], weights=weights[block])),
+                    float(np.average(outcome[block], weights=weights[block])),
+                )
+            )
+    return rows
+
+
+def brier_skill(relevance: np.ndarray, outcome: np.ndarray, weights: np.ndarray | None = None) -> float:
+    """1 - Brier score / Brier score of always saying the base rate (Brier 1950): 0 is no skill, 1 is perfect."""
+    weights = np.ones(len(relevance)) if weights is None else weights
+    base = np.average(outcome, weights=weights)
+    return float(1 - ((relevance - outcome) ** 2 * weights).sum() / (((base - outcome) ** 2 * weights).sum()))
+
+
+def auroc(positive: np.ndarray, negative: np.ndarray) -> float:
+    """Chance that a positive scores above a negative, ties half (Mann and Whitney 1947)."""
+    from scipy.stats import rankdata
+
+    ranks = rankdata(np.concatenate([positive, negative]))[: len(positive)].sum()
+    return float((ranks - len(positive) * (len(positive) + 1) / 2) / (len(positive) * len(negative)))
+
+
+def largest_share(top: np.ndarray) -> float:
+    """Largest share of queries that have one and the same photo in their top. top: (queries, k) rows of photos."""
+    return float(np.bincount(top.reshape(-1)).max() / len(top))
+
+
+def bootstrap(
+    count: int, statistic: Callable[[np.ndarray], float], resamples: int = 1000, seed: int = 0
+) -> tuple[float, float]:
+    """95 % percentile interval of `statistic(rows)` over resampled rows of 0..count-1 (Efron and Tibshirani 1993)."""
+    generator = np.random.default_rng(seed)
+    values = [statistic(generator.integers(0, count, count)) for _ in range(resamples)]
+    low, high = np.percentile(values, [2.5, 97.5])
+    return float(low), float(high)

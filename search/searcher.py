@@ -1,0 +1,198 @@
+"""Search: query -> policy -> text vector -> map -> candidates -> MLP -> hits with a relevance."""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from indexer.decode import UnreadablePhoto, load
+from indexer.encoders import load_image_encoder, open_text_encoder
+from indexer.errors import PhotoseekError
+from indexer.index import Index
+from indexer.views import PhotoSide
+from reranker.policy import Policy
+from reranker.ranker import QuerySide, Ranker
+from search.results import Answer, Hit
+
+CANDIDATES = 200
+BLOCK = 256
+STAGES = ("encode", "map", "candidates", "rerank", "fetch")
+
+
+class Searcher:
+    """An index with the ranker of its view, ready for queries.
+
+    Opens lazily: the text encoder is loaded by the first query. `timer` gets (stage, seconds) of every stage of every
+    block of queries; the stages are `STAGES`. Raises PhotoseekError if the index has no ranker, or not this one.
+    """
+
+    def __init__(
+        self, index: Index, ranker: Ranker | None = None, timer: Callable[[str, float], None] | None = None
+    ) -> None:
+        self.index = index
+        self.view = index.view()
+        self.ranker = Ranker.load(self.view.ranker_folder)
+        if ranker is not None and ranker.id != self.ranker.id:
+            raise PhotoseekError(
+                f"index {index.folder} has ranker {self.ranker.id} attached, not {ranker.id}; photoseek use RANKER "
+                f"-i {index.folder} attaches another"
+            )
+        if index.rows > self.view.rows:
+            # What came after the view was built is scored exactly, until a build folds it in.
+            late = np.asarray(index.embeddings()[self.view.rows :], np.float32)
+            self.view.tail = self.ranker.photo_side(late)
+        dead = np.array(index.catalogue.dead_rows(), np.int64)
+        self._alive = np.setdiff1d(np.arange(self.view.total_rows), dead) if len(dead) else None
+        self._policy = None if index.policy is None else Policy.load(index.policy)
+        self._text: Any = None
+        self._timer = timer
+
+    def search(self, text: str, k: int = 10) -> list[Hit]:
+        """The k most relevant photos for a sentence, best first; fewer only if the index holds fewer."""
+        return list(self.answer(text, k).hits)
+
+    def answer(
+        self, text: str, k: int = 10, *, min_score: float = 0.0, under: str | None = None, without: str | None = None
+    ) -> Answer:
+        """Like `search`, with the verdict whether there is a good match. `under`, `without`: see `answer_many`."""
+        return self.answer_many([("1", text)], k, min_score=min_score, under=under, without=without)[0]
+
+    def answer_many(
+        self,
+        queries: Sequence[tuple[str, str]],
+        k: int = 10,
+        *,
+        min_score: float = 0.0,
+        under: str | None = None,
+        without: str | None = None,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> list[Answer]:
+        """Answers to (id, text) queries, in their order; as good one by one as together.
+
+        `min_score` leaves out hits of lower relevance; `under` keeps to a folder (absolute, or relative to a root of
+        the index); `without` multiplies each relevance by what is missing of a second sentence's.
+        Raises PhotoseekError for a k under 1, an empty query, or a folder that holds no photos of the index.
+        """
+        if k < 1:
+            raise PhotoseekError(f"k must be 1 or more, got {k}")
+        for name, text in queries:
+            if not text.strip():
+                raise PhotoseekError(f"query {name} is empty; say what the photo shows")
+        allowed = self._allowed(under)
+        answers: list[Answer] = []
+        for start in range(0, len(queries), BLOCK):
+            answers += self._answer_block(queries[start : start + BLOCK], k, min_score, allowed, without)
+            if on_progress is not None:
+                on_progress(len(answers), len(queries))
+        return answers
+
+    def like(self, photo: str | Path, k: int = 10, *, under: str | None = None) -> Answer:
+        """Photos that look like a photo (a file, in the index or not); relevance is the cosine of the embeddings."""
+        if k < 1:
+            raise PhotoseekError(f"k must be 1 or more, got {k}")
+        manifest = self.index.manifest
+        encoder = load_image_encoder(manifest["encoder_name"], **manifest.get("encoder_options", {}))
+        if encoder.fingerprint != self.index.encoder:
+            raise PhotoseekError(
+                f"index {self.index.folder} holds embeddings of {self.index.encoder}, but this machine has "
+                f"{encoder.fingerprint}; build the index again"
+            )
+        try:
+            pixels = load(os.fsencode(photo), encoder.fit).pixels
+        except UnreadablePhoto as error:
+            raise PhotoseekError(f"photo {os.fspath(photo)}: {error}") from None
+        x = encoder.encode(pixels[None])
+        z = self.ranker.photo_side(x).z
+        query = np.concatenate([z, np.zeros((1, 1), np.float32)], axis=1)
+        rows, scores = self.view.search(query, max(CANDIDATES, k), self._allowed(under))
+        cosines = np.asarray(self.index.embeddings()[rows[0]], np.float32) @ x[0]
+        order = np.lexsort((rows[0], -cosines))[:k]
+        hits = self._hits(rows[0][order], np.clip(cosines[order], 0, 1), scores[0][order])
+        return Answer("1", f"like {os.fspath(photo)}", hits, good=True)
+
+    def _answer_block(
+        self,
+        queries: Sequence[tuple[str, str]],
+        k: int,
+        min_score: float,
+        allowed: np.ndarray | None,
+        without: str | None,
+    ) -> list[Answer]:
+        blocked = [self._policy is not None and self._policy.blocks(text) for _, text in queries]
+        texts = [text for (_, text), stop in zip(queries, blocked, strict=True) if not stop]
+        if texts:
+            with self._stage("encode"):
+                encoder = self._text_encoder()
+                vectors = encoder.encode([*texts, without] if without else texts)
+                cut = [encoder.is_cut(text) for text in texts]
+            with self._stage("map"):
+                query = self.ranker.query_side(vectors, [*texts, without] if without else texts)
+            with self._stage("candidates"):
+                wanted = query.candidate[: len(texts)]
+                rows, scores = self.view.search(wanted, max(CANDIDATES, k), allowed)
+            with self._stage("rerank"):
+                ranked = [self._rerank(query, i, rows[i], len(texts) if without else None) for i in range(len(texts))]
+        answers, asked = [], iter(range(len(texts)))
+        for (name, text), stop in zip(queries, blocked, strict=True):
+            if stop and self._policy is not None:
+                answers.append(Answer(name, text, (), good=False, blocked=self._policy.disclaimer))
+                continue
+            i = next(asked)
+            order, relevance = ranked[i]
+            kept = order[:k][relevance[order[:k]] >= min_score]
+            with self._stage("fetch"):
+                hits = self._hits(rows[i][kept], relevance[kept], scores[i][kept])
+            good = bool(len(order)) and bool(relevance[order[0]] >= self.ranker.no_match)
+            notes = (
+                (f"the query is longer than {encoder.max_tokens} word pieces; the rest was not read",) if cut[i] else ()
+            )
+            answers.append(Answer(name, text, hits, good, notes))
+        return answers
+
+    def _rerank(self, query: QuerySide, i: int, rows: np.ndarray, without: int | None) -> tuple[np.ndarray, np.ndarray]:
+        """(order of the candidate rows, their relevance), best first, ties by row."""
+        side = PhotoSide(self.view.gather_z(rows), self.view.gather_hub(rows), self.view.gather_hidden(rows))
+        relevance = self.ranker.relevance(side, query, i)
+        if without is not None:
+            relevance = relevance * (1 - self.ranker.relevance(side, query, without))
+        return np.lexsort((rows, -relevance)), relevance
+
+    def _hits(self, rows: np.ndarray, relevance: np.ndarray, scores: np.ndarray) -> tuple[Hit, ...]:
+        photos = self.index.catalogue.photos_of_rows(rows.tolist())
+        sizes = self.index.catalogue.sizes_of_rows(rows.tolist())
+        hits = []
+        for row, value, score in zip(rows.tolist(), relevance.tolist(), scores.tolist(), strict=True):
+            paths = [os.fsdecode(os.path.join(photo.root, photo.path)) for photo in photos[row]]
+            if paths:
+                hits.append(Hit(len(hits) + 1, paths[0], value, score, *sizes[row], copies=tuple(paths[1:])))
+        return tuple(hits)
+
+    def _allowed(self, under: str | None) -> np.ndarray | None:
+        """Sorted rows that may be found, or None where all may."""
+        if under is None:
+            return self._alive
+        rows = self.index.catalogue.rows_under(os.fsencode(under))
+        if not rows and os.path.isdir(under):
+            rows = self.index.catalogue.rows_under(os.path.abspath(os.fsencode(under)))
+        if not rows:
+            raise PhotoseekError(f"no photos of index {self.index.folder} lie under {under!r}")
+        return np.array(rows, np.int64)
+
+    def _text_encoder(self) -> Any:
+        if self._text is None:
+            self._text = open_text_encoder(self.ranker.text_encoder, self.ranker.text_encoder_name)
+        return self._text
+
+    def _stage(self, name: str) -> AbstractContextManager[None]:
+        return nullcontext() if self._timer is None else _timed(name, self._timer)
+
+
+@contextmanager
+def _timed(name: str, timer: Callable[[str, float], None]) -> Any:
+    begin = time.perf_counter()
+    yield
+    timer(name, time.perf_counter() - begin)
