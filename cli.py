@@ -124,7 +124,6 @@ def build(
     from indexer.index import DEFAULT_ENCODER, Index
     from indexer.pipeline import Decoding
     from reranker.policy import Policy
-    from reranker.ranker import Ranker
 
     if policy not in (None, "none"):
         Policy.load(str(policy))
@@ -143,7 +142,8 @@ def build(
     last = index.history()[-1]
     seconds = (last.finished or last.started) - last.started
     if policy is not None:
-        index.set_policy(None if policy == "none" else policy)
+        # A policy file is looked up by every search, wherever that is started.
+        index.set_policy(None if policy == "none" else os.path.abspath(policy) if policy.endswith(".toml") else policy)
     chosen = _ranker_for(index, ranker)
     if chosen is not None:
         with _progress("ranker's view", quiet) as advance:
@@ -235,16 +235,16 @@ def search(
     found = answer.hits if answer.good or misses or as_json else ()
     if as_json:
         click.echo(json.dumps(answer.as_dict()))
+    elif answer.blocked is not None:
+        click.echo(answer.blocked, err=paths or null)
     elif null:
         for hit in found:
             sys.stdout.buffer.write(os.fsencode(hit.path) + b"\0")
         sys.stdout.buffer.flush()
-    elif answer.blocked is not None:
-        click.echo(answer.blocked)
     else:
         _print_answer(answer, found, paths, min_score)
     if sheet is not None and answer.blocked is None:
-        from search.results import write_sheet
+        from search.sheet import write_sheet
 
         write_sheet([answer], sheet)
         if not quiet:
@@ -312,7 +312,8 @@ def batch(
     photoseek batch queries.csv -o results.jsonl -k 5
     """
     from search.queries import read_queries
-    from search.results import RESULT_SUFFIXES, Answer, write_answers, write_sheet
+    from search.results import RESULT_SUFFIXES, Answer, write_answers
+    from search.sheet import write_sheet
 
     if output.suffix not in RESULT_SUFFIXES:
         raise click.UsageError(f"-o {output}: the ending must be one of {', '.join(RESULT_SUFFIXES)}")
@@ -374,11 +375,9 @@ def info(folder: Path, as_json: bool, skipped: bool) -> None:
         click.echo(json.dumps({"format": 1, **facts}))
         return
     for name, value in facts.items():
-        if name == "skipped_photos":
-            continue
-        click.echo(
-            f"{name.replace('_', ' '):<16}{printable(str(value)) if not isinstance(value, list) else ', '.join(map(printable, value))}"
-        )
+        if name != "skipped_photos":
+            shown = ", ".join(value) if isinstance(value, list) else str(value)
+            click.echo(f"{name.replace('_', ' '):<16}{printable(shown)}")
     if skipped:
         for path, reason in facts["skipped_photos"]:
             click.echo(f"  {printable(path)}: {printable(reason)}")
@@ -520,7 +519,9 @@ def evaluate(
     \b
     photoseek evaluate data/sample --protocol official --json
     """
-    from reranker.evaluate import PROTOCOLS, Evaluation, report
+    from reranker.evaluate import PROTOCOLS, report
+    from reranker.evaluate import evaluate as evaluate_ranker
+    from reranker.evaluation import Evaluation
     from reranker.judgments import load_judgments
     from reranker.ranker import Ranker
 
@@ -531,7 +532,7 @@ def evaluate(
     chosen = Ranker.load(ranker) if ranker is not None else Ranker.default()
     with _stages(quiet) as on_stage:
         evaluation = Evaluation(judgments, chosen, breadth, seeds, device, on_stage)
-        figures = evaluation.run(protocols or tuple(PROTOCOLS))
+        figures = evaluate_ranker(evaluation, protocols or tuple(PROTOCOLS))
     click.echo(json.dumps({"format": 1, **figures}) if as_json else report(figures))
 
 

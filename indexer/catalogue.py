@@ -6,13 +6,26 @@ import socket
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 from filelock import FileLock, Timeout
 
-from indexer.errors import PhotoseekError
+from indexer.errors import DAMAGED, PhotoseekError
+
+INTACT = "what was committed is intact, run the build again"
+# What SQLite says about the disk and its permissions, rather than about us.
+OUTSIDE = (
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_READONLY,
+)
 
 SCHEMA = """
 CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -54,7 +67,7 @@ class Photo:
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """A decoded and embedded file on its way in. `row` is None for a file whose bytes were seen before."""
+    """A decoded file on its way in; `digest` is of its bytes, `width` and `height` of the upright photo."""
 
     path: bytes
     size: int
@@ -78,24 +91,30 @@ class BuildRecord:
 
 
 class Catalogue:
-    """An open `catalogue.sqlite`. Reads see one snapshot per transaction; writes need `write_lock` around them."""
+    """An open `catalogue.sqlite`. Reads see one snapshot per transaction; writes need `write_lock` around them.
+
+    Every method raises PhotoseekError where the file is damaged, or cannot be read or written.
+    """
 
     def __init__(self, path: Path, *, create: bool = False, writable: bool = False) -> None:
         self.path = path
         if not create and not path.is_file():
-            raise PhotoseekError(f"{path.parent} has no catalogue: the index is damaged; build it again")
+            raise PhotoseekError(f"{path.parent} has no catalogue: {DAMAGED}")
         try:
-            self.db = self._connect(writable or create)
+            self.db = self._connect(writable, create)
             if create:
                 self.db.executescript("PRAGMA journal_mode=WAL;" + SCHEMA)
             self.db.execute("SELECT count(*) FROM settings").fetchone()
         except sqlite3.DatabaseError as error:
-            raise PhotoseekError(f"{path} cannot be read ({error}): the index is damaged; build it again") from None
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_ERROR:  # no such table
+                raise PhotoseekError(f"{path} is not a catalogue ({error}): {DAMAGED}") from None
+            raise _refusal(path, error) from None
 
-    def _connect(self, writable: bool) -> sqlite3.Connection:
-        address = "file:" + _quote(str(self.path.absolute()))
-        if writable:
-            db = sqlite3.connect(address + "?mode=rwc", uri=True, isolation_level=None, timeout=30)
+    def _connect(self, writable: bool, create: bool) -> sqlite3.Connection:
+        address = "file:" + quote(os.fsencode(self.path.absolute()))
+        if writable or create:
+            mode = "rwc" if create else "rw"
+            db = sqlite3.connect(f"{address}?mode={mode}", uri=True, isolation_level=None, timeout=30)
             db.execute("PRAGMA synchronous=FULL")
             return db
         db = sqlite3.connect(address + "?mode=ro", uri=True, isolation_level=None, timeout=30)
@@ -103,6 +122,7 @@ class Catalogue:
             db.execute("SELECT 1 FROM sqlite_master").fetchone()
         except sqlite3.OperationalError:
             # WAL needs a writable folder; on read-only media nothing can change, so no lock is missed.
+            db.close()
             db = sqlite3.connect(address + "?immutable=1", uri=True, isolation_level=None)
         return db
 
@@ -112,112 +132,108 @@ class Catalogue:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing, durable on return."""
-        self.db.execute("BEGIN IMMEDIATE")
+        self._run("BEGIN IMMEDIATE")
         try:
             yield
+            self._run("COMMIT")
         except BaseException:
-            self.db.execute("ROLLBACK")
+            if self.db.in_transaction:  # SQLite rolls back by itself where the disk is full
+                self.db.execute("ROLLBACK")
             raise
-        self.db.execute("COMMIT")
+
+    def _run(self, statement: str, *values: Any) -> list[Any]:
+        try:
+            return self.db.execute(statement, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise _refusal(self.path, error) from None
 
     # settings
 
     def setting(self, key: str) -> str | None:
-        found = self.db.execute("SELECT value FROM settings WHERE key = ?", (key,)).fetchone()
-        return None if found is None else str(found[0])
+        found = self._run("SELECT value FROM settings WHERE key = ?", key)
+        return str(found[0][0]) if found else None
 
     def set_setting(self, key: str, value: str | None) -> None:
         if value is None:
-            self.db.execute("DELETE FROM settings WHERE key = ?", (key,))
+            self._run("DELETE FROM settings WHERE key = ?", key)
         else:
-            self.db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (key, value))
+            self._run("INSERT OR REPLACE INTO settings VALUES (?, ?)", key, value)
 
     # photos
 
     def root_id(self, path: bytes) -> int:
         """The id of a root folder, added if new."""
-        self.db.execute("INSERT OR IGNORE INTO roots (path) VALUES (?)", (path,))
-        return int(self.db.execute("SELECT id FROM roots WHERE path = ?", (path,)).fetchone()[0])
+        self._run("INSERT OR IGNORE INTO roots (path) VALUES (?)", path)
+        return int(self._run("SELECT id FROM roots WHERE path = ?", path)[0][0])
 
     def roots(self) -> list[bytes]:
-        return [bytes(path) for (path,) in self.db.execute("SELECT path FROM roots ORDER BY id")]
+        return [bytes(path) for (path,) in self._run("SELECT path FROM roots ORDER BY id")]
 
     def row_count(self) -> int:
         """How many rows of the embedding file exist, dead ones included."""
-        return int(self.db.execute("SELECT coalesce(max(row) + 1, 0) FROM embeddings").fetchone()[0])
+        return int(self._run("SELECT coalesce(max(row) + 1, 0) FROM embeddings")[0][0])
 
     def photo_count(self) -> int:
-        return int(self.db.execute("SELECT count(*) FROM photos WHERE row IS NOT NULL").fetchone()[0])
+        return int(self._run("SELECT count(*) FROM photos WHERE row IS NOT NULL")[0][0])
 
     def known_files(self, root: int) -> dict[bytes, tuple[int, int]]:
         """path -> (size, mtime_ns) of every photo under a root; size -1 for skipped ones, which are tried again."""
         query = "SELECT path, iif(row IS NULL, -1, size), mtime_ns FROM photos WHERE root = ?"
-        rows = self.db.execute(query, (root,))
-        return {bytes(path): (size, mtime_ns) for path, size, mtime_ns in rows}
+        return {bytes(path): (size, mtime_ns) for path, size, mtime_ns in self._run(query, root)}
 
     def row_of_digest(self, digest: bytes) -> int | None:
-        found = self.db.execute("SELECT row FROM embeddings WHERE digest = ?", (digest,)).fetchone()
-        return None if found is None else int(found[0])
+        found = self._run("SELECT row FROM embeddings WHERE digest = ?", digest)
+        return int(found[0][0]) if found else None
 
     def add(self, root: int, photo: Embedded, row: int, *, new_row: bool) -> None:
         """Name a photo's row (inside a transaction); `new_row` makes the row exist too."""
         if new_row:
-            self.db.execute(
-                "INSERT INTO embeddings (row, digest, width, height) VALUES (?, ?, ?, ?)",
-                (row, photo.digest, photo.width, photo.height),
-            )
+            statement = "INSERT INTO embeddings (row, digest, width, height) VALUES (?, ?, ?, ?)"
+            self._run(statement, row, photo.digest, photo.width, photo.height)
         self._replace_photo(root, (photo.path, photo.size, photo.mtime_ns, row, None))
-        self.db.execute("UPDATE embeddings SET live = 1 WHERE row = ? AND live = 0", (row,))
+        self._run("UPDATE embeddings SET live = 1 WHERE row = ? AND live = 0", row)
 
     def add_skipped(self, root: int, path: bytes, size: int, mtime_ns: int, reason: str) -> None:
         """List a photo as skipped (inside a transaction)."""
         self._replace_photo(root, (path, size, mtime_ns, None, reason))
 
     def _replace_photo(self, root: int, values: tuple[bytes, int, int, int | None, str | None]) -> None:
-        before = self.db.execute("SELECT row FROM photos WHERE root = ? AND path = ?", (root, values[0])).fetchone()
-        self.db.execute("INSERT OR REPLACE INTO photos VALUES (?, ?, ?, ?, ?, ?)", (root, *values))
-        if before is not None and before[0] is not None and before[0] != values[3]:
-            self._bury([before[0]])
+        before = self._run("SELECT row FROM photos WHERE root = ? AND path = ?", root, values[0])
+        self._run("INSERT OR REPLACE INTO photos VALUES (?, ?, ?, ?, ?, ?)", root, *values)
+        self._bury(row for (row,) in before if row is not None and row != values[3])
 
     def remove(self, root: int, paths: Iterable[bytes]) -> int:
         """Forget photos (inside a transaction); rows that no photo has any more become tombstones."""
         count, rows = 0, set()
         for path in paths:
-            found = self.db.execute("SELECT row FROM photos WHERE root = ? AND path = ?", (root, path)).fetchone()
-            if found is not None:
-                self.db.execute("DELETE FROM photos WHERE root = ? AND path = ?", (root, path))
+            for (row,) in self._run("SELECT row FROM photos WHERE root = ? AND path = ?", root, path):
+                self._run("DELETE FROM photos WHERE root = ? AND path = ?", root, path)
                 count += 1
-                if found[0] is not None:
-                    rows.add(int(found[0]))
+                if row is not None:
+                    rows.add(int(row))
         self._bury(rows)
         return count
 
     def _bury(self, rows: Iterable[int]) -> None:
-        self.db.executemany(
-            "UPDATE embeddings SET live = 0 WHERE row = ?1 AND NOT EXISTS (SELECT 1 FROM photos WHERE row = ?1)",
-            [(row,) for row in rows],
-        )
+        statement = "UPDATE embeddings SET live = 0 WHERE row = ?1 AND NOT EXISTS (SELECT 1 FROM photos WHERE row = ?1)"
+        for row in rows:
+            self._run(statement, row)
 
     def dead_rows(self) -> list[int]:
-        return [int(row) for (row,) in self.db.execute("SELECT row FROM embeddings WHERE live = 0 ORDER BY row")]
+        return [int(row) for (row,) in self._run("SELECT row FROM embeddings WHERE live = 0 ORDER BY row")]
 
     def rows_under(self, folder: bytes) -> list[int]:
         """Rows of the photos below a folder, given as a path relative to a root or as an absolute one."""
         rows: set[int] = set()
-        for root_id, root in self.db.execute("SELECT id, path FROM roots").fetchall():
-            prefix = os.path.normpath(os.path.relpath(folder, root) if os.path.isabs(folder) else folder)
-            if prefix == b"..":
-                continue
-            if prefix.startswith(b"../"):
-                continue
-            if prefix == b".":
-                found = self.db.execute("SELECT row FROM photos WHERE root = ? AND row IS NOT NULL", (root_id,))
+        for root_id, root in self._run("SELECT id, path FROM roots"):
+            prefix = os.path.relpath(folder, root) if os.path.isabs(folder) else os.path.normpath(folder)
+            above = os.path.isabs(folder) and set(prefix.split(b"/")) == {b".."}
+            if prefix == b"." or above:
+                found = self._run("SELECT row FROM photos WHERE root = ? AND row IS NOT NULL", root_id)
             else:
                 # "/" + 1 is "0": every path below the folder sorts between the two.
-                found = self.db.execute(
-                    "SELECT row FROM photos WHERE root = ? AND path >= ? AND path < ? AND row IS NOT NULL",
-                    (root_id, prefix + b"/", prefix + b"0"),
-                )
+                query = "SELECT row FROM photos WHERE root = ? AND path >= ? AND path < ? AND row IS NOT NULL"
+                found = self._run(query, root_id, prefix + b"/", prefix + b"0")
             rows.update(int(row) for (row,) in found)
         return sorted(rows)
 
@@ -231,7 +247,7 @@ class Catalogue:
                 "SELECT roots.path, photos.path, size, mtime_ns, row, reason FROM photos "
                 f"JOIN roots ON roots.id = root WHERE row IN ({marks}) ORDER BY roots.path, photos.path"
             )
-            for values in self.db.execute(query, block):
+            for values in self._run(query, *block):
                 photo = Photo(bytes(values[0]), bytes(values[1]), *values[2:])
                 found[values[4]].append(photo)
         return found
@@ -239,7 +255,7 @@ class Catalogue:
     def sizes_of_rows(self, rows: Sequence[int]) -> dict[int, tuple[int, int]]:
         """row -> (width, height) of the upright photo."""
         query = "SELECT width, height FROM embeddings WHERE row = ?"
-        return {row: self.db.execute(query, (int(row),)).fetchone() for row in rows}
+        return {row: self._run(query, int(row))[0] for row in rows}
 
     def all_photos(self) -> Iterator[Photo]:
         """Every photo, the skipped ones too, in path order."""
@@ -247,37 +263,34 @@ class Catalogue:
             "SELECT roots.path, photos.path, size, mtime_ns, row, reason FROM photos "
             "JOIN roots ON roots.id = root ORDER BY roots.path, photos.path"
         )
-        for values in self.db.execute(query):
+        for values in self._run(query):
             yield Photo(bytes(values[0]), bytes(values[1]), *values[2:])
 
     # views and history
 
     def active_view(self) -> tuple[str, int] | None:
         """(id, rows it covers) of the view that searches use."""
-        found = self.db.execute("SELECT id, rows FROM views WHERE active = 1").fetchone()
-        return None if found is None else (str(found[0]), int(found[1]))
+        found = self._run("SELECT id, rows FROM views WHERE active = 1")
+        return (str(found[0][0]), int(found[0][1])) if found else None
 
-    def activate_view(self, view: str, rows: int) -> list[str]:
-        """Name a finished view as the one that searches use; returns the ids of the views this replaces."""
+    def activate_view(self, view: str, rows: int) -> None:
+        """Name a finished view as the one that searches use, instead of any other."""
         with self.transaction():
-            old = [str(name) for (name,) in self.db.execute("SELECT id FROM views WHERE id != ?", (view,))]
-            self.db.execute("DELETE FROM views WHERE id != ?", (view,))
-            self.db.execute("INSERT OR REPLACE INTO views VALUES (?, ?, ?, 1)", (view, rows, time.time()))
-        return old
+            self._run("DELETE FROM views")
+            self._run("INSERT INTO views VALUES (?, ?, ?, 1)", view, rows, time.time())
 
     def start_build(self) -> int:
-        cursor = self.db.execute("INSERT INTO builds (started) VALUES (?)", (time.time(),))
-        return int(cursor.lastrowid or 0)
+        """The id of a new line of the history."""
+        self._run("INSERT INTO builds (started) VALUES (?)", time.time())
+        return int(self._run("SELECT last_insert_rowid()")[0][0])
 
     def finish_build(self, build: int, record: dict[str, int]) -> None:
         columns = ", ".join(f"{name} = ?" for name in record)
-        self.db.execute(
-            f"UPDATE builds SET finished = ?, {columns} WHERE id = ?", (time.time(), *record.values(), build)
-        )
+        self._run(f"UPDATE builds SET finished = ?, {columns} WHERE id = ?", time.time(), *record.values(), build)
 
     def builds(self) -> list[BuildRecord]:
         query = "SELECT started, finished, seen, added, changed, removed, skipped FROM builds ORDER BY id"
-        return [BuildRecord(s, f, *(n or 0 for n in counts)) for s, f, *counts in self.db.execute(query)]
+        return [BuildRecord(s, f, *(n or 0 for n in counts)) for s, f, *counts in self._run(query)]
 
 
 @contextmanager
@@ -292,12 +305,14 @@ def write_lock(folder: Path) -> Iterator[None]:
             f"index {folder} is being written by {_holder(holder)}; try again when it is done"
         ) from None
     except OSError as error:
-        raise PhotoseekError(f"index {folder} cannot be written: {error.strerror}") from None
+        raise PhotoseekError(f"index {folder} cannot be written: {error.strerror or error}") from None
     try:
-        holder.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
+        with suppress(OSError):  # a full disk will be named by what cannot do without
+            holder.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
         yield
     finally:
-        holder.unlink(missing_ok=True)
+        with suppress(OSError):
+            holder.unlink()
         lock.release()
 
 
@@ -305,11 +320,17 @@ def _holder(path: Path) -> str:
     try:
         values = json.loads(path.read_text())
         return f"process {values['pid']} on {values['host']}"
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return "another process"
 
 
-def _quote(path: str) -> str:
-    from urllib.parse import quote
-
-    return quote(path, errors="surrogateescape")
+def _refusal(path: Path, error: sqlite3.DatabaseError) -> Exception:
+    """The line for what is wrong with the file or its disk; any other error is a bug and comes back as it is."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return PhotoseekError(f"{path} cannot be read ({error}): {DAMAGED}")
+    if code == sqlite3.SQLITE_FULL:
+        return PhotoseekError(f"index {path.parent}: disk is full; {INTACT}")
+    if code in OUTSIDE:
+        return PhotoseekError(f"index {path.parent}: {error}; {INTACT}")
+    return error

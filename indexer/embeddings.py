@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.errors import PhotoseekError
+from indexer.durable import fsync
+from indexer.errors import DAMAGED, PhotoseekError
 
 DTYPE = np.dtype("<f2")
 
@@ -16,15 +17,19 @@ def append(path: Path, rows: int, vectors: np.ndarray) -> None:
     Rows that no transaction has named are what an interrupted build left behind: they are overwritten.
     Raises PhotoseekError if the file is shorter than `rows` rows, which only damage explains.
     """
-    vectors = np.ascontiguousarray(vectors, DTYPE)
     offset = rows * vectors.shape[1] * DTYPE.itemsize
-    with open(path, "r+b" if path.exists() else "x+b") as file:
+    is_new = not path.exists()
+    if is_new and rows:
+        raise _too_short(path, rows)
+    with open(path, "xb" if is_new else "r+b") as file:
         if file.seek(0, os.SEEK_END) < offset:
-            raise PhotoseekError(f"{path} is shorter than its {rows} rows: the index is damaged; build it again")
+            raise _too_short(path, rows)
         file.seek(offset)
-        file.write(vectors.tobytes())
+        file.write(vectors.astype(DTYPE).tobytes())
         file.flush()
         os.fsync(file.fileno())
+    if is_new:
+        fsync(path.parent)
 
 
 def read(path: Path, rows: int, dim: int) -> np.ndarray:
@@ -34,9 +39,9 @@ def read(path: Path, rows: int, dim: int) -> np.ndarray:
     try:
         size = path.stat().st_size
     except OSError as error:
-        raise PhotoseekError(f"{path}: {error.strerror}; the index is damaged; build it again") from None
+        raise PhotoseekError(f"{path}: {error.strerror}: {DAMAGED}") from None
     if size < rows * dim * DTYPE.itemsize:
-        raise PhotoseekError(f"{path} is shorter than its {rows} rows: the index is damaged; build it again")
+        raise _too_short(path, rows)
     return np.memmap(path, DTYPE, "r", shape=(rows, dim))
 
 
@@ -46,3 +51,7 @@ def check(vectors: np.ndarray) -> np.ndarray:
         stored = vectors.astype(DTYPE)
     finite = np.isfinite(stored).all(axis=1)
     return finite & (stored != 0).any(axis=1)
+
+
+def _too_short(path: Path, rows: int) -> PhotoseekError:
+    return PhotoseekError(f"{path} is shorter than its {rows} rows: {DAMAGED}")

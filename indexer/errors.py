@@ -1,5 +1,7 @@
 """The one error family: a refusal that its reader can act on."""
 
+DAMAGED = "the index is damaged; delete it and build it again"
+
 
 class PhotoseekError(Exception):
     """Something was refused or failed for a reason outside the code.

@@ -4,22 +4,25 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from indexer import embeddings
-from indexer.catalogue import BuildRecord, Catalogue, Embedded, write_lock
+from indexer.catalogue import INTACT, BuildRecord, Catalogue, write_lock
+from indexer.durable import write_text
 from indexer.encoders import ImageEncoder, load_image_encoder
-from indexer.errors import PhotoseekError
+from indexer.errors import DAMAGED, PhotoseekError
 from indexer.photos import PhotoFile, Skipped, walk
-from indexer.pipeline import Decoding, embed_files
-from indexer.views import View, ViewMaker, build_view, open_view
+from indexer.pipeline import Decoding, Result, embed_files
+from indexer.views import View, ViewMaker, build_view, is_whole, open_view
 
 FORMAT = 1
 COMMIT_ROWS = 512
+UNKNOWN = (-1, 0)  # the size and time of a photo that has no row
 DEFAULT_ENCODER = "efficientnet-lite2"
 # What it takes to load the same image encoder again, for queries by photo.
 KEPT_OPTIONS = ("weights", "preprocess")
@@ -28,9 +31,10 @@ Progress = Callable[[int, int], None]
 
 
 class Index:
-    """An open index folder, read from one snapshot of its catalogue.
+    """An open index folder.
 
-    `rows`: how many rows the embedding file had at that moment, dead ones included.
+    `rows`: how many rows the embedding file had when it was opened, or when `view` or `attach` was called last; dead
+    ones are among them.
     """
 
     def __init__(self, folder: Path, manifest: dict[str, Any], catalogue: Catalogue) -> None:
@@ -60,27 +64,28 @@ class Index:
         """Index a photo folder, or bring its index up to date; returns the index, opened.
 
         New and changed photos are embedded, photos that are gone become tombstones, all else stays as it is. A build
-        that is cut short goes on where it stopped when it is called again. `encoder_options` are the keyword arguments of
-        `load_image_encoder` for an encoder given by name; the index remembers `weights` and `preprocess`. `on_progress` gets (done, total) files,
-        `on_skip` every photo that was passed over.
+        that is cut short goes on where it stopped when it is called again. `encoder_options` are the keyword
+        arguments of `load_image_encoder` for an encoder given by name; the index remembers `weights` and `preprocess`.
+        `on_progress` gets (done, total) files, `on_skip` every photo that was passed over.
+
+        Decoding runs in processes of its own that never import the calling script, so a script needs no
+        `if __name__ == "__main__":` guard.
         """
         root = os.path.abspath(os.fsencode(photos))
         path = Path(folder)
+        _check_place(path)
         found = list(walk(os.fsdecode(root)))
         files = [item for item in found if isinstance(item, PhotoFile)]
         if not files and not _has_photos(path, root):
             raise PhotoseekError(f"no photos found under {os.fsdecode(root)!r}")
         options = encoder_options or {}
         network = load_image_encoder(encoder, **options) if isinstance(encoder, str) else encoder
-        try:
+        with _writing(path):
             _create(path, network, {k: v for k, v in options.items() if k in KEPT_OPTIONS and v is not None})
-            with write_lock(path):
-                index = cls(path, _read_manifest(path), Catalogue(path / "catalogue.sqlite", writable=True))
-                index._check_encoder(network)
-                index._update(root, found, network, decoding or Decoding(), on_progress, on_skip or (lambda _: None))
-        except OSError as error:
-            what = "disk is full" if error.errno == errno.ENOSPC else error.strerror
-            raise PhotoseekError(f"index {path}: {what}; what was committed is intact, run the build again") from None
+        with write_lock(path), closing(Catalogue(path / "catalogue.sqlite", writable=True)) as catalogue:
+            index = cls(path, _read_manifest(path), catalogue)
+            index._check_encoder(network)
+            index._update(root, found, network, decoding or Decoding(), on_progress, on_skip or (lambda _: None))
         return cls.open(path)
 
     @property
@@ -101,7 +106,7 @@ class Index:
         photos = list(self.catalogue.all_photos())
         skipped = [(os.fsdecode(photo.path), photo.reason) for photo in photos if photo.row is None]
         active = self.catalogue.active_view()
-        size = sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+        size = sum(os.path.getsize(path) for path in self.folder.rglob("*") if path.is_file())
         builds = self.history()
         return {
             "index": str(self.folder),
@@ -126,8 +131,9 @@ class Index:
         return self.catalogue.builds()
 
     def attach(self, ranker: ViewMaker, on_progress: Progress | None = None) -> None:
-        """Build the ranker's view of every row and switch searches to it; a finished view is kept as it is.
+        """Build the ranker's view of every row and switch searches to it; a whole view of all rows is kept as it is.
 
+        Whatever else lies among the views, finished or not, is removed: a reader that has an old one open keeps it.
         Raises PhotoseekError if the ranker was trained on another encoder's embeddings.
         """
         if ranker.image_encoder != self.encoder:
@@ -136,40 +142,42 @@ class Index:
                 f"{self.encoder}; train one for it: photoseek train JUDGED -o RANKER --image-encoder "
                 f"{self.encoder.rpartition('@')[0]}"
             )
-        with write_lock(self.folder):
-            catalogue = Catalogue(self.folder / "catalogue.sqlite", writable=True)
+        views = self.folder / "views"
+        with write_lock(self.folder), closing(Catalogue(self.folder / "catalogue.sqlite", writable=True)) as catalogue:
             self.rows = catalogue.row_count()
-            active = catalogue.active_view()
-            if active is None or not active[0].startswith(f"{ranker.id}-") or active[1] != self.rows:
-                view, rows = build_view(self.folder / "views", ranker, self.embeddings(), on_progress)
-                for old in catalogue.activate_view(view, rows):
-                    # A reader that has an old view mapped keeps its pages until it closes them.
-                    shutil.rmtree(self.folder / "views" / old, ignore_errors=True)
-            catalogue.close()
+            name, rows = catalogue.active_view() or ("", 0)
+            if name.rpartition("-")[0] != ranker.id or rows != self.rows or not is_whole(views / name):
+                with _writing(self.folder):
+                    name, rows = build_view(views, ranker, self.embeddings(), on_progress)
+                catalogue.activate_view(name, rows)
+            for path in views.iterdir():
+                if path.name != name:
+                    shutil.rmtree(path, ignore_errors=True)
 
     def view(self) -> View:
         """The view that searches use, mapped read-only. Raises PhotoseekError if no ranker is attached."""
-        for _ in range(2):
-            active = self.catalogue.active_view()
-            if active is None:
-                break
-            folder = self.folder / "views" / active[0]
-            if folder.is_dir():
-                return open_view(folder)
-        if active is None:
-            name = self.encoder.rpartition("@")[0]
-            raise PhotoseekError(
-                f"index {self.folder} has no ranker yet; photoseek use RANKER attaches one, photoseek train JUDGED "
-                f"-o RANKER --image-encoder {name} makes one"
-            )
-        raise PhotoseekError(f"view {folder} is missing; run: photoseek use RANKER -i {self.folder}")
+        active = self.catalogue.active_view()
+        while active is not None:
+            try:
+                view = open_view(self.folder / "views" / active[0])
+            except PhotoseekError:
+                # It may have been replaced between its name and its files.
+                before, active = active, self.catalogue.active_view()
+                if active == before:
+                    raise
+                continue
+            self.rows = self.catalogue.row_count()
+            return view
+        name = self.encoder.rpartition("@")[0]
+        raise PhotoseekError(
+            f"index {self.folder} has no ranker yet; photoseek use RANKER attaches one, photoseek train JUDGED "
+            f"-o RANKER --image-encoder {name} makes one"
+        )
 
     def set_policy(self, policy: str | None) -> None:
         """Keep the name or file of the policy that searches of this index obey; None for none."""
-        with write_lock(self.folder):
-            catalogue = Catalogue(self.folder / "catalogue.sqlite", writable=True)
+        with write_lock(self.folder), closing(Catalogue(self.folder / "catalogue.sqlite", writable=True)) as catalogue:
             catalogue.set_setting("policy", policy)
-            catalogue.close()
 
     @property
     def policy(self) -> str | None:
@@ -202,45 +210,51 @@ class Index:
                 "mounted? Nothing was changed"
             )
         build = catalogue.start_build()
-        for item in passed_over:
+        hidden = _hidden(root, known, found)
+        for item in passed_over + hidden:
             on_skip(item)
         new = [file for file in files if known.get(file.path) != (file.size, file.mtime_ns)]
-        counts = {"seen": len(files), "added": 0, "changed": 0, "removed": 0, "skipped": len(passed_over)}
-        pending: list[tuple[PhotoFile, tuple[Embedded, np.ndarray] | Skipped]] = []
-        for done, (file, result) in enumerate(embed_files(root, new, encoder, decoding), 1):
-            pending.append((file, result))
-            if isinstance(result, Skipped):
-                on_skip(result)
-                counts["skipped"] += 1
-            else:
-                counts["changed" if file.path in known else "added"] += 1
-            if len(pending) == COMMIT_ROWS:
-                self._commit(root_id, pending)
-                pending = []
-            if on_progress is not None:
-                on_progress(done, len(new))
+        counts = {"seen": len(files), "added": 0, "changed": 0, "removed": 0, "skipped": len(passed_over + hidden)}
+        pending: list[tuple[PhotoFile, Result]] = []
+        with closing(embed_files(root, new, encoder, decoding, self._is_known)) as results:
+            for done, (file, result) in enumerate(results, 1):
+                pending.append((file, result))
+                if isinstance(result, Skipped):
+                    on_skip(result)
+                    counts["skipped"] += 1
+                else:
+                    counts["changed" if known.get(file.path, UNKNOWN)[0] >= 0 else "added"] += 1
+                if len(pending) == COMMIT_ROWS:
+                    self._commit(root_id, pending)
+                    pending = []
+                if on_progress is not None:
+                    on_progress(done, len(new))
         self._commit(root_id, pending)
-        unseen = tuple(item.path + b"/" for item in passed_over if item.is_folder)
+        unseen = tuple(item.path + b"/" for item in passed_over + hidden)
         kept = {file.path for file in files} | {item.path for item in passed_over}
         gone = [path for path in known if path not in kept and not path.startswith(unseen)]
         with catalogue.transaction():
             counts["removed"] = catalogue.remove(root_id, gone)
             catalogue.finish_build(build, counts)
-        catalogue.close()
 
-    def _commit(self, root_id: int, pending: list[tuple[PhotoFile, tuple[Embedded, np.ndarray] | Skipped]]) -> None:
+    def _is_known(self, digest: bytes) -> bool:
+        return self.catalogue.row_of_digest(digest) is not None
+
+    def _commit(self, root_id: int, pending: list[tuple[PhotoFile, Result]]) -> None:
         """Embeddings first, fsynced; then the one transaction that makes their rows exist."""
         catalogue = self.catalogue
         rows: dict[bytes, int] = {}
-        vectors = []
+        vectors: list[np.ndarray] = []
         for _, result in pending:
-            if isinstance(result, Skipped) or result[0].digest in rows:
+            if isinstance(result, Skipped):
                 continue
-            if catalogue.row_of_digest(result[0].digest) is None:
-                rows[result[0].digest] = self.rows + len(vectors)
-                vectors.append(result[1])
+            photo, vector = result
+            if vector is not None and photo.digest not in rows and not self._is_known(photo.digest):
+                rows[photo.digest] = self.rows + len(vectors)
+                vectors.append(vector)
         if vectors:
-            embeddings.append(self.folder / self.manifest["embeddings"], self.rows, np.stack(vectors))
+            with _writing(self.folder):
+                embeddings.append(self.folder / self.manifest["embeddings"], self.rows, np.stack(vectors))
         with catalogue.transaction():
             for file, result in pending:
                 if isinstance(result, Skipped):
@@ -252,15 +266,48 @@ class Index:
         self.rows += len(vectors)
 
 
+def _check_place(folder: Path) -> None:
+    """Refuse a folder that holds something other than an index of this format, or of one that was just begun."""
+    if (folder / "manifest.json").exists():
+        _read_manifest(folder)
+    elif folder.is_dir():
+        begun = ("writer.", "catalogue.sqlite", ".manifest.json")
+        if any(not path.name.startswith(begun) for path in folder.iterdir()):
+            raise PhotoseekError(f"{folder} is not an index and not empty; give another folder with -i")
+    elif folder.exists():
+        raise PhotoseekError(f"{folder} is a file; give a folder for the index with -i")
+
+
+def _hidden(root: bytes, known: Iterable[bytes], found: list[PhotoFile | Skipped]) -> list[Skipped]:
+    """Folders of known photos that are now links to nowhere, as when a disk is not mounted: not gone, only hidden."""
+    seen = {os.path.dirname(item.path) for item in found if isinstance(item, PhotoFile)}
+    looked_at: dict[bytes, bool] = {b"": False}
+    for path in known:
+        folder = os.path.dirname(path)
+        while folder not in seen and folder not in looked_at:
+            full = os.path.join(root, folder)
+            looked_at[folder] = os.path.lexists(full) and not os.path.exists(full)
+            folder = os.path.dirname(folder)
+    links = sorted(folder for folder, is_hidden in looked_at.items() if is_hidden)
+    return [Skipped(link, "link leads nowhere; the photos known below it are kept", is_folder=True) for link in links]
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Turns what the disk refuses into one line."""
+    try:
+        yield
+    except BrokenPipeError:  # a progress line that nobody reads, and no disk
+        raise
+    except OSError as error:
+        what = "disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
+        raise PhotoseekError(f"index {folder}: {what}; {INTACT}") from None
+
+
 def _create(folder: Path, encoder: ImageEncoder, options: dict[str, str]) -> None:
     """Lay out an empty index folder, unless there is one already."""
     if (folder / "manifest.json").exists():
         return
-    if folder.exists() and any(folder.iterdir()):
-        strangers = {path.name for path in folder.iterdir()} - {"writer.lock", "catalogue.sqlite"}
-        strangers = {name for name in strangers if not name.startswith(("catalogue.sqlite", ".manifest"))}
-        if strangers:
-            raise PhotoseekError(f"{folder} is not an index and not empty; give another folder with -i")
     folder.mkdir(parents=True, exist_ok=True)
     with write_lock(folder):
         if (folder / "manifest.json").exists():
@@ -280,9 +327,7 @@ def _create(folder: Path, encoder: ImageEncoder, options: dict[str, str]) -> Non
             "embeddings": "embeddings-1.f16",
         }
         # The manifest comes last: a folder without one is an index that was never begun.
-        scratch = folder / ".manifest.json"
-        scratch.write_text(json.dumps(manifest, indent=1) + "\n")
-        os.replace(scratch, folder / "manifest.json")
+        write_text(folder / "manifest.json", json.dumps(manifest, indent=1) + "\n")
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
@@ -293,9 +338,11 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise PhotoseekError(f"no index at {folder}; make one: photoseek build PHOTOS -i {folder}") from None
     except (OSError, ValueError, KeyError, TypeError):
-        raise PhotoseekError(f"{path} cannot be read: the index is damaged; build it again") from None
+        raise PhotoseekError(f"{path} cannot be read: {DAMAGED}") from None
     if version != FORMAT:
-        raise PhotoseekError(f"index {folder} has format {version}, this photoseek reads {FORMAT}; build it again")
+        raise PhotoseekError(
+            f"index {folder} has format {version}, this photoseek reads {FORMAT}; delete it and build it again"
+        )
     return dict(manifest)
 
 
@@ -303,4 +350,5 @@ def _has_photos(folder: Path, root: bytes) -> bool:
     """Whether an index at `folder` already knows photos of this root."""
     if not (folder / "manifest.json").exists():
         return False
-    return root in Index.open(folder).catalogue.roots()
+    with closing(Catalogue(folder / "catalogue.sqlite")) as catalogue:
+        return root in catalogue.roots()

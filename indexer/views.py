@@ -1,16 +1,18 @@
-"""Views: what one ranker adds to one index. Built beside, renamed, then named in the catalogue; read-only ever after."""
+"""Views: what one ranker adds to one index. Built beside, renamed, named in the catalogue; read-only ever after."""
 
 import json
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
+from indexer.durable import fsync
 from indexer.errors import PhotoseekError
 
 # Above this many photos the candidate vectors are kept in half precision, which costs no recall that can be measured.
@@ -36,9 +38,14 @@ class PhotoSide:
 class ViewMaker(Protocol):
     """The part of a ranker that the indexer knows."""
 
-    id: str
-    image_encoder: str
-    text_encoder: str
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def image_encoder(self) -> str: ...
+
+    @property
+    def text_encoder(self) -> str: ...
 
     def photo_side(self, embeddings: np.ndarray) -> PhotoSide: ...
 
@@ -49,7 +56,8 @@ class ViewMaker(Protocol):
 class View:
     """An open view, with the photos that came after it (the tail) scored exactly beside it.
 
-    `z` and `hidden` are float16 memory maps, (rows, k) and (rows, m); `hub` (rows,) float32.
+    `z` and `hidden` are float16 memory maps, (rows, k) and (rows, m); `hub` (rows,) float32. Everything is open, so a
+    view that a newer one replaces in the meantime stays whole.
     """
 
     folder: Path
@@ -57,8 +65,10 @@ class View:
     z: np.ndarray
     hub: np.ndarray
     hidden: np.ndarray
+    file: BinaryIO = field(repr=False)
     tail: PhotoSide | None = None
     _candidates: Any = field(default=None, repr=False)
+    _reading: Any = field(default_factory=threading.Lock, repr=False)
 
     @property
     def ranker_folder(self) -> Path:
@@ -74,15 +84,13 @@ class View:
         queries: (b, k + 1) float32, the last coordinate weighs the hub term. allowed: sorted rows to choose from, or
         None for all. Returns rows (b, c) int64 and scores (b, c) float32 with c <= count, best first, ties by row.
         """
+        if allowed is not None:
+            allowed = allowed[allowed < self.total_rows]  # others were added since this was opened
         if allowed is not None and len(allowed) <= DIRECT_ROWS:
             vectors = np.concatenate([self.gather_z(allowed), self.gather_hub(allowed)[:, None]], axis=1)
             return _top(queries @ vectors.T, allowed, count)
         base = allowed[allowed < self.rows] if allowed is not None else None
-        wanted = min(count, self.rows if base is None else len(base))
-        rows = np.empty((len(queries), 0), np.int64)
-        scores = np.empty((len(queries), 0), np.float32)
-        if wanted:
-            scores, rows = self._index().search(np.ascontiguousarray(queries), wanted, params=_selector(base))
+        scores, rows = self._search_index(queries, count, base)
         if self.tail is not None:
             side = self.tail
             tail_scores = queries @ np.concatenate([side.z, side.hub[:, None]], axis=1).T
@@ -93,6 +101,27 @@ class View:
             scores = np.concatenate([scores, tail_scores], axis=1)
             rows = np.concatenate([rows, np.broadcast_to(tail_rows, tail_scores.shape)], axis=1)
         return _top(scores, rows, count)
+
+    def _search_index(
+        self, queries: np.ndarray, count: int, allowed: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Scores and rows of the best `count` or more, none of them tied with one that is left out."""
+        available = self.rows if allowed is None else len(allowed)
+        wanted = min(count, available)
+        if not wanted:
+            return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
+        faiss = _faiss()
+        chosen = None
+        if allowed is not None:
+            bits = np.zeros(self.rows, bool)
+            bits[allowed] = True
+            chosen = faiss.SearchParameters(sel=faiss.IDSelectorBitmap(np.packbits(bits, bitorder="little")))
+        while True:
+            asked = min(wanted + 1, available)
+            scores, rows = self._index().search(np.ascontiguousarray(queries, np.float32), asked, params=chosen)
+            if asked == available or (scores[:, count - 1] > scores[:, -1]).all():
+                return scores, rows
+            wanted = 4 * wanted
 
     def gather_z(self, rows: np.ndarray) -> np.ndarray:
         """(len(rows), k) float32."""
@@ -116,20 +145,27 @@ class View:
         return gathered
 
     def _index(self) -> Any:
-        if self._candidates is None:
-            import faiss
-
-            faiss.omp_set_num_threads(1)
-            self._candidates = faiss.read_index(str(self.folder / "candidates.faiss"))
-        return self._candidates
+        with self._reading:
+            if self._candidates is None:
+                faiss = _faiss()
+                faiss.omp_set_num_threads(1)
+                try:
+                    self._candidates = faiss.read_index(faiss.PyCallbackIOReader(self.file.read))
+                except RuntimeError:
+                    raise _damaged(self.folder, "candidates.faiss cannot be read") from None
+                finally:
+                    self.file.close()
+            return self._candidates
 
 
 def build_view(
     views: Path, ranker: ViewMaker, embeddings: np.ndarray, on_progress: Callable[[int, int], None] | None = None
 ) -> tuple[str, int]:
-    """Write a new view of `embeddings` (n, d) float16 under `views`; returns (id, n). Memory does not grow with n."""
-    import faiss
+    """Write a new view of `embeddings` (n, d) float16 under `views`; returns (id, n).
 
+    Holds the candidate vectors, and no more than a block of anything else, in memory.
+    """
+    faiss = _faiss()
     views.mkdir(exist_ok=True)
     rows = len(embeddings)
     scratch = Path(tempfile.mkdtemp(prefix=".building-", dir=views))
@@ -152,16 +188,19 @@ def build_view(
                     on_progress(min(start + BLOCK_ROWS, rows), rows)
         if index is None:
             raise PhotoseekError("the index holds no photos; build it first: photoseek build PHOTOS")
-        faiss.write_index(index, str(scratch / "candidates.faiss"))
+        try:
+            faiss.write_index(index, str(scratch / "candidates.faiss"))
+        except RuntimeError:
+            raise PhotoseekError(f"view under {views} cannot be written; is the disk full?") from None
         ranker.save(scratch / "ranker")
         shape = {"rows": rows, "k": side.z.shape[1], "hidden": side.hidden.shape[1], "ranker": ranker.id}
         (scratch / "view.json").write_text(json.dumps(shape, indent=1))
         for path in [*scratch.rglob("*"), scratch]:
-            _fsync(path)
+            fsync(path)
         name = f"{ranker.id}-{scratch.name.removeprefix('.building-')}"
         scratch.chmod(0o755)
         os.rename(scratch, views / name)
-        _fsync(views)
+        fsync(views)
         return name, rows
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -175,9 +214,18 @@ def open_view(folder: Path) -> View:
         z = np.memmap(folder / "z.f16", "<f2", "r", shape=(rows, k))
         hidden = np.memmap(folder / "hidden.f16", "<f2", "r", shape=(rows, m))
         hub = np.memmap(folder / "hub.f32", "<f4", "r", shape=(rows,))
-    except (OSError, ValueError, KeyError) as error:
-        raise PhotoseekError(f"view {folder} is damaged ({error}); run: photoseek use RANKER") from None
-    return View(folder, rows, z, hub, hidden)
+        return View(folder, rows, z, hub, hidden, open(folder / "candidates.faiss", "rb"))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _damaged(folder, str(error)) from None
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a view can be opened and searched."""
+    try:
+        open_view(folder)._index()
+    except PhotoseekError:
+        return False
+    return True
 
 
 def _empty_index(faiss: Any, dim: int, rows: int) -> Any:
@@ -186,25 +234,24 @@ def _empty_index(faiss: Any, dim: int, rows: int) -> Any:
     return faiss.IndexScalarQuantizer(dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
 
 
-def _selector(rows: np.ndarray | None) -> Any:
-    if rows is None:
-        return None
-    import faiss
-
-    return faiss.SearchParameters(sel=faiss.IDSelectorBatch(rows))
-
-
 def _top(scores: np.ndarray, rows: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """The `count` best of each line, best first, ties by row. rows: (c,) or (b, c)."""
     rows = np.broadcast_to(rows, scores.shape)
     count = min(count, scores.shape[1])
-    order = np.lexsort((rows, -scores), axis=1)[:, :count]
-    return np.take_along_axis(rows, order, axis=1), np.take_along_axis(scores, order, axis=1).astype(np.float32)
+    best = np.empty((len(scores), count), np.int64)
+    for i, line in enumerate(scores):
+        some = np.arange(len(line))
+        if 0 < count < len(line):
+            some = np.flatnonzero(line >= np.partition(line, len(line) - count)[len(line) - count])
+        best[i] = some[np.lexsort((rows[i, some], -line[some]))][:count]
+    return np.take_along_axis(rows, best, axis=1), np.take_along_axis(scores, best, axis=1).astype(np.float32)
 
 
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _damaged(folder: Path, what: str) -> PhotoseekError:
+    return PhotoseekError(f"view {folder} is damaged ({what}); run: photoseek use RANKER -i {folder.parents[1]}")
+
+
+def _faiss() -> Any:
+    import faiss  # typed as Any: its stubs lack the keyword arguments that its own wrappers add
+
+    return faiss

@@ -40,4 +40,5 @@ class Calibration:
 
 
 def _sigmoid(values: np.ndarray) -> np.ndarray:
-    return 0.5 * (1 + np.tanh(0.5 * values))
+    # 1 / (1 + exp(-v)) without overflow, and exact to the last digit near 0, where most relevances lie.
+    return np.exp(-np.logaddexp(0, -values))

@@ -4,7 +4,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,13 @@ class Features:
     texts: tuple[str, ...]
     t: np.ndarray
     owner: np.ndarray
+
+    def select(self, photos: np.ndarray) -> "Features":
+        """Only these photos (sorted rows), with every caption; captions of other photos have no owner then."""
+        position = np.full(len(self.photos) + 1, -1)
+        position[photos] = np.arange(len(photos))
+        names = tuple(self.photos[row] for row in photos)
+        return replace(self, photos=names, x=self.x[photos], owner=position[self.owner])
 
 
 def embed_judgments(

@@ -6,27 +6,22 @@ Two layouts are read, mixed as they come: the course's (`train_dataset.csv`, `te
 """
 
 import csv
+import io
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from indexer.errors import PhotoseekError
 
-PHOTO_FOLDERS = (
-    "train_images",
-    "test_images",
-    "train_224",
-    "Flicker8k_Dataset",
-    "Flickr8k_Dataset",
-    "Images",
-    "images",
-)
+PHOTO_FOLDERS = ("train_images", "test_images", "train_224", "Flicker8k_Dataset", "Flickr8k_Dataset", "Images")
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+TEXT_FOLDERS = (".", "original", "Flickr8k_text")
 EXPERT_FILES = ("ExpertAnnotations.tsv", "ExpertAnnotations.txt")
 CROWD_FILES = ("CrowdAnnotations.tsv", "CrowdFlowerAnnotations.txt")
 TOKEN_FILES = ("Flickr8k.token.txt", "captions.token.txt")
-GRADES = (1, 2, 3, 4)
+GRADES = ("1", "2", "3", "4")
 
 Problem = Callable[[str], None]
 
@@ -81,16 +76,6 @@ class Judgments:
     queries: tuple[Query, ...] = ()
     test_photos: tuple[str, ...] = ()
     dropped: int = 0
-    _own: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
-
-    def own_captions(self, photo: str) -> tuple[str, ...]:
-        """Ids of the captions that were written for a photo."""
-        if not self._own:
-            grouped: dict[str, list[str]] = {}
-            for caption in self.captions:
-                grouped.setdefault(photo_of(caption), []).append(caption)
-            self._own.update({name: tuple(ids) for name, ids in grouped.items()})
-        return self._own.get(photo, ())
 
     def restrict(self, photos: Iterable[str]) -> "Judgments":
         """Only these photos, their own captions, and the judgments between them and captions of any photo."""
@@ -105,7 +90,6 @@ class Judgments:
             captions=captions,
             expert=expert,
             crowd=crowd,
-            _own={},
         )
 
     def without_captions(self, captions: Iterable[str]) -> "Judgments":
@@ -116,7 +100,6 @@ class Judgments:
             captions={i: text for i, text in self.captions.items() if i not in gone},
             expert=tuple(row for row in self.expert if row.caption not in gone),
             crowd=tuple(row for row in self.crowd if row.caption not in gone),
-            _own={},
         )
 
 
@@ -128,9 +111,9 @@ def photo_of(caption: str) -> str:
 def load_judgments(folder: str | Path, *, keep_going: bool = False, on_problem: Problem | None = None) -> Judgments:
     """Read and check a judged folder.
 
-    Raises PhotoseekError naming file and row at the first judgment of an unknown photo or caption, a grade outside
-    1 to 4, or votes that contradict the share beside them; with `keep_going` such rows are dropped, counted and
-    handed to `on_problem`.
+    Raises PhotoseekError naming file and line at the first row with a field too few, an unknown photo or caption, a
+    grade outside 1 to 4, or votes that contradict the share beside them; with `keep_going` such rows are dropped,
+    counted and handed to `on_problem`. A file that is not text, or lacks a column, is always refused.
     """
     root = Path(folder)
     if not root.is_dir():
@@ -145,10 +128,10 @@ def load_judgments(folder: str | Path, *, keep_going: bool = False, on_problem: 
             on_problem(message)
 
     photos, sets = _find_photos(root)
-    captions = _read_captions(root, problem)
-    queries, test_photos = _read_queries(root, photos, problem)
     if not photos:
-        raise PhotoseekError(f"judged data {root}: no photo folder ({', '.join(PHOTO_FOLDERS)})")
+        raise PhotoseekError(f"judged data {root}: no photos in any of {', '.join(PHOTO_FOLDERS)}")
+    captions = _read_captions(root, photos, problem)
+    queries, test_photos = _read_queries(root, photos, problem)
     if not captions:
         raise PhotoseekError(f"judged data {root}: no captions ({', '.join(TOKEN_FILES)} or train_dataset.csv)")
     return Judgments(
@@ -171,7 +154,7 @@ def _find_photos(root: Path) -> tuple[dict[str, Path], dict[str, tuple[str, ...]
     for name in PHOTO_FOLDERS:
         folder = root / name
         if folder.is_dir():
-            files = sorted(p for p in folder.iterdir() if p.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp"))
+            files = sorted(p for p in folder.iterdir() if p.suffix.lower() in PHOTO_SUFFIXES)
             sets[name] = tuple(p.name for p in files)
             for path in files:
                 photos.setdefault(path.name, path)
@@ -179,29 +162,31 @@ def _find_photos(root: Path) -> tuple[dict[str, Path], dict[str, tuple[str, ...]
 
 
 def _first(root: Path, names: tuple[str, ...]) -> Path | None:
-    for folder in (root, root / "original", root / "Flickr8k_text"):
-        for name in names:
-            if (folder / name).is_file():
-                return folder / name
-    return None
+    places = (root / folder / name for folder in TEXT_FOLDERS for name in names)
+    return next((path for path in places if path.is_file()), None)
 
 
-def _rows(path: Path, delimiter: str, quoting: int = csv.QUOTE_NONE) -> Iterator[tuple[int, list[str]]]:
-    """(line number, fields) of each row that is not blank."""
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        try:
-            for fields in (reader := csv.reader(file, delimiter=delimiter, quoting=quoting)):
-                if fields:
-                    yield reader.line_num, fields
-        except UnicodeDecodeError as error:
-            raise PhotoseekError(f"{path}: not UTF-8 at byte {error.start}") from None
+def _text(path: Path) -> str:
+    data = path.read_bytes()
+    try:
+        return data.decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise PhotoseekError(f"{path} line {line}: not UTF-8; save the file as UTF-8") from None
 
 
-def _read_captions(root: Path, problem: Problem) -> dict[str, str]:
+def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """(line number, fields between tabs) of each line that is not blank."""
+    for number, line in enumerate(_text(path).split("\n"), 1):
+        if line.strip():
+            yield number, line.rstrip("\r").split("\t")
+
+
+def _read_captions(root: Path, photos: dict[str, Path], problem: Problem) -> dict[str, str]:
     captions: dict[str, str] = {}
     tokens = _first(root, TOKEN_FILES)
     if tokens is not None:
-        for line, fields in _rows(tokens, "\t"):
+        for line, fields in _lines(tokens):
             if len(fields) != 2 or "#" not in fields[0]:
                 problem(f"{tokens} line {line}: not '<photo>#<n>', tab, caption")
             elif not fields[1].strip():
@@ -210,24 +195,36 @@ def _read_captions(root: Path, problem: Problem) -> dict[str, str]:
                 captions[fields[0]] = fields[1].strip()
     pairs = root / "train_dataset.csv"
     if pairs.is_file():
-        for line, row in _table(pairs, ",", ("image", "query_id", "query_text")):
-            if not row["query_text"].strip():
+        for line, row in _table(pairs, ",", ("image", "query_id", "query_text"), problem):
+            if row["image"] not in photos:
+                problem(f"{pairs} line {line}: photo {row['image']} is in no photo folder")
+            elif "#" not in row["query_id"]:
+                problem(f"{pairs} line {line}: caption id {row['query_id']!r} is not '<photo>#<n>'")
+            elif not row["query_text"].strip():
                 problem(f"{pairs} line {line}: caption {row['query_id']} has no text")
             else:
                 captions.setdefault(row["query_id"], row["query_text"].strip())
     return captions
 
 
-def _table(path: Path, delimiter: str, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
-    rows = _rows(path, delimiter, csv.QUOTE_MINIMAL)
-    _, header = next(rows, (0, []))
-    missing = [column for column in columns if column not in header]
-    if missing:
-        raise PhotoseekError(f"{path}: no column {missing[0]!r}; it has {', '.join(map(repr, header)) or 'no header'}")
-    for line, fields in rows:
-        if len(fields) != len(header):
-            raise PhotoseekError(f"{path} line {line}: {len(fields)} fields, the header has {len(header)}")
-        yield line, dict(zip(header, fields, strict=True))
+def _table(
+    path: Path, delimiter: str, columns: tuple[str, ...], problem: Problem
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """(line number, row by column) of a CSV file with a header; rows with a field too few or too many are problems."""
+    reader = csv.reader(io.StringIO(_text(path), newline=""), delimiter=delimiter)
+    try:
+        header = next(reader, [])
+        missing = [column for column in columns if column not in header]
+        if missing:
+            found = ", ".join(map(repr, header)) or "no header"
+            raise PhotoseekError(f"{path}: no column {missing[0]!r}; it has {found}")
+        for fields in reader:
+            if fields and len(fields) != len(header):
+                problem(f"{path} line {reader.line_num}: {len(fields)} fields, the header has {len(header)}")
+            elif fields:
+                yield reader.line_num, dict(zip(header, fields, strict=True))
+    except csv.Error as error:
+        raise PhotoseekError(f"{path} line {reader.line_num}: {error}") from None
 
 
 def _read_expert(
@@ -236,12 +233,12 @@ def _read_expert(
     path = _first(root, EXPERT_FILES)
     if path is None:
         return
-    for line, fields in _rows(path, "\t"):
+    for line, fields in _lines(path):
         where = f"{path} line {line}"
         if len(fields) != 5:
             problem(f"{where}: {len(fields)} fields, expected photo, caption and three grades")
         elif _is_known(where, fields[0], fields[1], photos, captions, problem):
-            if all(grade.strip() in map(str, GRADES) for grade in fields[2:]):
+            if all(grade.strip() in GRADES for grade in fields[2:]):
                 first, second, third = (int(grade) for grade in fields[2:])
                 yield ExpertRow(fields[0], fields[1], (first, second, third))
             else:
@@ -252,7 +249,7 @@ def _read_crowd(root: Path, photos: dict[str, Path], captions: dict[str, str], p
     path = _first(root, CROWD_FILES)
     if path is None:
         return
-    for line, fields in _rows(path, "\t"):
+    for line, fields in _lines(path):
         where = f"{path} line {line}"
         if len(fields) != 5:
             problem(f"{where}: {len(fields)} fields, expected photo, caption, share, yes and no")
@@ -262,7 +259,7 @@ def _read_crowd(root: Path, photos: dict[str, Path], captions: dict[str, str], p
             except ValueError:
                 problem(f"{where}: share and votes {', '.join(fields[2:])} are not numbers")
                 continue
-            if yes < 0 or no < 0 or yes + no == 0 or abs(share - yes / (yes + no)) > 0.01:
+            if yes < 0 or no < 0 or yes + no == 0 or not abs(share - yes / (yes + no)) <= 0.01:
                 problem(f"{where}: share {fields[2]} does not follow from {yes} yes and {no} no")
             else:
                 yield CrowdRow(fields[0], fields[1], yes, no)
@@ -285,17 +282,20 @@ def _read_queries(root: Path, photos: dict[str, Path], problem: Problem) -> tupl
     if not queries.is_file() or not names.is_file():
         return (), ()
     gallery = []
-    for line, row in _table(names, "|", ("image",)):
+    for line, row in _table(names, "|", ("image",), problem):
         if row["image"] in photos:
             gallery.append(row["image"])
         else:
             problem(f"{names} line {line}: photo {row['image']} is in no photo folder")
     asked = []
-    for line, row in _table(queries, "|", ("query_id", "query_text", "image")):
-        if row["image"] in photos:
-            asked.append(Query(row["query_id"], row["query_text"].strip(), row["image"]))
+    known = set(gallery)
+    for line, row in _table(queries, "|", ("query_id", "query_text", "image"), problem):
+        if row["image"] not in known:
+            problem(f"{queries} line {line}: photo {row['image']} is not in {names.name}")
+        elif not row["query_text"].strip():
+            problem(f"{queries} line {line}: query {row['query_id']} has no text")
         else:
-            problem(f"{queries} line {line}: photo {row['image']} is in no photo folder")
+            asked.append(Query(row["query_id"], row["query_text"].strip(), row["image"]))
     return tuple(asked), tuple(gallery)
 
 
@@ -304,7 +304,7 @@ def _read_splits(root: Path) -> dict[str, tuple[str, ...]]:
     for name in ("train", "dev", "test"):
         path = _first(root, (f"Flickr_8k.{name}Images.txt",))
         if path is not None:
-            splits[name] = tuple(path.read_text().split())
+            splits[name] = tuple(_text(path).split())
     return splits
 
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-WORD = re.compile(r"[a-z]+")
-STOP_WORDS = frozenset("the a of and is in an".split())
+from reranker.linear_map import unit
+
+WORD = re.compile(r"[^\W\d_]+")
+STOP_WORDS = frozenset(("the", "a", "of", "and", "is", "in", "an"))
 WEIGHT = 0.5
 
 
@@ -21,9 +23,9 @@ class Lexicon:
 
     @classmethod
     def fit(cls, sentences: Sequence[str], at_least: int = 5) -> "Lexicon":
-        """The words that stand in `at_least` sentences or more, with idf = log(sentences / sentences with the word)."""
+        """The words of `at_least` sentences or more, but not of all; idf = log(sentences / sentences with the word)."""
         counts = Counter(word for sentence in sentences for word in words_of(sentence))
-        words = tuple(sorted(word for word, count in counts.items() if count >= at_least))
+        words = tuple(sorted(word for word, count in counts.items() if at_least <= count < len(sentences)))
         idf = np.array([np.log(len(sentences) / counts[word]) for word in words], np.float32)
         return cls(words, idf)
 
@@ -37,8 +39,7 @@ class Lexicon:
             if present:
                 idf = self.idf[present]
                 extended[row, [vectors.shape[1] + i for i in present]] = WEIGHT * idf / np.linalg.norm(idf)
-        extended /= np.linalg.norm(extended, axis=1, keepdims=True)
-        return extended
+        return unit(extended)
 
 
 def words_of(sentence: str) -> set[str]:

@@ -4,7 +4,7 @@ photos x (n, d), sentences t (m, e) -> `z = unit(x @ A - a)`, `q = unit(t @ B - 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -41,7 +41,7 @@ class MapSettings:
     # Shrinkage of the covariances towards a multiple of the identity. Photos need more: there are fewer of them.
     shrink_images: float = 1.0
     shrink_texts: float = 0.3
-    # Contrastive tuning; 0 epochs leaves the closed form as it is.
+    # Contrastive tuning; 0 epochs leaves the closed form as it is. `temperature` is what cosines are multiplied by.
     epochs: int = 30
     batch: int = 1000
     learning_rate: float = 5e-3
@@ -126,7 +126,8 @@ def tune(
     generator = np.random.default_rng(seed)
     torch.manual_seed(seed)
     photos = np.unique(photo)
-    own = [np.flatnonzero(photo == p) for p in photos] if len(photos) < 100 else _grouped(photo, photos)
+    order = np.argsort(photo, kind="stable")
+    own = np.split(order, np.searchsorted(photo[order], photos[1:]))
     batch = min(settings.batch, len(photos))
     steps = max(1, round(settings.epochs * len(photos) / batch))
     images, texts = torch.from_numpy(x), torch.from_numpy(t)
@@ -138,11 +139,11 @@ def tune(
     )
     rates = [settings.learning_rate, 1e-2]
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, total_steps=steps)
-    order = np.empty(0, np.int64)
+    waiting = np.empty(0, np.int64)
     for step in range(steps):
-        if len(order) < batch:
-            order = generator.permutation(len(photos))
-        chosen, order = order[:batch], order[batch:]
+        if len(waiting) < batch:
+            waiting = generator.permutation(len(photos))
+        chosen, waiting = waiting[:batch], waiting[batch:]
         picks = np.stack([generator.choice(own[i], settings.captions, len(own[i]) < settings.captions) for i in chosen])
         with torch.autocast("cpu", torch.bfloat16):
             z = dropout(images[photos[chosen]], settings.dropout_images) @ A - a
@@ -158,8 +159,7 @@ def tune(
         schedule.step()
         if on_progress is not None:
             on_progress(step + 1, steps)
-    A, a, B, b = (w.detach().numpy() for w in parameters)
-    return replace(start, A=A, a=a, B=B, b=b)
+    return LinearMap(*(weight.detach().numpy() for weight in parameters))
 
 
 def fit_map(
@@ -206,11 +206,6 @@ def hub_terms(z: np.ndarray, bank: np.ndarray, nearest: int = 10) -> np.ndarray:
         products = z[start : start + 4096] @ bank.T
         terms[start : start + 4096] = np.partition(products, -nearest, axis=1)[:, -nearest:].mean(axis=1)
     return terms
-
-
-def _grouped(photo: np.ndarray, photos: np.ndarray) -> list[np.ndarray]:
-    order = np.argsort(photo, kind="stable")
-    return np.split(order, np.searchsorted(photo[order], photos[1:]))
 
 
 def _shrunk(covariance: np.ndarray, strength: float) -> np.ndarray:

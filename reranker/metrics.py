@@ -41,20 +41,20 @@ def calibration_error(
 def reliability(
     relevance: np.ndarray, outcome: np.ndarray, weights: np.ndarray, bins: int = 15
 ) -> list[tuple[float, float, float]]:
-    """(share of all, mean relevance, mean outcome) of each equal-mass bin, in order of relevance."""
-    order = np.argsort(relevance, kind="stable")
-    rows = []
-    for block in np.array_split(order, min(bins, len(order))):
-        mass = weights[block].sum()
-        if mass > 0:
-            rows.append(
-                (
-                    float(mass / weights.sum()),
-                    float(np.average(relevance[block], weights=weights[block])),
-                    float(np.average(outcome[block], weights=weights[block])),
-                )
-            )
-    return rows
+    """(share of all, mean relevance, mean outcome) of each equal-mass bin, in order of relevance.
+
+    Equal relevances share a bin, the one in which the middle of their mass lies, so no order of the rows matters.
+    """
+    distinct, place = np.unique(relevance, return_inverse=True)
+    mass = np.bincount(place, weights)
+    middle = (mass.cumsum() - mass / 2) / mass.sum()
+    bin_of = np.minimum((middle * bins).astype(int), bins - 1)
+    masses, shown, seen = (
+        np.bincount(bin_of, values) for values in (mass, mass * distinct, np.bincount(place, weights * outcome))
+    )
+    filled = np.flatnonzero(masses)
+    columns = (masses[filled] / mass.sum(), shown[filled] / masses[filled], seen[filled] / masses[filled])
+    return [(float(share), float(mean), float(fits)) for share, mean, fits in zip(*columns, strict=True)]
 
 
 def brier_skill(relevance: np.ndarray, outcome: np.ndarray, weights: np.ndarray | None = None) -> float:

@@ -27,17 +27,19 @@ class Policy:
         path = Path(name) if name.endswith(".toml") else SHIPPED / f"{name}.toml"
         try:
             values = tomllib.loads(path.read_text(encoding="utf-8"))
-            pattern = _pattern(values["terms"])
             exceptions = _pattern(values["exceptions"]) if values.get("exceptions") else None
-            return cls(path.stem, str(values["disclaimer"]), pattern, exceptions)
+            return cls(path.stem, str(values["disclaimer"]), _pattern(values["terms"]), exceptions)
         except FileNotFoundError:
             shipped = ", ".join(sorted(p.stem for p in SHIPPED.glob("*.toml")))
             raise PhotoseekError(f"no policy {name!r}; there are: {shipped}, or a path to a .toml file") from None
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+        except KeyError as error:
+            raise PhotoseekError(f"policy {path} has no {error}; it needs a disclaimer and a list of terms") from None
+        except (OSError, ValueError) as error:
             raise PhotoseekError(f"policy {path} cannot be read: {error}") from None
 
     def blocks(self, text: str) -> bool:
         """Whether the text names what the policy protects."""
+        text = text.replace("\u2019", "'")
         if self.exceptions is not None:
             text = self.exceptions.sub(" ", text)
         return self.pattern.search(text) is not None
@@ -53,7 +55,9 @@ class Policy:
         return kept.without_captions(caption for caption, text in kept.captions.items() if self.blocks(text))
 
 
-def _pattern(terms: list[str]) -> re.Pattern[str]:
+def _pattern(terms: object) -> re.Pattern[str]:
     """Any of the terms as whole words; `*` at the end of a term stands for any ending."""
-    words = [re.escape(term).replace(r"\*", r"\w*").replace(r"\ ", r"\s+") for term in terms]
-    return re.compile(rf"\b(?:{'|'.join(words)})\b", re.IGNORECASE)
+    if not isinstance(terms, list) or not terms or not all(isinstance(t, str) and t.strip() for t in terms):
+        raise ValueError("terms and exceptions are lists of texts, none blank")
+    words = [re.escape(term.strip()).replace(r"\*", r"\w*").replace(r"\ ", r"\s+") for term in terms]
+    return re.compile(rf"(?<!\w)(?:{'|'.join(words)})(?!\w)", re.IGNORECASE)

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,8 @@ class Ranker:
 
     `map` gives candidates; `meaning` compares a photo with what sentences mean, from regressing the mean vector of a
     photo's captions; `bank` (c, k) holds mapped captions for the hub term. `image_encoder` and `text_encoder` are
-    fingerprints, `text_encoder_name` is what loads the latter. `no_match` is the relevance under which the best hit is called no good match.
+    fingerprints, `text_encoder_name` is what loads the latter. `no_match` is the relevance under which the best hit is
+    called no good match.
     """
 
     image_encoder: str
@@ -66,6 +68,8 @@ class Ranker:
         path = Path(folder)
         try:
             card = json.loads((path / "ranker.json").read_text(encoding="utf-8"))
+            if not isinstance(card, dict):
+                raise ValueError("not an object")
         except FileNotFoundError:
             raise PhotoseekError(f"no ranker at {path}; train one: photoseek train JUDGED -o {path}") from None
         except (OSError, ValueError):
@@ -93,9 +97,9 @@ class Ranker:
             )
         except (OSError, KeyError, TypeError, SafetensorError) as error:
             raise PhotoseekError(f"ranker {path} is damaged ({error}); train it again") from None
-        if card["id"] != ranker._digest():
+        if card.get("id") != ranker._digest():
             raise PhotoseekError(
-                f"ranker {path} is damaged (its weights are not those of {card['id']}); train it again"
+                f"ranker {path} is damaged (its weights are not those of {card.get('id')}); train it again"
             )
         return replace(ranker, id=card["id"])
 
@@ -154,7 +158,7 @@ class Ranker:
         hidden = np.concatenate([self.meaning.images(x), self.mlp.photo_part(x)], axis=1)
         return PhotoSide(z, hub_terms(z, self.bank), hidden)
 
-    def query_side(self, vectors: np.ndarray, texts: list[str]) -> QuerySide:
+    def query_side(self, vectors: np.ndarray, texts: Sequence[str]) -> QuerySide:
         """vectors: (b, e) from the text encoder, for `texts`."""
         q = self.map.texts(self.lexicon.extend(vectors, texts))
         t = unit(vectors)
@@ -174,8 +178,9 @@ class Ranker:
         return self.calibration.apply(self.logits(side, query, row))
 
     def _arrays(self) -> dict[str, np.ndarray]:
-        parts = {"map": self.map, "meaning": self.meaning, "mlp": self.mlp}
-        arrays = {f"{name}.{f.name}": getattr(part, f.name) for name, part in parts.items() for f in fields(part)}
+        arrays = {f"map.{f.name}": getattr(self.map, f.name) for f in fields(LinearMap)}
+        arrays |= {f"meaning.{f.name}": getattr(self.meaning, f.name) for f in fields(LinearMap)}
+        arrays |= {f"mlp.{f.name}": getattr(self.mlp, f.name) for f in fields(MLP)}
         return {**arrays, "bank": self.bank, "idf": self.lexicon.idf}
 
     def _digest(self) -> str:
@@ -188,7 +193,7 @@ class Ranker:
 
 
 def _pack(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Matrices as int8 with one float32 scale a column, all else as float32: half of float16, and no worse to rank by."""
+    """Matrices as int8 with one float32 scale a column, all else as float32: half the size of float16."""
     packed = {}
     for name, array in arrays.items():
         if array.ndim == 2 and len(array) >= 64:

@@ -23,7 +23,7 @@ def crowd_share(yes: int, no: int) -> float:
 
 
 def combined(expert: float | None, crowd: float | None) -> float | None:
-    """Both kinds where a pair has both, `0.7 x expert + 0.3 x crowd`; else the one it has; None where it has neither."""
+    """`0.7 x expert + 0.3 x crowd` where a pair has both; else the one it has; None where it has neither."""
     if expert is None:
         return crowd
     if crowd is None:

@@ -12,17 +12,19 @@ from reranker.calibration import Calibration
 from reranker.features import Features
 from reranker.judgments import Judgments, grouped_split
 from reranker.lexicon import Lexicon
-from reranker.linear_map import LinearMap, MapSettings, fit_map, fit_meaning, hub_terms, unit
+from reranker.linear_map import MapSettings, fit_map, fit_meaning, unit
 from reranker.metrics import ranks_of_own, recall_at
-from reranker.mlp import MLPSettings, Pairs, fit, start
+from reranker.mlp import MLPSettings, fit, start
+from reranker.pairs import CROWD, EXPERT, PairSettings, PhotoRows, Space, training_pairs, within
 from reranker.ranker import QuerySide, Ranker
-from reranker.scores import generalised_scores
 
 # Shrinkages that the held-out photos choose from: (images, texts). Few photos need more.
 SHRINKAGES = ((1.0, 0.3), (3.0, 1.0), (10.0, 3.0))
 
 # Share of queries with a photo to find that may be told "no good match".
 MISSED = 0.05
+
+ENOUGH_TO_CALIBRATE = 50
 
 Stage = Callable[[str, int, int], None]
 
@@ -33,29 +35,13 @@ class TrainSettings:
 
     map: MapSettings = field(default_factory=MapSettings)
     mlp: MLPSettings = field(default_factory=MLPSettings)
+    pairs: PairSettings = field(default_factory=PairSettings)
     choose_shrinkage: bool = True
     # The map has seen its own photos, so the MLP learns from scores that maps of other photos gave.
     folds: int = 3
     validation: float = 0.3
-    hub_weight: float = 0.5
     bank: int = 2000
-    # Negatives a caption: from its first `mined_from` candidates, and at random.
-    mined: int = 3
-    mined_from: int = 50
-    random: int = 1
-    # A judgment is worth this many caption pairs.
-    crowd_weight: float = 2.0
-    expert_weight: float = 8.0
     seed: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Space:
-    """The map of one fold (or of all photos) with what belongs to it: everything below the MLP."""
-
-    map: LinearMap
-    meaning: LinearMap
-    bank: np.ndarray
 
 
 def train(
@@ -77,12 +63,14 @@ def train(
     report = on_stage or (lambda stage, done, total: None)
     if base is not None and (base.image_encoder, base.text_encoder) != tuple(e.fingerprint for e in encoders):
         raise PhotoseekError(
-            f"ranker {base.id} was trained with {base.image_encoder} and {base.text_encoder}; --from needs the same encoders"
+            f"ranker {base.id} was trained with {base.image_encoder} and {base.text_encoder}; --from needs the same "
+            "encoders"
         )
     captions = np.flatnonzero(features.owner >= 0)
     if len(features.photos) < 20 or len(captions) < 20:
         raise PhotoseekError(
-            f"{len(features.photos)} photos with {len(captions)} captions of their own are too few to train on; 20 is the least"
+            f"{len(features.photos)} photos with {len(captions)} captions of their own are too few to train on; "
+            "20 is the least"
         )
     if base is None:
         lexicon = Lexicon.fit([features.texts[i] for i in captions])
@@ -98,8 +86,10 @@ def train(
         final = Space(base.map, base.meaning, base.bank)
         fold_of, spaces = np.zeros(len(features.photos), np.int64), [final]
 
-    train_photos, validation_photos = grouped_split(np.arange(len(features.photos)), settings.validation, settings.seed)
-    pairs, is_judged = training_pairs(features, vectors, judgments, fold_of, spaces, settings)
+    _, validation_photos = grouped_split(np.arange(len(features.photos)), settings.validation, settings.seed)
+    pairs, kind = training_pairs(
+        features, vectors, judgments, fold_of, spaces, replace(settings.pairs, seed=settings.seed)
+    )
     held_out = np.isin(pairs.photo, validation_photos)
     learn, validate = pairs.take(np.flatnonzero(~held_out)), pairs.take(np.flatnonzero(held_out))
     t = unit(features.t)
@@ -114,8 +104,7 @@ def train(
         settings.seed,
         lambda done, total: report("reranker", done, total),
     )
-    judged = is_judged[held_out] if is_judged[held_out].any() else np.ones(len(validate), bool)
-    measured = validate.take(np.flatnonzero(judged))
+    measured = validate.take(_calibration_rows(kind[held_out]))
     logits = mlp.plain(features.x[measured.photo], t[measured.text], measured.scalars)
     calibration = Calibration.fit(logits, measured.target, measured.weight)
     ranker = Ranker(
@@ -128,7 +117,7 @@ def train(
         bank=final.bank,
         mlp=mlp,
         calibration=calibration,
-        hub_weight=settings.hub_weight,
+        hub_weight=settings.pairs.hub_weight,
         no_match=0.0,
         training={
             "photos": len(features.photos),
@@ -146,7 +135,7 @@ def train(
 
 
 def training_photos(judgments: Judgments, photo_set: str | None) -> tuple[str, ...]:
-    """The photos to train on: those of one photo folder, by default `train_images`, else all that are no test photos."""
+    """The photos to train on: one photo folder's, by default `train_images`, else all that are no test photos."""
     if photo_set is None and "train_images" in judgments.sets:
         photo_set = "train_images"
     if photo_set is None:
@@ -162,126 +151,30 @@ def training_photos(judgments: Judgments, photo_set: str | None) -> tuple[str, .
 def choose_shrinkage(features: Features, vectors: np.ndarray, settings: TrainSettings, report: Stage) -> MapSettings:
     """The shrinkage whose tuned map ranks held-out photos best, by recall@1 + 5 + 10 with the hub term."""
     kept, held = grouped_split(np.arange(len(features.photos)), 0.2, settings.seed)
-    rows, photo = _within(features, np.flatnonzero(features.owner >= 0), np.sort(held))
+    rows, photo = within(features, np.flatnonzero(features.owner >= 0), np.sort(held))
     best, chosen = -1.0, settings.map
     for number, (images, texts) in enumerate(SHRINKAGES, 1):
         tried = replace(settings.map, shrink_images=images, shrink_texts=texts)
         stage = f"shrinkage {number} of {len(SHRINKAGES)}"
         space = _fit_space(features, vectors, np.sort(kept), tried, settings, report, stage)
-        side = _PhotoRows(space, features.x[np.sort(held)])
-        scores = space.map.texts(vectors[rows]) @ side.z.T - settings.hub_weight * side.hub
+        side = PhotoRows(space, features.x[np.sort(held)])
+        scores = space.map.texts(vectors[rows]) @ side.z.T - settings.pairs.hub_weight * side.hub
         total = sum(recall_at(ranks_of_own(scores, photo), k) for k in (1, 5, 10))
         if total > best:
             best, chosen = total, tried
     return chosen
 
 
-def training_pairs(
-    features: Features,
-    vectors: np.ndarray,
-    judgments: Judgments,
-    fold_of: np.ndarray,
-    spaces: Sequence[Space],
-    settings: TrainSettings,
-) -> tuple[Pairs, np.ndarray]:
-    """Pairs for the MLP, each scored by the map of a fold that has not seen its photo; (pairs, which are judged)."""
-    generator = np.random.default_rng(settings.seed)
-    position = {name: i for i, name in enumerate(features.photos)}
-    caption_row = {caption: i for i, caption in enumerate(features.captions)}
-    scored = generalised_scores(judgments.expert, judgments.crowd)
-    judged = [(position[p], caption_row[c], *score) for (p, c), score in scored.items() if p in position]
-    parts, flags = [], []
-    for fold, space in enumerate(spaces):
-        gallery = np.flatnonzero(fold_of == fold)
-        side = _PhotoRows(space, features.x[gallery])
-        mined = _mined_pairs(features, vectors, gallery, space, side, settings, generator)
-        parts.append(mined)
-        flags.append(np.zeros(len(mined), bool))
-        rows = [row for row in judged if fold_of[row[0]] == fold]
-        if rows:
-            photo, text = (np.array([row[i] for row in rows], np.int64) for i in (0, 1))
-            target = np.array([row[2] for row in rows], np.float32)
-            weight = np.where([row[3] for row in rows], settings.expert_weight, settings.crowd_weight)
-            scalars = side.scalars(np.searchsorted(gallery, photo), vectors[text], unit(features.t[text]))
-            parts.append(Pairs(photo, text, scalars, target, weight.astype(np.float32)))
-            flags.append(np.ones(len(rows), bool))
-    return Pairs.join(parts), np.concatenate(flags)
+def _calibration_rows(kind: np.ndarray) -> np.ndarray:
+    """The pairs to calibrate on: yes and no of a crowd before experts' grades before captions, where there are enough.
 
-
-class _PhotoRows:
-    """Photos of a gallery in one space, to take the MLP's scalars from."""
-
-    def __init__(self, space: Space, x: np.ndarray) -> None:
-        self.space = space
-        self.z = space.map.images(x)
-        self.meaning = space.meaning.images(x)
-        self.hub = hub_terms(self.z, space.bank)
-
-    def scalars(self, photo: np.ndarray, vectors: np.ndarray, t: np.ndarray) -> np.ndarray:
-        """(n, 3) float32 of n pairs: photo rows beside their text vectors, with and without the lexical part."""
-        cosine = (self.z[photo] * self.space.map.texts(vectors)).sum(axis=1)
-        meaning = (self.meaning[photo] * self.space.meaning.texts(t)).sum(axis=1)
-        return np.stack([cosine, meaning, self.hub[photo]], axis=1).astype(np.float32)
-
-
-def _mined_pairs(
-    features: Features,
-    vectors: np.ndarray,
-    gallery: np.ndarray,
-    space: Space,
-    side: _PhotoRows,
-    settings: TrainSettings,
-    generator: np.random.Generator,
-) -> Pairs:
-    """Own captions, hard negatives from the candidate stage and random ones, of the photos in one gallery."""
-    rows, own = _within(features, np.flatnonzero(features.owner >= 0), gallery)
-    count = settings.mined + settings.random
-    first = min(settings.mined_from, len(gallery) - 1)
-    q = space.map.texts(vectors[rows])
-    photo = np.empty((len(rows), 1 + count), np.int64)
-    photo[:, 0] = own
-    for begin in range(0, len(rows), 1024):
-        block = slice(begin, begin + 1024)
-        scores = q[block] @ side.z.T - settings.hub_weight * side.hub
-        scores[np.arange(len(scores)), own[block]] = -np.inf
-        candidates = np.argpartition(-scores, first - 1, axis=1)[:, :first]
-        picks = generator.integers(0, first, (len(scores), settings.mined))
-        photo[block, 1 : 1 + settings.mined] = np.take_along_axis(candidates, picks, axis=1)
-        others = generator.integers(0, len(gallery) - 1, (len(scores), settings.random))
-        photo[block, 1 + settings.mined :] = others + (others >= own[block, None])
-    flat, text = photo.reshape(-1), np.repeat(rows, 1 + count)
-    target = _soft_targets(features, gallery, rows, own, photo)
-    scalars = side.scalars(flat, vectors[text], unit(features.t[text]))
-    return Pairs(gallery[flat], text, scalars, target, np.ones(len(flat), np.float32))
-
-
-def _soft_targets(
-    features: Features, gallery: np.ndarray, rows: np.ndarray, own: np.ndarray, photo: np.ndarray
-) -> np.ndarray:
-    """How likely a caption fits each photo, judged by the photo's other captions: (captions * photos,) float32.
-
-    A photo whose captions say the same thing is no true negative. The chance is a logistic regression of "is the
-    caption's own photo" on the largest similarity between the caption and the photo's captions (its own left out).
+    Relevance is the probability that a person says "this fits", and that is what a crowd was asked.
     """
-    from sklearn.linear_model import LogisticRegression
-
-    t = unit(features.t)[rows]
-    captions_of = [np.flatnonzero(own == i) for i in range(len(gallery))]
-    similarity = np.full(photo.shape, -1.0, np.float32)
-    for column in range(photo.shape[1]):
-        for offset in range(max(map(len, captions_of))):
-            other = np.array([ids[offset] if offset < len(ids) else -1 for ids in captions_of])[photo[:, column]]
-            usable = (other >= 0) & (other != np.arange(len(rows)))
-            products = (t * t[other]).sum(axis=1)
-            similarity[:, column] = np.maximum(similarity[:, column], np.where(usable, products, -1.0))
-    is_own = np.zeros(photo.shape, np.float32)
-    is_own[:, 0] = 1
-    known = (similarity > -1).reshape(-1)
-    if not known.any() or is_own.reshape(-1)[known].min() == is_own.reshape(-1)[known].max():
-        return is_own.reshape(-1)
-    model = LogisticRegression().fit(similarity.reshape(-1, 1)[known], is_own.reshape(-1)[known])
-    chance = model.predict_proba(similarity.reshape(-1, 1))[:, 1].astype(np.float32)
-    return np.where(is_own.reshape(-1) == 1, 1.0, np.where(known, chance, 0.0)).astype(np.float32)
+    for wanted in (CROWD, EXPERT):
+        rows = np.flatnonzero(kind == wanted)
+        if len(rows) >= ENOUGH_TO_CALIBRATE:
+            return rows
+    return np.arange(len(kind))
 
 
 def _cross_fit(
@@ -307,18 +200,12 @@ def _fit_space(
     report: Stage,
     stage: str,
 ) -> Space:
-    rows, photo = _within(features, np.flatnonzero(features.owner >= 0), photos)
+    rows, photo = within(features, np.flatnonzero(features.owner >= 0), photos)
     x = features.x[photos]
     fitted = fit_map(x, vectors[rows], photo, map_settings, settings.seed, lambda d, n: report(stage, d, n))
     meaning = fit_meaning(x, unit(features.t[rows]), photo)
     chosen = np.random.default_rng(settings.seed).permutation(len(rows))[: settings.bank]
     return Space(fitted, meaning, fitted.texts(vectors[rows[chosen]]))
-
-
-def _within(features: Features, captions: np.ndarray, photos: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The captions of some photos (sorted rows), and each one's photo as a position among them."""
-    rows = captions[np.isin(features.owner[captions], photos)]
-    return rows, np.searchsorted(photos, features.owner[rows])
 
 
 def _validate(
@@ -336,7 +223,7 @@ def _validate(
     """
     fold = int(np.bincount(fold_of[photos]).argmax())
     gallery = photos[fold_of[photos] == fold]
-    rows, own = _within(features, np.flatnonzero(features.owner >= 0), gallery)
+    rows, own = within(features, np.flatnonzero(features.owner >= 0), gallery)
     space = spaces[fold]
     there = replace(ranker, map=space.map, meaning=space.meaning, bank=space.bank)
     side = there.photo_side(features.x[gallery])

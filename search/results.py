@@ -1,9 +1,9 @@
-"""What a search gives back, and how it is written: tables, JSON, CSV, Parquet, TREC runs, contact sheets."""
+"""What a search gives back, and how it is written: a table, JSON, CSV, JSON lines, Parquet, TREC runs."""
 
 import csv
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from indexer.errors import PhotoseekError
 
 FORMAT = 1
 RESULT_SUFFIXES = (".csv", ".jsonl", ".parquet", ".trec")
+COLUMNS = ("query_id", "query", "rank", "path", "relevance", "score", "good_match", "error")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,15 @@ def printable(path: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in path)
 
 
+def table(answer: Answer) -> str:
+    """The hits as lines of `rank relevance path`."""
+    lines = []
+    for hit in answer.hits:
+        copies = f"  (+{len(hit.copies)} same)" if hit.copies else ""
+        lines.append(f"{hit.rank:>4}  {hit.relevance:.3f}  {printable(hit.path)}{copies}")
+    return "\n".join(lines)
+
+
 def write_answers(answers: Iterable[Answer], path: Path) -> None:
     """Write the answers of a batch in the format that the file's ending names, beside and renamed."""
     writer = {".csv": _write_csv, ".jsonl": _write_jsonl, ".parquet": _write_parquet, ".trec": _write_trec}.get(
@@ -85,18 +95,13 @@ def write_answers(answers: Iterable[Answer], path: Path) -> None:
         scratch.unlink(missing_ok=True)
 
 
-COLUMNS = ("query_id", "query", "rank", "path", "relevance", "score", "good_match", "error")
-
-
-def _records(answers: Iterable[Answer]) -> Iterable[dict[str, Any]]:
-    """One record a hit; a query without hits has one record with empty places, so that none is lost."""
+def _records(answers: Iterable[Answer]) -> Iterator[dict[str, Any]]:
+    """One record a hit, keys as COLUMNS; a query without hits has one with empty places, so that none is lost."""
     for answer in answers:
-        shared = {"query_id": answer.id, "query": answer.text, "good_match": answer.good}
-        shared["error"] = answer.error or answer.blocked or ""
-        for hit in answer.hits:
-            yield {**shared, "rank": hit.rank, "path": hit.path, "relevance": hit.relevance, "score": hit.score}
-        if not answer.hits:
-            yield {**shared, "rank": None, "path": None, "relevance": None, "score": None}
+        error = answer.error or answer.blocked
+        for hit in answer.hits or (None,):
+            place = (None,) * 4 if hit is None else (hit.rank, hit.path, hit.relevance, hit.score)
+            yield dict(zip(COLUMNS, (answer.id, answer.text, *place, answer.good, error), strict=True))
 
 
 def _write_csv(answers: Iterable[Answer], path: Path) -> None:
@@ -116,68 +121,27 @@ def _write_jsonl(answers: Iterable[Answer], path: Path) -> None:
 
 
 def _write_parquet(answers: Iterable[Answer], path: Path) -> None:
-    import pandas
+    import pyarrow
+    import pyarrow.parquet
 
-    frame = pandas.DataFrame(list(_records(answers)), columns=list(COLUMNS))
-    frame["rank"] = frame["rank"].astype("Int32")
-    # Parquet text is UTF-8 by definition; other bytes are escaped as they are on a terminal.
-    frame["path"] = [None if path is None else printable(path) for path in frame["path"]]
-    frame.to_parquet(path, index=False)
+    text, number = pyarrow.string(), pyarrow.float32()
+    kinds = (text, text, pyarrow.int32(), text, number, number, pyarrow.bool_(), text)
+    records = list(_records(answers))
+    for record in records:
+        # Parquet text is UTF-8 by definition; other bytes are escaped as they are on a terminal.
+        record["path"] = None if record["path"] is None else printable(record["path"])
+    schema = pyarrow.schema(list(zip(COLUMNS, kinds, strict=True)))
+    with open(path, "wb") as file:
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(records, schema=schema), file)
 
 
 def _write_trec(answers: Iterable[Answer], path: Path) -> None:
-    """`query Q0 document rank score run`, as trec_eval reads it; blanks in names are escaped."""
-    with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
+    """`query Q0 document rank score run`, as trec_eval reads it: paths percent-encoded, blanks in ids as `_`."""
+    from urllib.parse import quote
+
+    with open(path, "w", encoding="utf-8") as file:
         for answer in answers:
+            name = "_".join(answer.id.split()) or "_"
             for hit in answer.hits:
-                name = hit.path.replace("%", "%25").replace(" ", "%20").replace("\n", "%0A").replace("\t", "%09")
-                query = "_".join(answer.id.split()) or "_"
-                file.write(f"{query} Q0 {name} {hit.rank} {hit.relevance:.6f} photoseek\n")
-
-
-def table(answer: Answer, root: str | None = None) -> str:
-    """The hits as lines of `rank relevance path`, paths relative to `root` where they lie below it."""
-    lines = []
-    for hit in answer.hits:
-        shown = os.path.relpath(hit.path, root) if root and hit.path.startswith(root + os.sep) else hit.path
-        copies = f"  (+{len(hit.copies)} same)" if hit.copies else ""
-        lines.append(f"{hit.rank:>4}  {hit.relevance:.3f}  {printable(shown)}{copies}")
-    return "\n".join(lines)
-
-
-def write_sheet(answers: Sequence[Answer], path: Path, columns: int = 5, cell: int = 220) -> None:
-    """A contact sheet: each query as a heading over its photos, with rank and relevance. The ending names the format."""
-    from PIL import Image, ImageDraw, ImageFont
-
-    from indexer.decode import UnreadablePhoto, open_upright
-
-    font = ImageFont.load_default(15)
-    heading, label, gap = 34, 20, 8
-    rows = [max(1, -(-len(answer.hits) // columns)) for answer in answers]
-    width = columns * (cell + gap) + gap
-    height = sum(heading + count * (cell + label + gap) for count in rows) + gap
-    sheet = Image.new("RGB", (width, height), "white")
-    draw = ImageDraw.Draw(sheet)
-    top = gap
-    for answer, count in zip(answers, rows, strict=True):
-        verdict = "" if answer.good else "   (no good match)"
-        draw.text((gap, top + 8), f"{answer.text[:120]}{answer.blocked and '   (blocked)' or verdict}", "black", font)
-        top += heading
-        for number, hit in enumerate(answer.hits):
-            left = gap + number % columns * (cell + gap)
-            upper = top + number // columns * (cell + label + gap)
-            try:
-                photo, _ = open_upright(
-                    Path(os.fsencode(hit.path).decode("utf-8", "surrogateescape")).read_bytes(), at_least=cell
-                )
-                photo.thumbnail((cell, cell))
-                sheet.paste(photo, (left + (cell - photo.width) // 2, upper + (cell - photo.height) // 2))
-            except (OSError, UnreadablePhoto):
-                draw.text((left, upper + cell // 2), "(photo cannot be read)", "gray", font)
-            name = printable(os.path.basename(hit.path))
-            draw.text((left, upper + cell + 2), f"{hit.rank}. {hit.relevance:.2f}  {name[:22]}", "black", font)
-        top += count * (cell + label + gap)
-    try:
-        sheet.save(path)
-    except (OSError, ValueError) as error:
-        raise PhotoseekError(f"contact sheet {path}: {error}") from None
+                document = quote(os.fsencode(hit.path))
+                file.write(f"{name} Q0 {document} {hit.rank} {hit.relevance:.9g} photoseek\n")

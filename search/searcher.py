@@ -2,15 +2,14 @@
 
 import os
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from indexer.decode import UnreadablePhoto, load
-from indexer.encoders import load_image_encoder, open_text_encoder
+from indexer.encoders import TextEncoder, load_image_encoder, open_text_encoder
 from indexer.errors import PhotoseekError
 from indexer.index import Index
 from indexer.views import PhotoSide
@@ -48,7 +47,7 @@ class Searcher:
         dead = np.array(index.catalogue.dead_rows(), np.int64)
         self._alive = np.setdiff1d(np.arange(self.view.total_rows), dead) if len(dead) else None
         self._policy = None if index.policy is None else Policy.load(index.policy)
-        self._text: Any = None
+        self._text: TextEncoder | None = None
         self._timer = timer
 
     def search(self, text: str, k: int = 10) -> list[Hit]:
@@ -73,27 +72,30 @@ class Searcher:
     ) -> list[Answer]:
         """Answers to (id, text) queries, in their order; as good one by one as together.
 
-        `min_score` leaves out hits of lower relevance; `under` keeps to a folder (absolute, or relative to a root of
-        the index); `without` multiplies each relevance by what is missing of a second sentence's.
+        `min_score` leaves out hits of lower relevance; `under` keeps to a folder (from here, else from a root of the
+        index); `without` multiplies each relevance by what is missing of a second sentence's.
         Raises PhotoseekError for a k under 1, an empty query, or a folder that holds no photos of the index.
         """
-        if k < 1:
-            raise PhotoseekError(f"k must be 1 or more, got {k}")
-        for name, text in queries:
-            if not text.strip():
-                raise PhotoseekError(f"query {name} is empty; say what the photo shows")
+        _check_k(k)
+        for name, text in [*queries, *([] if without is None else [("--without", without)])]:
+            _check_text(name, text)
         allowed = self._allowed(under)
+        unwanted = None if without is None else self.query_side([without])
         answers: list[Answer] = []
         for start in range(0, len(queries), BLOCK):
-            answers += self._answer_block(queries[start : start + BLOCK], k, min_score, allowed, without)
+            block = queries[start : start + BLOCK]
+            stops = [self._disclaimer(text) for _, text in block]
+            free = [query for query, stop in zip(block, stops, strict=True) if stop is None]
+            found = iter(self._answer_block(free, k, min_score, allowed, unwanted) if free else [])
+            for (name, text), stop in zip(block, stops, strict=True):
+                answers.append(next(found) if stop is None else Answer(name, text, (), good=False, blocked=stop))
             if on_progress is not None:
                 on_progress(len(answers), len(queries))
         return answers
 
     def like(self, photo: str | Path, k: int = 10, *, under: str | None = None) -> Answer:
         """Photos that look like a photo (a file, in the index or not); relevance is the cosine of the embeddings."""
-        if k < 1:
-            raise PhotoseekError(f"k must be 1 or more, got {k}")
+        _check_k(k)
         manifest = self.index.manifest
         encoder = load_image_encoder(manifest["encoder_name"], **manifest.get("encoder_options", {}))
         if encoder.fingerprint != self.index.encoder:
@@ -120,51 +122,44 @@ class Searcher:
         k: int,
         min_score: float,
         allowed: np.ndarray | None,
-        without: str | None,
+        unwanted: QuerySide | None,
     ) -> list[Answer]:
-        blocked = [self._policy is not None and self._policy.blocks(text) for _, text in queries]
-        texts = [text for (_, text), stop in zip(queries, blocked, strict=True) if not stop]
-        if texts:
-            with self._stage("encode"):
-                encoder = self._text_encoder()
-                vectors = encoder.encode([*texts, without] if without else texts)
-                cut = [encoder.is_cut(text) for text in texts]
-            with self._stage("map"):
-                query = self.ranker.query_side(vectors, [*texts, without] if without else texts)
-            with self._stage("candidates"):
-                wanted = query.candidate[: len(texts)]
-                rows, scores = self.view.search(wanted, max(CANDIDATES, k), allowed)
-            with self._stage("rerank"):
-                ranked = [self._rerank(query, i, rows[i], len(texts) if without else None) for i in range(len(texts))]
-        answers, asked = [], iter(range(len(texts)))
-        for (name, text), stop in zip(queries, blocked, strict=True):
-            if stop and self._policy is not None:
-                answers.append(Answer(name, text, (), good=False, blocked=self._policy.disclaimer))
-                continue
-            i = next(asked)
+        texts = [text for _, text in queries]
+        query = self.query_side(texts)
+        with self._stage("candidates"):
+            rows, scores = self.view.search(query.candidate, max(CANDIDATES, k), allowed)
+        with self._stage("rerank"):
+            ranked = [self._rerank(rows[i], query, i, unwanted) for i in range(len(texts))]
+        answers = []
+        for i, (name, text) in enumerate(queries):
             order, relevance = ranked[i]
             kept = order[:k][relevance[order[:k]] >= min_score]
             with self._stage("fetch"):
                 hits = self._hits(rows[i][kept], relevance[kept], scores[i][kept])
             good = bool(len(order)) and bool(relevance[order[0]] >= self.ranker.no_match)
-            notes = (
-                (f"the query is longer than {encoder.max_tokens} word pieces; the rest was not read",) if cut[i] else ()
-            )
-            answers.append(Answer(name, text, hits, good, notes))
+            answers.append(Answer(name, text, hits, good, self._notes(text)))
         return answers
 
-    def _rerank(self, query: QuerySide, i: int, rows: np.ndarray, without: int | None) -> tuple[np.ndarray, np.ndarray]:
-        """(order of the candidate rows, their relevance), best first, ties by row."""
+    def query_side(self, texts: Sequence[str]) -> QuerySide:
+        with self._stage("encode"):
+            vectors = self._text_encoder().encode(texts)
+        with self._stage("map"):
+            return self.ranker.query_side(vectors, list(texts))
+
+    def _rerank(
+        self, rows: np.ndarray, query: QuerySide, i: int, unwanted: QuerySide | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Candidate rows (c,) of query i -> (their order, best first, ties by row; their relevance (c,))."""
         side = PhotoSide(self.view.gather_z(rows), self.view.gather_hub(rows), self.view.gather_hidden(rows))
         relevance = self.ranker.relevance(side, query, i)
-        if without is not None:
-            relevance = relevance * (1 - self.ranker.relevance(side, query, without))
+        if unwanted is not None:
+            relevance = relevance * (1 - self.ranker.relevance(side, unwanted, 0))
         return np.lexsort((rows, -relevance)), relevance
 
     def _hits(self, rows: np.ndarray, relevance: np.ndarray, scores: np.ndarray) -> tuple[Hit, ...]:
         photos = self.index.catalogue.photos_of_rows(rows.tolist())
         sizes = self.index.catalogue.sizes_of_rows(rows.tolist())
-        hits = []
+        hits: list[Hit] = []
         for row, value, score in zip(rows.tolist(), relevance.tolist(), scores.tolist(), strict=True):
             paths = [os.fsdecode(os.path.join(photo.root, photo.path)) for photo in photos[row]]
             if paths:
@@ -175,24 +170,46 @@ class Searcher:
         """Sorted rows that may be found, or None where all may."""
         if under is None:
             return self._alive
-        rows = self.index.catalogue.rows_under(os.fsencode(under))
-        if not rows and os.path.isdir(under):
-            rows = self.index.catalogue.rows_under(os.path.abspath(os.fsencode(under)))
+        here, in_root = os.fsencode(os.path.abspath(under)), os.fsencode(under)
+        rows = self.index.catalogue.rows_under(here) or self.index.catalogue.rows_under(in_root)
         if not rows:
             raise PhotoseekError(f"no photos of index {self.index.folder} lie under {under!r}")
         return np.array(rows, np.int64)
 
-    def _text_encoder(self) -> Any:
+    def _disclaimer(self, text: str) -> str | None:
+        """What the index's policy says to a query that it blocks; None where it lets the query pass."""
+        if self._policy is None or not self._policy.blocks(text):
+            return None
+        return self._policy.disclaimer
+
+    def _notes(self, text: str) -> tuple[str, ...]:
+        encoder = self._text_encoder()
+        if not encoder.is_cut(text):
+            return ()
+        return (f"the query is longer than {encoder.max_tokens} word pieces; the rest was not read",)
+
+    def _text_encoder(self) -> TextEncoder:
         if self._text is None:
             self._text = open_text_encoder(self.ranker.text_encoder, self.ranker.text_encoder_name)
         return self._text
 
-    def _stage(self, name: str) -> AbstractContextManager[None]:
-        return nullcontext() if self._timer is None else _timed(name, self._timer)
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        begin = time.perf_counter()
+        yield
+        if self._timer is not None:
+            self._timer(name, time.perf_counter() - begin)
 
 
-@contextmanager
-def _timed(name: str, timer: Callable[[str, float], None]) -> Any:
-    begin = time.perf_counter()
-    yield
-    timer(name, time.perf_counter() - begin)
+def _check_k(k: int) -> None:
+    if k < 1:
+        raise PhotoseekError(f"k must be 1 or more, got {k}")
+
+
+def _check_text(name: str, text: str) -> None:
+    if not text.strip():
+        raise PhotoseekError(f"query {name} is empty; say what the photo shows")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise PhotoseekError(f"query {name} is no valid Unicode text") from None

@@ -1,0 +1,58 @@
+# Two commands on a fresh machine with Python 3.11 and make:
+#   make demo    sets up and searches real photos        (PHOTOS=dir for your own)
+#   make test    sets up and runs the whole test suite
+# `make help` lists the rest.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+JUDGED ?= ../shared/data/flickr8k
+INDEX ?= indexes/demo
+QUERIES ?= data/demo-queries.txt
+
+.PHONY: help setup demo test lint default-ranker figures bench clean
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+## make setup            a virtual environment in .venv with photoseek and everything it needs
+setup: $(VENV)/installed
+
+$(VENV)/installed: setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "photoseek needs Python 3.11 or newer; name one: make PYTHON=/path/to/python3.11"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) (about 6.5 GB with PyTorch's CUDA build; README.md has the small way)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+## make demo             index real photos, ask four queries, write a contact sheet
+demo: setup
+	@$(BIN)/python -m search.demo --index $(INDEX) --queries $(QUERIES) $(if $(PHOTOS),--photos '$(PHOTOS)')
+
+## make test             the whole test suite
+test: setup
+	$(BIN)/python -m pytest
+
+## make lint             lint, format and type checks
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+## make default-ranker   train the shipped ranker again (JUDGED=folder with train_224; about five minutes)
+default-ranker: setup
+	$(BIN)/photoseek train $(JUDGED) --photos train_224 -o reranker/default
+
+## make figures          every figure of the README's table (JUDGED=folder; about ten minutes)
+figures: setup
+	$(BIN)/photoseek evaluate $(JUDGED)
+
+## make bench            latency, throughput and memory over JUDGED's 1,000 photos
+bench: setup
+	$(BIN)/photoseek build $(JUDGED)/train_images -i indexes/bench
+	$(BIN)/photoseek bench -i indexes/bench
+
+## make clean            remove the virtual environment and what tools left behind
+clean:
+	rm -rf $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

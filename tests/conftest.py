@@ -1,0 +1,27 @@
+"""What all tests share: the course's judged folder, where it lies beside the checkout, and torch on one thread."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+FLICKR8K = Path(__file__).resolve().parents[2] / "shared" / "data" / "flickr8k"
+
+
+@pytest.fixture(scope="session")
+def flickr8k() -> Path:
+    """The course's judged folder; a test that needs it is skipped where it is missing."""
+    if not FLICKR8K.is_dir():
+        pytest.skip("needs ../shared/data/flickr8k beside the checkout")
+    return FLICKR8K
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Torch on one thread: quicker on tiny data, and the same sums on every machine."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

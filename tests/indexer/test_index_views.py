@@ -1,0 +1,154 @@
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from indexer.index import Index
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from tiny_index import INTACT, build, grey, refusal
+from tiny_ranker import TinyRanker
+
+RANKER = TinyRanker()
+
+
+@pytest.fixture
+def photos(tmp_path):
+    root = tmp_path / "photos"
+    grey(root, a=0, b=51, trip__c=102, trip__d=255)
+    return root
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "index"
+
+
+def full(*_, **__):
+    raise OSError(28, "No space left on device")
+
+
+def test_a_ranker_of_another_encoder_is_refused(photos, folder):
+    opened = build(photos, folder)
+    assert refusal(lambda: opened.attach(replace(RANKER, image_encoder="other@2"))) == (
+        f"ranker 0123456789ab was trained on other@2, but index {folder} holds tiny@1; "
+        "train one for it: photoseek train JUDGED -o RANKER --image-encoder tiny"
+    )
+    assert not (folder / "views").exists()
+
+
+def test_an_index_without_a_ranker_has_no_view(photos, folder):
+    assert refusal(lambda: build(photos, folder).view()) == (
+        f"index {folder} has no ranker yet; photoseek use RANKER attaches one, "
+        "photoseek train JUDGED -o RANKER --image-encoder tiny makes one"
+    )
+
+
+def test_attaching_the_same_ranker_again_builds_nothing(photos, folder):
+    opened = build(photos, folder)
+    opened.attach(RANKER)
+    first = opened.view().folder
+    stamps = {path: path.stat().st_mtime_ns for path in first.rglob("*")}
+    opened.attach(RANKER)
+    assert opened.view().folder == first
+    assert {path: path.stat().st_mtime_ns for path in first.rglob("*")} == stamps
+
+
+def test_attaching_after_growth_folds_in_the_new_photos_and_removes_the_old_view(photos, folder):
+    opened = build(photos, folder)
+    opened.attach(RANKER)
+    first = opened.view()
+    grey(photos, new=1)
+    grown = build(photos, folder)
+    assert (grown.view().folder, grown.view().rows, grown.rows, grown.facts()["tail"]) == (first.folder, 4, 5, 1)
+    grown.attach(RANKER)
+    assert (grown.view().rows, grown.facts()["tail"]) == (5, 0)
+    assert list((folder / "views").iterdir()) == [grown.view().folder] != [first.folder]
+
+
+def test_another_ranker_replaces_the_one_before_and_what_a_crash_left(photos, folder):
+    opened = build(photos, folder)
+    opened.attach(RANKER)
+    for name in (".building-x", "0123456789ab-never_named"):
+        (folder / "views" / name).mkdir()
+    opened.attach(replace(RANKER, id="0123456789ab-b"))
+    assert opened.facts()["ranker"] == "0123456789ab-b"
+    assert list((folder / "views").iterdir()) == [opened.view().folder]
+
+
+def test_a_reader_that_opened_before_a_rebuild_keeps_its_answers(photos, folder):
+    build(photos, folder).attach(RANKER)
+    reader = Index.open(folder)
+    view, stored = reader.view(), reader.embeddings()
+    query = np.ones((1, 4), np.float32)
+    expected = RANKER.photo_side(np.asarray(stored, np.float32))
+    scores = expected.z.sum(axis=1) + expected.hub
+    grey(photos, b=200, new=1)
+    (photos / "a.png").unlink()
+    build(photos, folder).attach(RANKER)
+    assert not view.folder.exists()
+    found, given = view.search(query, 10, None)
+    assert found[0].tolist() == np.argsort(-scores, kind="stable").tolist()
+    assert np.allclose(given[0], -np.sort(-scores))
+    assert np.array_equal(view.gather_hub(np.arange(4)), expected.hub)
+    assert reader.rows == 4
+    assert (reader.view().rows, reader.rows, len(reader.embeddings())) == (6, 6, 6)
+
+
+def test_a_damaged_view_is_named_and_the_named_command_mends_it(photos, folder):
+    opened = build(photos, folder)
+    opened.attach(RANKER)
+    damaged = opened.view().folder
+    os.truncate(damaged / "z.f16", 3)
+    line = refusal(opened.view)
+    assert line.startswith(f"view {damaged} is damaged (")
+    assert line.endswith(f"); run: photoseek use RANKER -i {folder}")
+    opened.attach(RANKER)
+    assert opened.view().rows == 4
+
+
+def test_a_disk_that_is_full_while_a_view_is_built_leaves_the_old_view(photos, folder, monkeypatch):
+    opened = build(photos, folder)
+    opened.attach(RANKER)
+    before = opened.view().folder
+    monkeypatch.setattr("indexer.views.fsync", full)
+    another = replace(RANKER, id="ba9876543210")
+    assert refusal(lambda: opened.attach(another)) == f"index {folder}: disk is full; {INTACT}"
+    assert list((folder / "views").iterdir()) == [before]
+    assert Index.open(folder).view().folder == before
+
+
+# What it tells
+
+
+def test_facts_tell_the_state(photos, folder):
+    (photos / "broken.png").write_bytes(b"")
+    build(photos, folder)
+    (photos / "a.png").unlink()
+    opened = build(photos, folder)
+    opened.attach(RANKER)
+    opened.set_policy("minors")
+    facts = opened.facts()
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    assert facts == {
+        "index": str(folder),
+        "photos": 3,
+        "rows": 4,
+        "dead_rows": 1,
+        "skipped": 1,
+        "roots": [str(photos)],
+        "encoder": "tiny@1",
+        "dim": 4,
+        "ranker": "0123456789ab",
+        "tail": 0,
+        "policy": "minors",
+        "megabytes": round(size / 1e6, 1),
+        "builds": 2,
+        "unfinished": 0,
+        "skipped_photos": [("broken.png", "empty file")],
+    }
+    opened.set_policy(None)
+    assert Index.open(folder).policy is None

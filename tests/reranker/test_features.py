@@ -1,0 +1,108 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from indexer.decode import Fit
+from indexer.errors import PhotoseekError
+from reranker.features import embed_judgments, embed_photos, embed_texts
+from reranker.judgments import load_judgments
+
+
+class MeanColour:
+    """An image encoder that one can compute by hand: the mean colour of a photo, as a unit row."""
+
+    name, fingerprint, dim, fit = "colour", "colour@1", 3, Fit(16)
+
+    def __init__(self) -> None:
+        self.seen = 0
+
+    def encode(self, images: np.ndarray) -> np.ndarray:
+        self.seen += len(images)
+        means = images.reshape(len(images), -1, 3).mean(axis=1)
+        return (means / np.linalg.norm(means, axis=1, keepdims=True)).astype(np.float32)
+
+
+class LetterCount:
+    """A text encoder: how many letters a and b a text has."""
+
+    name, dim = "letters", 2
+
+    def __init__(self, fingerprint: str = "letters@1") -> None:
+        self.fingerprint = fingerprint
+        self.calls: list[list[str]] = []
+
+    def encode(self, texts) -> np.ndarray:
+        self.calls.append(list(texts))
+        return np.array([[text.count("a"), text.count("b")] for text in texts], np.float32)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("PHOTOSEEK_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def judged(tmp_path) -> Path:
+    for name, colour in {"red.png": (200, 0, 0), "green.png": (0, 200, 0), "blue.png": (0, 0, 90)}.items():
+        path = tmp_path / "judged" / ("test_images" if name == "blue.png" else "train_images") / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20, 20), colour).save(path)
+    captions = "red.png#0\tabb\ngone.png#0\taaa\nblue.png#0\tb\nred.png#1\tx\n"
+    (tmp_path / "judged" / "Flickr8k.token.txt").write_text(captions)
+    return tmp_path / "judged"
+
+
+def test_photos_of_several_folders_and_captions_become_arrays_that_belong_together(judged):
+    features = embed_judgments(load_judgments(judged), MeanColour(), LetterCount())
+    assert features.photos == ("green.png", "red.png", "blue.png")
+    np.testing.assert_allclose(features.x, [[0, 1, 0], [1, 0, 0], [0, 0, 1]], atol=1e-3)
+    assert features.captions == ("red.png#0", "gone.png#0", "blue.png#0", "red.png#1")
+    assert features.texts == ("abb", "aaa", "b", "x")
+    assert features.t.tolist() == [[1, 2], [3, 0], [0, 1], [0, 0]]
+    assert features.owner.tolist() == [1, -1, 2, 1]
+    assert (features.x.dtype, features.t.dtype) == (np.float32, np.float32)
+
+
+def test_selected_photos_keep_every_caption_and_only_their_own_an_owner(judged):
+    features = embed_judgments(load_judgments(judged), MeanColour(), LetterCount()).select(np.array([0, 2]))
+    assert features.photos == ("green.png", "blue.png")
+    assert features.captions == ("red.png#0", "gone.png#0", "blue.png#0", "red.png#1")
+    assert features.owner.tolist() == [-1, -1, 1, -1]
+    np.testing.assert_allclose(features.x, [[0, 1, 0], [0, 0, 1]], atol=1e-3)
+
+
+def test_photos_are_embedded_once_and_come_in_the_order_asked(judged):
+    files = [judged / "train_images/red.png", judged / "test_images/blue.png", judged / "train_images/green.png"]
+    encoder = MeanColour()
+    first = embed_photos(files, encoder)
+    again = embed_photos(files[::-1], encoder)
+    assert encoder.seen == 3
+    assert np.array_equal(first, again[::-1])
+    np.testing.assert_allclose(first, [[1, 0, 0], [0, 0, 1], [0, 1, 0]], atol=1e-3)
+
+
+def test_a_judged_photo_that_cannot_be_read_is_refused(judged):
+    broken = judged / "train_images" / "broken.jpg"
+    broken.write_bytes(b"no photo")
+    with pytest.raises(PhotoseekError) as caught:
+        embed_photos([judged / "train_images/red.png", broken], MeanColour())
+    assert str(caught.value) == f"judged photo {broken} cannot be read; photoseek build {broken.parent} says why"
+
+
+def test_texts_are_encoded_once_for_an_encoder_and_kept_to_half_precision(cache):
+    encoder = LetterCount()
+    first = embed_texts(["ab", "b"], encoder)
+    assert np.array_equal(embed_texts(["ab", "b"], encoder), first)
+    assert encoder.calls == [["ab", "b"]]
+    # Other texts, the same ones in another order, or another encoder are encoded anew.
+    assert embed_texts(["b", "ab"], encoder).tolist() == [[0, 1], [1, 1]]
+    other = LetterCount("letters@2")
+    embed_texts(["ab", "b"], other)
+    assert (len(encoder.calls), len(other.calls)) == (2, 1)
+    assert len(list((cache / "texts").iterdir())) == 3
+    third = [[1 / 3, 2 / 3]]
+    encoder.encode = lambda texts: np.array(third, np.float32)
+    np.testing.assert_allclose(embed_texts(["c"], encoder), third, rtol=2**-11)

@@ -1,0 +1,64 @@
+"""A small real index: the photos that scikit-image and scikit-learn ship, the default encoders, the shipped ranker."""
+
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from indexer.encoders import ImageEncoder, load_image_encoder
+from indexer.index import Index
+from reranker.ranker import Ranker
+
+LAYOUT = {
+    "animals": ["chelsea.png", "horse.png"],
+    "space": ["astronaut.png", "moon.png", "rocket.jpg", "hubble_deep_field.jpg"],
+    "space 2": ["coins.png", "page.png"],
+    "things": ["coffee.png", "motorcycle_left.png", "clock_motion.png"],
+    "textures": ["brick.png", "grass.png", "gravel.png"],
+    "nature": ["flower.jpg", "china.jpg"],
+}
+
+
+def shipped_photos() -> dict[str, Path]:
+    """name -> file of every photo that comes with scikit-image and scikit-learn."""
+    found = {}
+    for package, folder in [("skimage", "data"), ("sklearn", "datasets/images")]:
+        spec = find_spec(package)
+        assert spec is not None
+        assert spec.origin is not None
+        found.update({path.name: path for path in (Path(spec.origin).parent / folder).iterdir()})
+    return found
+
+
+@pytest.fixture(scope="session")
+def encoder() -> ImageEncoder:
+    return load_image_encoder("efficientnet-lite2", device="cpu")
+
+
+@pytest.fixture(scope="session")
+def ranker() -> Ranker:
+    return Ranker.default()
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """16 photos in folders, with a copy of the cat, and the coffee once more as other bytes of the same pixels."""
+    root, shipped = tmp_path_factory.mktemp("photos"), shipped_photos()
+    for folder, names in LAYOUT.items():
+        (root / folder).mkdir()
+        for name in names:
+            shutil.copy(shipped[name], root / folder / name)
+    shutil.copy(shipped["chelsea.png"], root / "animals" / "copy of chelsea.png")
+    with Image.open(shipped["coffee.png"]) as coffee:
+        coffee.save(root / "things" / "tea.png", compress_level=1)
+    return root
+
+
+@pytest.fixture(scope="session")
+def built(photos: Path, encoder: ImageEncoder, ranker: Ranker, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The index folder of `photos`, the ranker attached. Tests only read it."""
+    folder = tmp_path_factory.mktemp("index") / "photos"
+    Index.build(photos, folder, encoder=encoder).attach(ranker)
+    return folder

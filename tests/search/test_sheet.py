@@ -1,0 +1,79 @@
+"""Contact sheets: their size, and what stands in which cell."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from indexer.errors import PhotoseekError
+from search.results import Answer, Hit
+from search.sheet import CELL, GAP, HEADING, LABEL, write_sheet
+
+WIDTH = 5 * (220 + 8) + 8
+
+
+def photo(folder: Path, name: str, colour: tuple[int, int, int], size: tuple[int, int]) -> str:
+    Image.new("RGB", size, colour).save(folder / name)
+    return str(folder / name)
+
+
+def cell(sheet: Image.Image, row: int, column: int, top: int) -> np.ndarray:
+    """The (220, 220, 3) pixels of a cell below the heading that begins at `top`."""
+    left, upper = GAP + column * (CELL + GAP), top + HEADING + row * (CELL + LABEL + GAP)
+    return np.asarray(sheet.crop((left, upper, left + CELL, upper + CELL)))
+
+
+def test_a_sheet_shows_each_photo_in_its_cell_with_its_shape_kept(tmp_path: Path) -> None:
+    wide = photo(tmp_path, "wide.png", (255, 0, 0), (400, 200))
+    tall = photo(tmp_path, "tall.png", (0, 0, 255), (50, 200))
+    hits = tuple(Hit(i + 1, (wide, tall)[i % 2], 0.5, 0.5, 1, 1) for i in range(6))
+    answers = [Answer("1", "red and blue", hits, good=True), Answer("2", "nothing", (), good=False)]
+    write_sheet(answers, tmp_path / "sheet.png")
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        # Six photos take two rows; a query without photos keeps one.
+        assert sheet.size == (WIDTH, 8 + 34 + 2 * 248 + 34 + 248)
+        first, second, sixth = (cell(sheet, *place, GAP) for place in [(0, 0), (0, 1), (1, 0)])
+        empty = cell(sheet, 0, 0, GAP + 34 + 2 * 248)
+        headings = np.asarray(sheet.crop((0, GAP, WIDTH, GAP + HEADING)))
+    # 400 x 200 fits as 220 x 110, with 55 white lines above and below it; 50 x 200 as 55 x 220.
+    assert (first[55:165] == (255, 0, 0)).all()
+    assert (first[:55] == 255).all()
+    assert (first[165:] == 255).all()
+    assert (second[:, 82:137] == (0, 0, 255)).all()
+    assert (second[:, :82] == 255).all()
+    assert (sixth[:, 82:137] == (0, 0, 255)).all()
+    assert (empty == 255).all()
+    assert (headings < 128).any()
+
+
+def test_a_photo_that_is_gone_leaves_a_note_in_its_cell(tmp_path: Path) -> None:
+    (tmp_path / "broken.jpg").write_bytes(b"no photo")
+    paths = [str(tmp_path / "gone.jpg"), str(tmp_path / "broken.jpg"), str(tmp_path)]
+    hits = tuple(Hit(i + 1, path, 0.5, 0.5, 1, 1) for i, path in enumerate(paths))
+    write_sheet([Answer("1", "a dog", hits, good=True)], tmp_path / "sheet.jpg")
+    with Image.open(tmp_path / "sheet.jpg") as sheet:
+        assert sheet.format == "JPEG"
+        cells = [cell(sheet, 0, column, GAP) for column in range(3)]
+    assert all(200 > pixels[110:130].min() > 60 for pixels in cells)  # grey letters
+    assert all((pixels[:100] > 240).all() for pixels in cells)
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "line"),
+    [
+        ("sheet.doc", 1, "the ending must name a picture format, as .jpg or .png"),
+        ("none/sheet.jpg", 1, "No such file or directory"),
+        # 8 + 300 * (34 + 248)
+        (
+            "sheet.png",
+            300,
+            "300 queries make it 84,608 pixels high, and 65,500 is the most; ask for fewer photos with -k, or fewer "
+            "queries",
+        ),
+    ],
+)
+def test_a_sheet_that_cannot_be_written_is_refused(tmp_path: Path, name: str, count: int, line: str) -> None:
+    with pytest.raises(PhotoseekError) as caught:
+        write_sheet([Answer("1", "a dog", (), good=False)] * count, tmp_path / name)
+    assert str(caught.value) == f"contact sheet {tmp_path / name}: {line}"
