@@ -227,9 +227,11 @@ def search(
     """
     if (text is None or not text.strip()) == (like is None):
         raise click.UsageError("give a TEXT that says what the photo shows, or --like PHOTO")
+    if like is not None and without is not None:
+        raise click.UsageError("--without goes with a TEXT, not with --like")
     searcher = _searcher(folder, ranker)
     if like is not None:
-        answer = searcher.like(like, count, under=under)
+        answer = searcher.like(like, count, min_score=min_score, under=under)
     else:
         answer = searcher.answer(text or "", count, min_score=min_score, under=under, without=without)
     found = answer.hits if answer.good or misses or as_json else ()

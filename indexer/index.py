@@ -4,7 +4,7 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from indexer.catalogue import INTACT, BuildRecord, Catalogue, write_lock
 from indexer.durable import write_text
 from indexer.encoders import ImageEncoder, load_image_encoder
 from indexer.errors import DAMAGED, PhotoseekError
-from indexer.photos import PhotoFile, Skipped, walk
+from indexer.photos import PhotoFile, Skipped, hidden_folders, walk
 from indexer.pipeline import Decoding, Result, embed_files
 from indexer.views import View, ViewMaker, build_view, is_whole, open_view
 
@@ -210,7 +210,7 @@ class Index:
                 "mounted? Nothing was changed"
             )
         build = catalogue.start_build()
-        hidden = _hidden(root, known, found)
+        hidden = hidden_folders(root, known, found)
         for item in passed_over + hidden:
             on_skip(item)
         new = [file for file in files if known.get(file.path) != (file.size, file.mtime_ns)]
@@ -276,20 +276,6 @@ def _check_place(folder: Path) -> None:
             raise PhotoseekError(f"{folder} is not an index and not empty; give another folder with -i")
     elif folder.exists():
         raise PhotoseekError(f"{folder} is a file; give a folder for the index with -i")
-
-
-def _hidden(root: bytes, known: Iterable[bytes], found: list[PhotoFile | Skipped]) -> list[Skipped]:
-    """Folders of known photos that are now links to nowhere, as when a disk is not mounted: not gone, only hidden."""
-    seen = {os.path.dirname(item.path) for item in found if isinstance(item, PhotoFile)}
-    looked_at: dict[bytes, bool] = {b"": False}
-    for path in known:
-        folder = os.path.dirname(path)
-        while folder not in seen and folder not in looked_at:
-            full = os.path.join(root, folder)
-            looked_at[folder] = os.path.lexists(full) and not os.path.exists(full)
-            folder = os.path.dirname(folder)
-    links = sorted(folder for folder, is_hidden in looked_at.items() if is_hidden)
-    return [Skipped(link, "link leads nowhere; the photos known below it are kept", is_folder=True) for link in links]
 
 
 @contextmanager

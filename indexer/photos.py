@@ -3,7 +3,7 @@
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,6 +78,20 @@ def walk(root: str | Path) -> Iterator[PhotoFile | Skipped]:
             yield Skipped(path, "not a regular file (pipe, socket or device)")
         else:
             yield PhotoFile(path, info.st_size, info.st_mtime_ns)
+
+
+def hidden_folders(root: bytes, known: Iterable[bytes], found: Iterable[PhotoFile | Skipped]) -> list[Skipped]:
+    """Folders of known photos that are now links to nowhere, as when a disk is not mounted: not gone, only hidden."""
+    seen = {os.path.dirname(item.path) for item in found if isinstance(item, PhotoFile)}
+    looked_at: dict[bytes, bool] = {b"": False}
+    for path in known:
+        folder = os.path.dirname(path)
+        while folder not in seen and folder not in looked_at:
+            full = os.path.join(root, folder)
+            looked_at[folder] = os.path.lexists(full) and not os.path.exists(full)
+            folder = os.path.dirname(folder)
+    links = sorted(folder for folder, is_hidden in looked_at.items() if is_hidden)
+    return [Skipped(link, "link leads nowhere; the photos known below it are kept", is_folder=True) for link in links]
 
 
 def _names(folder: bytes) -> list[bytes]:

@@ -214,7 +214,7 @@ def _combined(candidates: np.ndarray, relevance: np.ndarray) -> np.ndarray:
     """Scores whose order is that of a search: the first candidates by relevance, then the others as they were."""
     kept = min(RERANKED, candidates.shape[1])
     threshold = np.partition(candidates, -kept, axis=1)[:, -kept][:, None]
-    return np.where(candidates >= threshold, 10 + relevance, candidates)
+    return np.where(candidates >= threshold, 10 + relevance.astype(np.float64), candidates)
 
 
 def _ranks(candidates: np.ndarray, relevance: np.ndarray, own: np.ndarray) -> np.ndarray:

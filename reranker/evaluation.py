@@ -96,7 +96,10 @@ class Evaluation:
             position = {name: i for i, name in enumerate(features.photos)}
             kinds: dict[str, Sequence[ExpertRow | CrowdRow]] = {"expert": judgments.expert, "crowd": judgments.crowd}
             photo = {kind: np.array([position[row.photo] for row in rows]) for kind, rows in kinds.items()}
-            owner = {kind: np.array([position[photo_of(row.caption)] for row in rows]) for kind, rows in kinds.items()}
+            owner = {
+                kind: np.array([position.get(photo_of(row.caption), -1) for row in rows])
+                for kind, rows in kinds.items()
+            }
             scores = {name: np.full(len(rows), np.nan) for name, rows in kinds.items()}
             scores["strict"] = np.full(len(judgments.expert), np.nan)
             for fold in range(FOLDS):
@@ -113,7 +116,9 @@ class Evaluation:
                     )
                 unseen = [c for c in restricted.captions if photo_of(c) not in names]
                 learned = self.train(features.select(seen), restricted.without_captions(unseen), seed, self.ranker)
-                held = np.flatnonzero((fold_of[photo["expert"]] == fold) & (fold_of[owner["expert"]] == fold))
+                held = np.flatnonzero(
+                    (fold_of[photo["expert"]] == fold) & np.isin(owner["expert"], np.flatnonzero(fold_of == fold))
+                )
                 captions = [judgments.expert[i].caption for i in held]
                 scores["strict"][held] = self.pair_relevance(learned, photo["expert"][held], captions)
             self._cache[key] = scores

@@ -84,7 +84,9 @@ def fit_cca(x: np.ndarray, t: np.ndarray, photo: np.ndarray, settings: MapSettin
     lower_t = cholesky(_shrunk(cov_t, settings.shrink_texts), lower=True)
     white = solve_triangular(lower_x, cross, lower=True)
     white = solve_triangular(lower_t, white.T, lower=True).T
-    u, s, v = _top_singular(white, min(settings.k, *white.shape))
+    # n photos have no more than n - 1 directions in common with anything.
+    k = min(settings.k, *white.shape, max(1, np.count_nonzero(counts) - 1))
+    u, s, v = _top_singular(white, k)
     A = solve_triangular(lower_x.T, u, lower=False) * s
     B = solve_triangular(lower_t.T, v, lower=False) * s
     A, B = A.astype(np.float32), B.astype(np.float32)

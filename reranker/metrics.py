@@ -6,9 +6,9 @@ import numpy as np
 
 
 def ranks_of_own(scores: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """Rank (0 is first) of each query's own photo. scores: (queries, photos); own: (queries,). Ties count half."""
+    """Rank of each query's own photo, 0 is first; ties count against it. scores: (queries, photos), own: (queries,)."""
     mine = scores[np.arange(len(own)), own][:, None]
-    return (scores > mine).sum(axis=1) + ((scores == mine).sum(axis=1) - 1) / 2
+    return (scores >= mine).sum(axis=1) - 1
 
 
 def recall_at(ranks: np.ndarray, k: int) -> float:

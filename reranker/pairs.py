@@ -27,7 +27,6 @@ class PairSettings:
     # A judgment is worth this many caption pairs.
     crowd_weight: float = 2.0
     expert_weight: float = 8.0
-    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +45,10 @@ def training_pairs(
     fold_of: np.ndarray,
     spaces: Sequence[Space],
     settings: PairSettings,
+    seed: int,
 ) -> tuple[Pairs, np.ndarray]:
     """Pairs for the MLP, each scored by the map of a fold that has not seen its photo; (pairs, kind of each)."""
-    generator = np.random.default_rng(settings.seed)
+    generator = np.random.default_rng(seed)
     position = {name: i for i, name in enumerate(features.photos)}
     caption_row = {caption: i for i, caption in enumerate(features.captions)}
     scored = generalised_scores(judgments.expert, judgments.crowd)

@@ -187,7 +187,8 @@ class Ranker:
         digest = hashlib.sha256()
         for name, array in sorted(self._arrays().items()):
             digest.update(name.encode() + np.ascontiguousarray(array, "<f4").tobytes())
-        extra = [self.image_encoder, self.text_encoder, self.lexicon.words, self.hub_weight, self.calibration.as_dict()]
+        extra = [self.image_encoder, self.text_encoder, self.text_encoder_name, self.lexicon.words, self.hub_weight]
+        extra += [self.calibration.as_dict(), self.no_match]
         digest.update(json.dumps(extra).encode())
         return digest.hexdigest()[:12]
 

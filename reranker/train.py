@@ -87,9 +87,7 @@ def train(
         fold_of, spaces = np.zeros(len(features.photos), np.int64), [final]
 
     _, validation_photos = grouped_split(np.arange(len(features.photos)), settings.validation, settings.seed)
-    pairs, kind = training_pairs(
-        features, vectors, judgments, fold_of, spaces, replace(settings.pairs, seed=settings.seed)
-    )
+    pairs, kind = training_pairs(features, vectors, judgments, fold_of, spaces, settings.pairs, settings.seed)
     held_out = np.isin(pairs.photo, validation_photos)
     learn, validate = pairs.take(np.flatnonzero(~held_out)), pairs.take(np.flatnonzero(held_out))
     t = unit(features.t)

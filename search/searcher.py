@@ -93,7 +93,7 @@ class Searcher:
                 on_progress(len(answers), len(queries))
         return answers
 
-    def like(self, photo: str | Path, k: int = 10, *, under: str | None = None) -> Answer:
+    def like(self, photo: str | Path, k: int = 10, *, min_score: float = 0.0, under: str | None = None) -> Answer:
         """Photos that look like a photo (a file, in the index or not); relevance is the cosine of the embeddings."""
         _check_k(k)
         manifest = self.index.manifest
@@ -113,7 +113,9 @@ class Searcher:
         rows, scores = self.view.search(query, max(CANDIDATES, k), self._allowed(under))
         cosines = np.asarray(self.index.embeddings()[rows[0]], np.float32) @ x[0]
         order = np.lexsort((rows[0], -cosines))[:k]
-        hits = self._hits(rows[0][order], np.clip(cosines[order], 0, 1), scores[0][order])
+        relevance = np.clip(cosines, 0, 1)
+        kept = order[relevance[order] >= min_score]
+        hits = self._hits(rows[0][kept], relevance[kept], scores[0][kept])
         return Answer("1", f"like {os.fspath(photo)}", hits, good=True)
 
     def _answer_block(

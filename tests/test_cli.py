@@ -178,6 +178,7 @@ def test_search_finds_photos_like_a_photo(index: Path, photos: Path) -> None:
     saucer = photos / "crops" / "saucer.jpg"
     result = photoseek("search", "--like", saucer, "-i", index, "-k", 1)
     assert (result.exit_code, result.stdout, result.stderr) == (0, f"   1  1.000  {saucer}  (+1 same)\n", "")
+    assert photoseek("search", "--like", saucer, "-i", index, "--min-score", "0.99").stdout == result.stdout
 
 
 def test_search_writes_a_contact_sheet(index: Path, tmp_path: Path) -> None:
@@ -204,6 +205,7 @@ def test_search_notes_a_query_that_was_cut(index: Path) -> None:
         ([], "give a TEXT that says what the photo shows, or --like PHOTO"),
         ([" "], "give a TEXT that says what the photo shows, or --like PHOTO"),
         (["a cat", "--like", "x.jpg"], "give a TEXT that says what the photo shows, or --like PHOTO"),
+        (["--like", "x.jpg", "--without", "a cat"], "--without goes with a TEXT, not with --like"),
         (["a cat", "-k", "0"], "Invalid value for '-k': 0 is not in the range x>=1."),
         (["a cat", "--min-score", "2"], "Invalid value for '--min-score': 2.0 is not in the range 0<=x<=1."),
         (["a cat", "a dog"], "Got unexpected extra argument (a dog)"),

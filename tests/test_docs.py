@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PYTHON = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 SHELL = "\n".join(re.findall(r"^```(?:sh|bash|shell|console|text)?\n(.*?)^```", README, re.MULTILINE | re.DOTALL))
+PAGES = sorted(str(page.relative_to(ROOT)) for glob in ("*.md", "[a-z]*/**/README.md") for page in ROOT.glob(glob))
 INLINE = re.findall(r"`(photoseek [^`]+)`", README)
 
 
@@ -33,6 +34,10 @@ def words_of(line: str) -> list[str]:
     words = list(lexer)[1:]
     end = next((i for i, word in enumerate(words) if set(word) <= set("|&;<>")), len(words))
     return words[:end]
+
+
+def test_every_place_of_the_readme_is_filled_in() -> None:
+    assert re.findall(r"@@\w+@@", README) == []
 
 
 def test_the_readme_shows_python_and_commands() -> None:
@@ -59,3 +64,16 @@ def test_the_python_of_the_readme_runs_as_written(tmp_path: Path, example: int) 
     (tmp_path / "example.py").write_text(PYTHON[example], encoding="utf-8")
     done = subprocess.run([sys.executable, "example.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_of_a_page_lead_somewhere(page: str) -> None:
+    links = re.findall(r"\]\(([^)#:\s]+)\)", (ROOT / page).read_text(encoding="utf-8"))
+    assert [link for link in links if not (ROOT / page).parent.joinpath(link).exists()] == []
+
+
+@pytest.mark.parametrize("room", ["indexer", "reranker", "search"])
+def test_the_page_of_a_room_names_every_file_in_it(room: str) -> None:
+    page = (ROOT / room / "README.md").read_text(encoding="utf-8")
+    files = [path.name for path in (ROOT / room).glob("*.py") if path.name not in ("__init__.py", "errors.py")]
+    assert [name for name in files if name not in page] == []

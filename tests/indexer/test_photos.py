@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from indexer.errors import PhotoseekError
-from indexer.photos import PhotoFile, Skipped, walk
+from indexer.photos import PhotoFile, Skipped, hidden_folders, walk
 
 NOT_REGULAR = "not a regular file (pipe, socket or device)"
 LOOP = "link loop: leads back to a folder that holds it"
@@ -236,3 +236,16 @@ def test_a_refusal_escapes_what_a_terminal_would_obey(tmp_path):
     with pytest.raises(PhotoseekError) as refusal:
         list(walk("\x1b[31m\u202e\udcff"))
     assert str(refusal.value) == r"photo folder '\x1b[31m\u202e\udcff' cannot be read: No such file or directory"
+
+
+def test_folders_of_known_photos_that_became_links_to_nowhere_are_hidden_and_not_gone(tmp_path):
+    write(tmp_path, "here/1.jpg", "2.jpg")
+    for name in ("disk", "here/disk.jpg"):
+        (tmp_path / name).symlink_to("/not/mounted")
+    (tmp_path / "unknown").symlink_to("/not/mounted")
+    known = [b"2.jpg", b"here/1.jpg", b"disk/a/b/3.jpg", b"disk/4.jpg", b"here/disk.jpg/5.jpg", b"gone/6.jpg"]
+    reason = "link leads nowhere; the photos known below it are kept"
+    assert hidden_folders(os.fsencode(tmp_path), known, walk(tmp_path)) == [
+        Skipped(b"disk", reason, is_folder=True),
+        Skipped(b"here/disk.jpg", reason, is_folder=True),
+    ]

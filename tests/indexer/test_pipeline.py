@@ -222,11 +222,6 @@ def test_workers_that_cannot_start_are_named_once(tmp_path, monkeypatch):
 # What becomes of the processes
 
 
-def children() -> set[int]:
-    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(os.getpid())], capture_output=True, check=False)
-    return set(map(int, found.stdout.split()))
-
-
 def is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)

@@ -81,6 +81,13 @@ def test_cca_without_shrinkage_finds_the_correlations_that_scikit_learn_finds():
         assert ours == pytest.approx(np.corrcoef(theirs[0][:, direction], theirs[1][:, direction])[0, 1], abs=2e-3)
 
 
+def test_few_photos_have_one_direction_less_than_there_are_photos_and_lose_nothing_by_it():
+    x, t, photo = related(4, np.full(4, 5))
+    few, all_of_them = fit_cca(x, t, photo, MapSettings(k=5)), fit_cca(x, t, photo, MapSettings(k=3))
+    assert few.k == 3
+    np.testing.assert_allclose(scores(few, x, t), scores(all_of_them, x, t), rtol=1e-5)
+
+
 def test_more_photo_than_text_directions_give_the_same_as_fewer():
     x, t, photo = related(60, np.full(60, 2))
     settings = MapSettings(k=5)

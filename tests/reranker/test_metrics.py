@@ -24,17 +24,17 @@ def concordance(a, b) -> tuple[int, int, int, int]:
     return concordant, discordant, tied_a, tied_b
 
 
-def test_the_rank_of_a_photo_is_how_many_score_above_it_and_half_of_those_that_tie():
+def test_the_rank_of_a_photo_is_how_many_score_above_it_or_tie():
     scores = np.array(
         [
             [0.9, 0.5, 0.1],  # own photo 0: the first
             [0.9, 0.5, 0.1],  # own photo 2: two above
-            [0.5, 0.5, 0.1],  # own photo 1: one tie, half a rank
-            [0.7, 0.7, 0.7],  # own photo 0: two ties, one rank
+            [0.5, 0.5, 0.1],  # own photo 1: one tie counts against it
+            [0.7, 0.7, 0.7],  # own photo 0: two ties
             [0.9, 0.5, 0.5],  # own photo 2: one above, one tie
         ]
     )
-    assert metrics.ranks_of_own(scores, np.array([0, 2, 1, 0, 2])).tolist() == [0, 2, 0.5, 1, 1.5]
+    assert metrics.ranks_of_own(scores, np.array([0, 2, 1, 0, 2])).tolist() == [0, 2, 1, 2, 2]
 
 
 def test_recall_is_the_share_of_ranks_below_k():
@@ -88,6 +88,9 @@ def test_weights_are_mass_in_bins_and_means():
     rows = metrics.reliability(relevance, outcome, weights, bins=2)
     assert rows == [pytest.approx((0.5, 0.3, 0.5)), pytest.approx((0.5, 0.6, 1.0))]
     assert metrics.calibration_error(relevance, outcome, weights, bins=2) == pytest.approx(0.5 * 0.2 + 0.5 * 0.4)
+    # The middle of 0.6's mass lies in the second half, though the mass begins in the first.
+    rows = metrics.reliability(np.array([0.2, 0.6]), np.array([0, 1]), np.array([1, 3]), bins=2)
+    assert rows == [pytest.approx((0.25, 0.2, 0.0)), pytest.approx((0.75, 0.6, 1.0))]
 
 
 @given(st.lists(st.tuples(st.sampled_from([0.1, 0.2, 0.5, 0.9]), st.booleans()), min_size=1, max_size=30), st.randoms())

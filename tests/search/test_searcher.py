@@ -214,6 +214,7 @@ def test_a_photo_is_most_like_itself(searcher: Searcher, photos: Path) -> None:
         assert answer.hits[0].relevance == pytest.approx(1, abs=2e-3)
         cosines = np.clip(x[rows] @ x[rows[0]], 0, 1)
         assert [hit.relevance for hit in answer.hits] == pytest.approx(cosines, abs=2e-2)
+        assert searcher.like(path, PHOTOS, min_score=answer.hits[2].relevance).hits == answer.hits[:3]
 
 
 def test_a_photo_from_elsewhere_finds_what_it_looks_like(searcher: Searcher, photos: Path, tmp_path: Path) -> None:
