@@ -191,7 +191,7 @@ def fit_meaning(x: np.ndarray, t: np.ndarray, photo: np.ndarray, k: int = 192, s
     mean_x, mean_t = x.mean(axis=0), means.mean(axis=0)
     covariance = _shrunk((x - mean_x).T @ (x - mean_x) / len(x), strength)
     weights = np.linalg.solve(covariance, (x - mean_x).T @ (means - mean_t) / len(x))
-    directions = np.linalg.svd(weights, full_matrices=False)[2][:k].T.astype(np.float32)
+    directions = _top_singular(weights.T, min(k, *weights.shape))[0].astype(np.float32)
     A = (weights @ directions).astype(np.float32)
     return LinearMap(A, mean_x @ A, directions, mean_t @ directions)
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from indexer.decode import UnreadablePhoto, load
 from indexer.encoders import TextEncoder, load_image_encoder, open_text_encoder
@@ -49,6 +50,7 @@ class Searcher:
         self._policy = None if index.policy is None else Policy.load(index.policy)
         self._text: TextEncoder | None = None
         self._timer = timer
+        self._blas = ThreadpoolController()
 
     def search(self, text: str, k: int = 10) -> list[Hit]:
         """The k most relevant photos for a sentence, best first; fewer only if the index holds fewer."""
@@ -86,7 +88,9 @@ class Searcher:
             block = queries[start : start + BLOCK]
             stops = [self._disclaimer(text) for _, text in block]
             free = [query for query, stop in zip(block, stops, strict=True) if stop is None]
-            found = iter(self._answer_block(free, k, min_score, allowed, unwanted) if free else [])
+            # Products this small gain nothing from a second BLAS thread, which then spins beside OpenVINO's.
+            with self._blas.limit(limits=1, user_api="blas"):
+                found = iter(self._answer_block(free, k, min_score, allowed, unwanted) if free else [])
             for (name, text), stop in zip(block, stops, strict=True):
                 answers.append(next(found) if stop is None else Answer(name, text, (), good=False, blocked=stop))
             if on_progress is not None:
