@@ -40,11 +40,11 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-## make default-ranker   train the shipped ranker again (JUDGED=folder with train_224; about five minutes)
+## make default-ranker   train the shipped ranker again (JUDGED=folder with train_224; 4 to 7 minutes)
 default-ranker: setup
 	$(BIN)/photoseek train $(JUDGED) --photos train_224 -o reranker/default
 
-## make figures          every figure of the README's table (JUDGED=folder; about ten minutes)
+## make figures          every figure of the README's table (JUDGED=folder; about four minutes)
 figures: setup
 	$(BIN)/photoseek evaluate $(JUDGED)
 

@@ -77,7 +77,7 @@ class Pairs:
 
 @dataclass(frozen=True, slots=True)
 class MLPSettings:
-    """How the MLP is trained; chosen on held-out Flickr8k training photos."""
+    """How the MLP is trained: a few epochs, after which the validation log loss of Flickr8k stands still."""
 
     learning_rate: float = 1e-3
     weight_decay: float = 0.05

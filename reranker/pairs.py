@@ -17,7 +17,7 @@ CAPTION, EXPERT, CROWD = 0, 1, 2
 
 @dataclass(frozen=True, slots=True)
 class PairSettings:
-    """Which pairs the MLP learns from, and what each is worth; chosen on held-out Flickr8k training photos."""
+    """Which pairs the MLP learns from, and what each is worth."""
 
     hub_weight: float = 0.5
     # Negatives a caption: from its first `mined_from` candidates, and at random.

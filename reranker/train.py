@@ -31,7 +31,7 @@ Stage = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class TrainSettings:
-    """Everything that training may be told; the defaults were chosen on held-out Flickr8k training photos."""
+    """Everything that training may be told."""
 
     map: MapSettings = field(default_factory=MapSettings)
     mlp: MLPSettings = field(default_factory=MLPSettings)

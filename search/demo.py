@@ -1,5 +1,6 @@
 """The demo: index real photos, ask four queries, show the answers. `make demo` runs it."""
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -50,12 +51,11 @@ def _run(photos: list[Path], folder: Path, queries: Path) -> None:
     answers = searcher.answer_many([(query.id, query.text) for query in read_queries(queries)], k=3)
     for answer in answers:
         if answer.good:
-            click.echo(f"{answer.text}\n{table(answer)}\n")
+            click.echo(f"{answer.text}\n{_from_here(table(answer))}\n")
         else:
             best = answer.hits[0]
-            click.echo(
-                f"{answer.text}\n      no good match (the best, {best.path}, has relevance {best.relevance:.3f})\n"
-            )
+            name = _from_here(best.path)
+            click.echo(f"{answer.text}\n      no good match (the best has relevance {best.relevance:.3f}: {name})\n")
     sheet = folder.with_name(f"{folder.name}-sheet.jpg")
     write_sheet(answers, sheet)
     click.echo(f"contact sheet   {sheet}")
@@ -65,6 +65,11 @@ def _run(photos: list[Path], folder: Path, queries: Path) -> None:
     click.echo(f'  .venv/bin/photoseek search "a red flower" -i {folder} -k 3')
     click.echo('  .venv/bin/photoseek build ~/Pictures && .venv/bin/photoseek search "a dog on a beach"')
     click.echo("  .venv/bin/photoseek --help")
+
+
+def _from_here(text: str) -> str:
+    """Paths as they are from the current folder."""
+    return text.replace(os.getcwd() + os.sep, "")
 
 
 if __name__ == "__main__":

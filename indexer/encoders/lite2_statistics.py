@@ -1,4 +1,4 @@
-"""Measure the middle-block statistics that `efficientnet-lite2` keeps: python -m indexer.encoders.lite2_statistics PHOTOS."""
+"""Measure the statistics that `efficientnet-lite2` keeps: python -m indexer.encoders.lite2_statistics PHOTOS."""
 
 import sys
 import tempfile

@@ -1,0 +1,55 @@
+"""Baselines: each against the library's own, and the seed project's failure shown."""
+
+from pathlib import Path
+
+import numpy as np
+from sklearn.linear_model import Ridge
+
+from reranker import baselines
+from reranker.features import Features
+from reranker.judgments import CrowdRow, Judgments
+from reranker.linear_map import unit
+from reranker.metrics import largest_share
+
+
+def made() -> tuple[Features, Judgments]:
+    generator = np.random.default_rng(0)
+    names = tuple(f"{i}.jpg" for i in range(20))
+    captions = tuple(f"{name}#0" for name in names)
+    x, t = unit(generator.standard_normal((20, 6))), unit(generator.standard_normal((20, 5)))
+    crowd = tuple(
+        CrowdRow(p, c, int(v), 3 - int(v)) for p in names for c in captions[:4] for v in [generator.integers(4)]
+    )
+    texts = dict.fromkeys(captions, "a dog")
+    judgments = Judgments(Path("judged"), {name: Path(name) for name in names}, {}, {}, texts, (), crowd)
+    return Features(names, x, captions, captions, t, np.arange(20)), judgments
+
+
+def test_ridge_on_the_concatenated_vector_is_sklearns_and_ranks_photos_alike_for_every_query():
+    features, judgments = made()
+    scores = baselines.ridge_concatenated(features, judgments, features.x, features.t)
+    photo = np.repeat(np.arange(20), 4)
+    text = np.tile(np.arange(4), 20)
+    target = [row.share for row in judgments.crowd]
+    model = Ridge(alpha=1.0).fit(np.concatenate([features.x[photo], features.t[text]], axis=1), target)
+    both = np.concatenate([np.tile(features.x, (20, 1)), np.repeat(features.t, 20, axis=0)], axis=1)
+    np.testing.assert_allclose(scores, model.predict(both).reshape(20, 20), atol=1e-6)
+    orders = np.argsort(-scores, axis=1)
+    assert (orders == orders[0]).all()
+    assert largest_share(orders[:, :10]) == 1.0
+
+
+def test_the_ridge_map_finds_photos_that_are_a_linear_function_of_their_text():
+    generator = np.random.default_rng(1)
+    t = unit(generator.standard_normal((200, 8)))
+    x = unit(t @ generator.standard_normal((8, 8)))
+    names = tuple(map(str, range(200)))
+    features = Features(names, x, names, names, t, np.arange(200))
+    scores = baselines.ridge_map(features, x, t)
+    assert (scores.argmax(axis=1) == np.arange(200)).mean() > 0.5  # by chance 1 in 200
+
+
+def test_chance_is_the_same_every_time_and_even():
+    scores = baselines.chance(2000, 10)
+    assert (scores == baselines.chance(2000, 10)).all()
+    assert abs((scores.argmax(axis=1) == 3).mean() - 0.1) < 0.02
