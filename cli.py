@@ -58,10 +58,8 @@ def index_option(command: Callable[..., None]) -> Callable[..., None]:
     )(command)
 
 
-def ranker_option(command: Callable[..., None]) -> Callable[..., None]:
-    return click.option(
-        "--ranker", type=click.Path(path_type=Path), help="A ranker folder other than the shipped one."
-    )(command)
+def ranker_option(text: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    return click.option("--ranker", type=click.Path(path_type=Path), help=text)
 
 
 def quiet_option(command: Callable[..., None]) -> Callable[..., None]:
@@ -73,24 +71,18 @@ def device_option(command: Callable[..., None]) -> Callable[..., None]:
     return click.option("--device", type=choice, default="auto", help="Where the image encoder runs.")(command)
 
 
-class Folder(click.ParamType):
-    """A path kept as raw text, so that names that are not UTF-8 survive."""
-
-    name = "folder"
-
-
 K = click.IntRange(min=1)
 
 
 @main.command()
-@click.argument("photos", type=Folder())
+@click.argument("photos")
 @index_option
 @click.option(
     "--encoder", default=None, help="Image encoder, e.g. torchvision:resnet18.  [default: efficientnet-lite2]"
 )
 @click.option("--weights", help="A local state dict for a torchvision encoder.")
 @click.option("--preprocess", help="How a file: encoder wants its pixels.")
-@ranker_option
+@ranker_option("The ranker folder to attach.  [default: the attached one, else the shipped one]")
 @click.option("--policy", help="Policy that searches obey: minors, or a .toml file; 'none' takes it away.")
 @click.option("--max-pixels", type=click.IntRange(min=1), default=None, help="Skip photos larger than this.")
 @click.option(
@@ -127,14 +119,17 @@ def build(
 
     if policy not in (None, "none"):
         Policy.load(str(policy))
-    name = encoder or _encoder_of(folder) or DEFAULT_ENCODER
-    options = {"device": device, "weights": weights, "preprocess": preprocess}
+    known_encoder, known_options = _encoder_of(folder)
+    name = encoder or known_encoder or DEFAULT_ENCODER
+    given = {"weights": None if weights is None else os.path.abspath(weights), "preprocess": preprocess}
+    options = {"device": device, **(known_options if name == known_encoder else {})}
+    options |= {key: value for key, value in given.items() if value is not None}
     with _progress("indexing", quiet) as advance:
         index = Index.build(
             photos,
             folder,
             encoder=name,
-            encoder_options={key: value for key, value in options.items() if value is not None},
+            encoder_options=options,
             decoding=Decoding(workers, deadline, max_pixels or MAX_PIXELS),
             on_progress=advance,
             on_skip=None if quiet else _say_skipped,
@@ -159,11 +154,14 @@ def build(
         )
 
 
-def _encoder_of(folder: Path) -> str | None:
-    """The encoder of an index that exists, so that an update need not name it again."""
+def _encoder_of(folder: Path) -> tuple[str | None, dict[str, str]]:
+    """The encoder of an index that exists and its options, so that an update need not name them again."""
     from indexer.index import Index
 
-    return str(Index.open(folder).manifest["encoder_name"]) if (folder / "manifest.json").exists() else None
+    if not (folder / "manifest.json").exists():
+        return None, {}
+    manifest = Index.open(folder).manifest
+    return str(manifest["encoder_name"]), dict(manifest["encoder_options"])
 
 
 def _ranker_for(index: Any, ranker: Path | None) -> Any:
@@ -188,7 +186,7 @@ def _export_text_encoder(ranker: Any) -> None:
 @main.command()
 @click.argument("text", required=False)
 @index_option
-@ranker_option
+@ranker_option("Refuse unless this ranker is the attached one.")
 @click.option("-k", "count", type=K, default=10, show_default=True, help="How many photos.")
 @click.option("--min-score", type=click.FloatRange(0, 1), default=0.0, help="Leave out photos of lower relevance.")
 @click.option("--under", metavar="DIR", help="Only photos below this folder.")
@@ -287,7 +285,7 @@ def _print_answer(answer: Any, found: tuple[Any, ...], paths: bool, min_score: f
     help=".csv, .jsonl, .parquet, .trec",
 )
 @index_option
-@ranker_option
+@ranker_option("Refuse unless this ranker is the attached one.")
 @click.option("-k", "count", type=K, default=10, show_default=True, help="How many photos a query.")
 @click.option("--min-score", type=click.FloatRange(0, 1), default=0.0, help="Leave out photos of lower relevance.")
 @click.option("--under", metavar="DIR", help="Only photos below this folder.")
@@ -387,7 +385,7 @@ def info(folder: Path, as_json: bool, skipped: bool) -> None:
 
 @main.command()
 @index_option
-@ranker_option
+@ranker_option("Refuse unless this ranker is the attached one.")
 @click.option(
     "--queries",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -425,7 +423,12 @@ def bench(
 @click.option("--weights", help="A local state dict for a torchvision encoder.")
 @click.option("--preprocess", help="How a file: encoder wants its pixels.")
 @click.option("--text-encoder", default="minilm", show_default=True)
-@click.option("--from", "base", type=click.Path(path_type=Path), help="A ranker to keep the map of and to go on from.")
+@click.option(
+    "--from",
+    "base",
+    type=click.Path(path_type=Path),
+    help="A ranker to keep the map of; it must not have seen these photos.",
+)
 @click.option("--policy", help="Leave out what this policy protects: minors, or a .toml file.")
 @click.option(
     "--epochs", type=click.IntRange(min=0), default=None, help="Contrastive epochs of the map; 0 keeps the closed form."
@@ -462,12 +465,17 @@ def train(
     from reranker.features import embed_judgments
     from reranker.judgments import load_judgments
     from reranker.policy import Policy
-    from reranker.ranker import Ranker
+    from reranker.ranker import Ranker, check_place
     from reranker.train import TrainSettings, training_photos
     from reranker.train import train as train_ranker
 
+    if base is not None and epochs is not None:
+        raise click.UsageError("--from keeps the map of its ranker, so --epochs has nothing to tune")
+    check_place(output)
     problem = None if quiet else _say
     judgments = load_judgments(judged, keep_going=keep_going, on_problem=problem)
+    if judgments.dropped:
+        click.echo(f"{judgments.dropped} bad rows dropped", err=True)
     judgments = judgments.restrict(training_photos(judgments, photo_set))
     if policy is not None:
         before = len(judgments.photos)
@@ -491,7 +499,7 @@ def train(
 
 @main.command()
 @click.argument("judged", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@ranker_option
+@ranker_option("The ranker folder to measure.  [default: the shipped one]")
 @click.option("--protocol", "protocols", multiple=True, help="Run only this one; may be given several times.")
 @click.option(
     "--breadth",

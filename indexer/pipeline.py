@@ -79,7 +79,7 @@ def _embed_block(
 def _decode_all(
     root: bytes, files: Iterable[PhotoFile], fit: Fit, decoding: Decoding
 ) -> Generator[tuple[PhotoFile, Decoded | Skipped]]:
-    count = decoding.workers if decoding.workers is not None else os.cpu_count() or 1
+    count = decoding.workers if decoding.workers is not None else _cores()
     waiting: deque[tuple[PhotoFile, Future[Decoded]]] = deque()
     with closing(DecodeWorkers(count, fit, decoding.max_pixels, decoding.deadline)) as workers:
         for file in files:
@@ -96,3 +96,8 @@ def _result(file: PhotoFile, future: "Future[Decoded]") -> tuple[PhotoFile, Deco
         return file, future.result()
     except UnreadablePhoto as error:
         return file, Skipped(file.path, str(error))
+
+
+def _cores() -> int:
+    """How many cores this process may run on, which in a container can be fewer than there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

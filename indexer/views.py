@@ -86,7 +86,7 @@ class View:
         """
         if allowed is not None:
             allowed = allowed[allowed < self.total_rows]  # others were added since this was opened
-        if allowed is not None and len(allowed) <= DIRECT_ROWS:
+        if allowed is not None and len(allowed) <= min(DIRECT_ROWS, self.total_rows // 2):
             vectors = np.concatenate([self.gather_z(allowed), self.gather_hub(allowed)[:, None]], axis=1)
             return _top(queries @ vectors.T, allowed, count)
         base = allowed[allowed < self.rows] if allowed is not None else None

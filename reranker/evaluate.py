@@ -12,12 +12,15 @@ from reranker import baselines, metrics
 from reranker.evaluation import JUDGED_SET, Evaluation, all_scores
 from reranker.features import embed_texts
 from reranker.judgments import photo_of
+from reranker.linear_map import unit
 
 Figures = dict[str, Any]
 
 RERANKED = 200
 TAU_RESAMPLES = 200
 KS = (1, 5, 10)
+# Below this a rank correlation says nothing.
+FEWEST_PAIRS = 30
 
 
 def evaluate(evaluation: Evaluation, protocols: Sequence[str]) -> Figures:
@@ -86,21 +89,34 @@ def crowd(evaluation: Evaluation) -> Figures | None:
 
 def expert_default(evaluation: Evaluation) -> Figures | None:
     """The given ranker's relevance, as it is, against the experts' grades."""
-    if not evaluation.has_judged() or not evaluation.judgments.expert:
+    if not evaluation.has_judged() or not evaluation.judged()[0].expert:
         return None
     return {"expert_default": {"tau_c": _expert_tau(evaluation, [_default_pairs(evaluation, "expert")])}}
 
 
+def expert_meaning(evaluation: Evaluation) -> Figures | None:
+    """The cosine of the given ranker's meaning map alone against the experts' grades."""
+    if not evaluation.has_judged() or not evaluation.judged()[0].expert:
+        return None
+    judgments, features = evaluation.judged()
+    position = {name: i for i, name in enumerate(features.photos)}
+    caption_row = {caption: i for i, caption in enumerate(features.captions)}
+    meaning = evaluation.ranker.meaning
+    photos, texts = meaning.images(features.x), meaning.texts(unit(features.t))
+    cosines = np.array([photos[position[row.photo]] @ texts[caption_row[row.caption]] for row in judgments.expert])
+    return {"expert_meaning": {"tau_c": _expert_tau(evaluation, [cosines])}}
+
+
 def crowd_default(evaluation: Evaluation) -> Figures | None:
     """The given ranker's relevance, as it is, against the crowd."""
-    if not evaluation.has_judged() or not evaluation.judgments.crowd:
+    if not evaluation.has_judged() or not evaluation.judged()[0].crowd:
         return None
     return {"crowd_default": {"tau_b": _crowd_tau(evaluation, [_default_pairs(evaluation, "crowd")])}}
 
 
 def calibration(evaluation: Evaluation) -> Figures | None:
     """Whether relevance is the share of people who say yes, on held-out folds of the crowd's pairs."""
-    if not evaluation.has_judged() or not evaluation.judgments.crowd:
+    if not evaluation.has_judged() or not evaluation.judged()[0].crowd:
         return None
     judgments, _ = evaluation.judged()
     share = np.array([row.share for row in judgments.crowd])
@@ -186,6 +202,7 @@ PROTOCOLS: dict[str, Callable[[Evaluation], Figures | None]] = {
         expert_strict,
         crowd,
         expert_default,
+        expert_meaning,
         crowd_default,
         calibration,
         no_match,
@@ -244,10 +261,14 @@ def _interval(
 
 
 def _over_folds(evaluation: Evaluation, name: str, kind: str) -> Figures | None:
-    rows = evaluation.judgments.crowd if kind == "crowd" else evaluation.judgments.expert
-    if not evaluation.has_judged() or not rows:
+    if not evaluation.has_judged():
+        return None
+    judgments, _ = evaluation.judged()
+    if not (judgments.crowd if kind == "crowd" else judgments.expert):
         return None
     scores = [evaluation.folds(seed)[kind] for seed in range(evaluation.seeds)]
+    if any(np.isfinite(shown).sum() < FEWEST_PAIRS for shown in scores):
+        return None
     if kind == "crowd":
         return {name: {"tau_b": _crowd_tau(evaluation, scores)}}
     return {name: {"tau_c": _expert_tau(evaluation, scores)}}

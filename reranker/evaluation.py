@@ -19,7 +19,7 @@ from reranker.train import train as train_ranker
 Stage = Callable[[str, int, int], None]
 
 FOLDS = 5
-JUDGED_SET, TEST_SET = "train_images", "test_images"
+JUDGED_SET = "train_images"
 
 
 @dataclass(slots=True)
@@ -95,9 +95,9 @@ class Evaluation:
             fold_of = np.random.default_rng(seed).permutation(len(features.photos)) % FOLDS
             position = {name: i for i, name in enumerate(features.photos)}
             kinds: dict[str, Sequence[ExpertRow | CrowdRow]] = {"expert": judgments.expert, "crowd": judgments.crowd}
-            photo = {kind: np.array([position[row.photo] for row in rows]) for kind, rows in kinds.items()}
+            photo = {kind: np.array([position[row.photo] for row in rows], np.int64) for kind, rows in kinds.items()}
             owner = {
-                kind: np.array([position.get(photo_of(row.caption), -1) for row in rows])
+                kind: np.array([position.get(photo_of(row.caption), -1) for row in rows], np.int64)
                 for kind, rows in kinds.items()
             }
             scores = {name: np.full(len(rows), np.nan) for name, rows in kinds.items()}
@@ -134,7 +134,7 @@ class Evaluation:
         _, features = self.judged()
         if "caption rows" not in self._cache:
             self._cache["caption rows"] = {caption: i for i, caption in enumerate(features.captions)}
-        text = np.array([self._cache["caption rows"][caption] for caption in captions])
+        text = np.array([self._cache["caption rows"][caption] for caption in captions], np.int64)
         distinct, which = np.unique(text, return_inverse=True)
         side = ranker.photo_side(features.x)
         query = ranker.query_side(features.t[distinct], [features.texts[row] for row in distinct])

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -43,24 +44,32 @@ def training_pairs(
     vectors: np.ndarray,
     judgments: Judgments,
     fold_of: np.ndarray,
+    held_out: np.ndarray,
     spaces: Sequence[Space],
     settings: PairSettings,
     seed: int,
 ) -> tuple[Pairs, np.ndarray]:
-    """Pairs for the MLP, each scored by the map of a fold that has not seen its photo; (pairs, kind of each)."""
+    """Pairs for the MLP, each scored by the map of a fold that has not seen its photo; (pairs, kind of each).
+
+    vectors: (m, e) float32, the text vectors with their lexical part; fold_of: (n,) int, the place in `spaces` of the
+    map that has not seen a photo; held_out: (n,) bool, photos of the validation side, whose captions are paired with
+    photos of that side only. Judged pairs go by their photo.
+    """
     generator = np.random.default_rng(seed)
     position = {name: i for i, name in enumerate(features.photos)}
     caption_row = {caption: i for i, caption in enumerate(features.captions)}
     scored = generalised_scores(judgments.expert, judgments.crowd)
     judged = [(position[p], caption_row[c], *score) for (p, c), score in scored.items() if p in position]
     parts, kinds = [], []
-    for fold, space in enumerate(spaces):
-        gallery = np.flatnonzero(fold_of == fold)
-        side = PhotoRows(space, features.x[gallery])
-        mined = _mined_pairs(features, vectors, gallery, space, side, settings, generator)
+    for fold, held in product(range(len(spaces)), (False, True)):
+        gallery = np.flatnonzero((fold_of == fold) & (held_out == held))
+        if len(gallery) < 2:
+            continue
+        side = PhotoRows(spaces[fold], features.x[gallery])
+        mined = _mined_pairs(features, vectors, gallery, spaces[fold], side, settings, generator)
         parts.append(mined)
         kinds.append(np.full(len(mined), CAPTION))
-        rows = [row for row in judged if fold_of[row[0]] == fold]
+        rows = [row for row in judged if fold_of[row[0]] == fold and held_out[row[0]] == held]
         if rows:
             photo, text = (np.array([row[i] for row in rows], np.int64) for i in (0, 1))
             target = np.array([row[2] for row in rows], np.float32)

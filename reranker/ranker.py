@@ -122,11 +122,9 @@ class Ranker:
         return replace(rounded, id=rounded._digest())
 
     def save(self, folder: str | Path) -> None:
-        """Write the ranker folder, beside and renamed. Raises PhotoseekError if `folder` is something else already."""
+        """Write the ranker folder, each file beside and renamed. Raises PhotoseekError as `check_place` does."""
         path = Path(folder)
-        if path.exists() and not (path / "ranker.json").exists() and any(path.iterdir()):
-            raise PhotoseekError(f"{path} is not a ranker and not empty; give another folder with -o")
-        path.parent.mkdir(parents=True, exist_ok=True)
+        check_place(path)
         scratch = Path(tempfile.mkdtemp(prefix=".ranker-", dir=path.parent))
         try:
             card = {
@@ -191,6 +189,20 @@ class Ranker:
         extra += [self.calibration.as_dict(), self.no_match]
         digest.update(json.dumps(extra).encode())
         return digest.hexdigest()[:12]
+
+
+def check_place(folder: Path) -> None:
+    """Raise PhotoseekError unless `folder` is a ranker already, empty, or not there and its parent can be written."""
+    if folder.exists() and not folder.is_dir():
+        raise PhotoseekError(f"{folder} is a file; give a folder for the ranker with -o")
+    if folder.exists() and not (folder / "ranker.json").exists() and any(folder.iterdir()):
+        raise PhotoseekError(f"{folder} is not a ranker and not empty; give another folder with -o")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PhotoseekError(f"ranker {folder} cannot be written: {error.strerror}") from None
+    if not os.access(folder.parent, os.W_OK):
+        raise PhotoseekError(f"ranker {folder} cannot be written: {folder.parent} is read-only")
 
 
 def _pack(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

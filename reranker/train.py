@@ -84,11 +84,15 @@ def train(
         lexicon, map_settings = base.lexicon, settings.map
         vectors = lexicon.extend(features.t, features.texts)
         final = Space(base.map, base.meaning, base.bank)
+        settings = replace(settings, pairs=replace(settings.pairs, hub_weight=base.hub_weight))
         fold_of, spaces = np.zeros(len(features.photos), np.int64), [final]
 
     _, validation_photos = grouped_split(np.arange(len(features.photos)), settings.validation, settings.seed)
-    pairs, kind = training_pairs(features, vectors, judgments, fold_of, spaces, settings.pairs, settings.seed)
-    held_out = np.isin(pairs.photo, validation_photos)
+    is_validation = np.isin(np.arange(len(features.photos)), validation_photos)
+    pairs, kind = training_pairs(
+        features, vectors, judgments, fold_of, is_validation, spaces, settings.pairs, settings.seed
+    )
+    held_out = is_validation[pairs.photo]
     learn, validate = pairs.take(np.flatnonzero(~held_out)), pairs.take(np.flatnonzero(held_out))
     t = unit(features.t)
     first = start(features.x.shape[1], t.shape[1], learn, settings.seed) if base is None else base.mlp
@@ -123,7 +127,8 @@ def train(
             "expert_rows": len(judgments.expert),
             "crowd_rows": len(judgments.crowd),
             "pairs": len(pairs),
-            "shrinkage": [map_settings.shrink_images, map_settings.shrink_texts],
+            **({"shrinkage": [map_settings.shrink_images, map_settings.shrink_texts]} if base is None else {}),
+            **({"base": base.id} if base is not None else {}),
             "validation_log_loss": [round(loss, 4) for loss in losses],
             "seed": settings.seed,
         },

@@ -42,7 +42,7 @@ def demo(photos: Path | None, folder: Path, queries: Path) -> None:
 
 def _run(photos: list[Path], folder: Path, queries: Path) -> None:
     for source in photos:
-        click.echo(f"indexing {source}")
+        click.echo(f"indexing {_from_here(str(source))}")
         Index.build(source, folder)
     index = Index.open(folder)
     index.attach(Ranker.default())

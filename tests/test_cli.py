@@ -349,6 +349,18 @@ def test_bench_prints_every_stage(index: Path, tmp_path: Path) -> None:
 # train, evaluate: their refusals here, their work in test_flow.py
 
 
+def test_train_refuses_a_place_it_cannot_write_before_it_begins(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine").write_text("mine")
+    result = photoseek("train", SAMPLE, "-o", tmp_path / "file")
+    assert result.exit_code == 1
+    assert result.stderr == f"photoseek: {tmp_path}/file is a file; give a folder for the ranker with -o\n"
+    result = photoseek("train", SAMPLE, "-o", tmp_path / "full")
+    assert result.exit_code == 1
+    assert result.stderr == f"photoseek: {tmp_path}/full is not a ranker and not empty; give another folder with -o\n"
+
+
 def test_train_and_evaluate_refuse_bad_data(tmp_path: Path) -> None:
     none = tmp_path / "none"
     problem = f"Invalid value for 'JUDGED': Directory '{none}' does not exist."
@@ -417,6 +429,8 @@ def test_an_interrupted_build_says_so_and_goes_on_where_it_stopped(tmp_path: Pat
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # A suite that runs in the background of a shell inherits that Ctrl-C is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     committed = 0
     while committed == 0 and process.poll() is None:

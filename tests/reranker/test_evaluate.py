@@ -93,3 +93,28 @@ def test_every_protocol_says_what_it_measures_and_stands_in_the_readme():
     for name, protocol in PROTOCOLS.items():
         assert protocol.__doc__
         assert f"`{name}`" in readme
+
+
+def test_the_folds_never_learn_from_what_they_are_measured_on(monkeypatch: pytest.MonkeyPatch):
+    own = Evaluation(load_judgments(SAMPLE), Ranker.default())
+    judgments, features = own.judged()
+    fold_of = np.random.default_rng(0).permutation(len(features.photos)) % 5
+    learned = []
+
+    def train(self, part, seen, seed, base):
+        learned.append((set(part.photos), seen))
+        return base
+
+    monkeypatch.setattr(Evaluation, "train", train)
+    scores = own.folds(0)
+    assert np.isfinite(scores["crowd"]).all()
+    assert len(learned) == 10
+    for number, (photos, seen) in enumerate(learned):
+        held = {name for name, fold in zip(features.photos, fold_of, strict=True) if fold == number // 2}
+        assert photos.isdisjoint(held)
+        assert {row.photo for row in (*seen.expert, *seen.crowd)}.isdisjoint(held)
+        if number % 2:  # strict: nor any caption that was written for a held-out photo
+            assert {row.caption.rpartition("#")[0] for row in (*seen.expert, *seen.crowd)}.isdisjoint(held)
+    place = dict(zip(features.photos, fold_of, strict=True))
+    both = [place[row.photo] == place.get(row.caption.rpartition("#")[0]) for row in judgments.expert]
+    assert np.isfinite(scores["strict"]).tolist() == both

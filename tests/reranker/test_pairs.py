@@ -11,6 +11,7 @@ from reranker.linear_map import LinearMap, unit
 from reranker.pairs import CAPTION, CROWD, EXPERT, PairSettings, PhotoRows, Space, training_pairs, within
 
 PHOTOS = 12
+HELD = np.arange(PHOTOS) >= 8
 PLAIN = LinearMap(
     np.eye(4, dtype=np.float32), np.zeros(4, np.float32), np.eye(4, dtype=np.float32), np.zeros(4, np.float32)
 )
@@ -39,7 +40,7 @@ def pairs_of(features: Features, judgments: Judgments, settings: PairSettings):
     bank = PLAIN.texts(features.t)
     spaces = [Space(PLAIN, PLAIN, bank), Space(PLAIN, PLAIN, bank)]
     fold_of = np.arange(PHOTOS) % 2
-    return fold_of, *training_pairs(features, features.t, judgments, fold_of, spaces, settings, 0)
+    return fold_of, *training_pairs(features, features.t, judgments, fold_of, HELD, spaces, settings, 0)
 
 
 def test_each_caption_comes_with_its_photo_and_negatives_of_the_same_fold(features: Features):
@@ -53,11 +54,19 @@ def test_each_caption_comes_with_its_photo_and_negatives_of_the_same_fold(featur
     assert (fold_of[pairs.photo] == fold_of[features.owner[pairs.text]]).all()
 
 
+def test_no_mined_pair_joins_the_validation_side_with_the_other(features: Features):
+    _, pairs, _ = pairs_of(features, judgments_of(features), PairSettings(mined_from=4))
+    assert (HELD[pairs.photo] == HELD[features.owner[pairs.text]]).all()
+    assert HELD[pairs.photo].any()
+
+
 def test_a_photo_whose_captions_say_the_same_is_no_true_negative(features: Features):
     spaces = [Space(PLAIN, PLAIN, PLAIN.texts(features.t))]
     fold_of = np.zeros(PHOTOS, np.int64)
     settings = PairSettings(mined=5, mined_from=11, random=6)
-    pairs, _ = training_pairs(features, features.t, judgments_of(features), fold_of, spaces, settings, 0)
+    pairs, _ = training_pairs(
+        features, features.t, judgments_of(features), fold_of, np.zeros(PHOTOS, bool), spaces, settings, 0
+    )
     twins = (pairs.photo == 1) & (pairs.text == 0)
     others = (pairs.photo > 1) & (pairs.text == 0)
     assert twins.any()
