@@ -40,7 +40,7 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-## make default-ranker   train the shipped ranker again (JUDGED=folder with train_224; 4 to 7 minutes)
+## make default-ranker   train the shipped ranker again (JUDGED=folder with train_224; some ten minutes)
 default-ranker: setup
 	$(BIN)/photoseek train $(JUDGED) --photos train_224 -o reranker/default
 

@@ -1,5 +1,6 @@
 """The command line: open, call, echo. Data goes to stdout, talk to stderr; the only place that knows all rooms."""
 
+import errno
 import json
 import os
 import sys
@@ -32,6 +33,11 @@ class _Group(click.Group):
             # The reader of our output has gone; there is nobody left to tell.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(0)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            click.echo("photoseek: output cannot be written: disk is full", err=True)
+            ctx.exit(1)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -170,9 +176,11 @@ def _ranker_for(index: Any, ranker: Path | None) -> Any:
 
     if ranker is not None:
         return Ranker.load(ranker)
-    if index.catalogue.active_view() is not None:
-        return Ranker.load(index.view().ranker_folder)
     shipped = Ranker.default()
+    active = index.catalogue.active_view()
+    # A damaged view of the shipped ranker is built again from the shipped one.
+    if active is not None and active[0].rpartition("-")[0] != shipped.id:
+        return Ranker.load(index.view().ranker_folder)
     return shipped if shipped.image_encoder == index.encoder else None
 
 
@@ -317,6 +325,8 @@ def batch(
 
     if output.suffix not in RESULT_SUFFIXES:
         raise click.UsageError(f"-o {output}: the ending must be one of {', '.join(RESULT_SUFFIXES)}")
+    if output.exists() and output.samefile(queries):
+        raise click.UsageError(f"-o {output} is the query file itself")
     asked = read_queries(queries, keep_going=keep_going, column=column)
     searcher = _searcher(folder, ranker)
     good = [(query.id, query.text) for query in asked if query.error is None]
@@ -433,7 +443,7 @@ def bench(
 @click.option(
     "--epochs", type=click.IntRange(min=0), default=None, help="Contrastive epochs of the map; 0 keeps the closed form."
 )
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
 @click.option("--keep-going", is_flag=True, help="Drop bad rows of the judged data, and count them.")
 @device_option
 @quiet_option

@@ -119,6 +119,9 @@ def _read_jsonl(path: Path, lines: io.StringIO, column: str | None) -> Iterator[
         except json.JSONDecodeError as error:
             yield _Row(place, problem=f"not JSON ({error.msg} at character {error.pos + 1})")
             continue
+        except (ValueError, RecursionError):
+            yield _Row(place, problem="not JSON that can be read: a number too long, or nested too deeply")
+            continue
         if isinstance(values, str):
             yield _Row(place, None, values)
         elif isinstance(values, dict):

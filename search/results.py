@@ -4,6 +4,7 @@ import csv
 import json
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -85,14 +86,15 @@ def write_answers(answers: Iterable[Answer], path: Path) -> None:
     )
     if writer is None:
         raise PhotoseekError(f"results file {path}: the ending must be one of {', '.join(RESULT_SUFFIXES)}")
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch = path.with_name(f".photoseek-{os.getpid()}{path.suffix}")
     try:
         writer(answers, scratch)
         os.replace(scratch, path)
     except OSError as error:
         raise PhotoseekError(f"results file {path}: {error.strerror}") from None
     finally:
-        scratch.unlink(missing_ok=True)
+        with suppress(OSError):
+            scratch.unlink()
 
 
 def _records(answers: Iterable[Answer]) -> Iterator[dict[str, Any]]:
@@ -130,6 +132,9 @@ def _write_parquet(answers: Iterable[Answer], path: Path) -> None:
     for record in records:
         # Parquet text is UTF-8 by definition; other bytes are escaped as they are on a terminal.
         record["path"] = None if record["path"] is None else printable(record["path"])
+        for name in ("query_id", "query", "error"):
+            text_of = record[name]
+            record[name] = text_of and text_of.encode("utf-8", "backslashreplace").decode("utf-8")
     schema = pyarrow.schema(list(zip(COLUMNS, kinds, strict=True)))
     with open(path, "wb") as file:
         pyarrow.parquet.write_table(pyarrow.Table.from_pylist(records, schema=schema), file)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+from indexer.catalogue import Photo
 from indexer.decode import UnreadablePhoto, load
 from indexer.encoders import TextEncoder, load_image_encoder, open_text_encoder
 from indexer.errors import PhotoseekError
@@ -90,7 +91,7 @@ class Searcher:
             free = [query for query, stop in zip(block, stops, strict=True) if stop is None]
             # Products this small gain nothing from a second BLAS thread, which then spins beside OpenVINO's.
             with self._blas.limit(limits=1, user_api="blas"):
-                found = iter(self._answer_block(free, k, min_score, allowed, unwanted) if free else [])
+                found = iter(self._answer_block(free, k, min_score, under, allowed, unwanted) if free else [])
             for (name, text), stop in zip(block, stops, strict=True):
                 answers.append(next(found) if stop is None else Answer(name, text, (), good=False, blocked=stop))
             if on_progress is not None:
@@ -119,7 +120,7 @@ class Searcher:
         order = np.lexsort((rows[0], -cosines))[:k]
         relevance = np.clip(cosines, 0, 1)
         kept = order[relevance[order] >= min_score]
-        hits = self._hits(rows[0][kept], relevance[kept], scores[0][kept])
+        hits = self._hits(rows[0][kept], relevance[kept], scores[0][kept], under)
         return Answer("1", f"like {os.fspath(photo)}", hits, good=True)
 
     def _answer_block(
@@ -127,6 +128,7 @@ class Searcher:
         queries: Sequence[tuple[str, str]],
         k: int,
         min_score: float,
+        under: str | None,
         allowed: np.ndarray | None,
         unwanted: QuerySide | None,
     ) -> list[Answer]:
@@ -141,7 +143,7 @@ class Searcher:
             order, relevance = ranked[i]
             kept = order[:k][relevance[order[:k]] >= min_score]
             with self._stage("fetch"):
-                hits = self._hits(rows[i][kept], relevance[kept], scores[i][kept])
+                hits = self._hits(rows[i][kept], relevance[kept], scores[i][kept], under)
             good = bool(len(order)) and bool(relevance[order[0]] >= self.ranker.no_match)
             answers.append(Answer(name, text, hits, good, self._notes(text)))
         return answers
@@ -162,12 +164,15 @@ class Searcher:
             relevance = relevance * (1 - self.ranker.relevance(side, unwanted, 0))
         return np.lexsort((rows, -relevance)), relevance
 
-    def _hits(self, rows: np.ndarray, relevance: np.ndarray, scores: np.ndarray) -> tuple[Hit, ...]:
+    def _hits(self, rows: np.ndarray, relevance: np.ndarray, scores: np.ndarray, under: str | None) -> tuple[Hit, ...]:
+        """Hits of rows in their order. Of exact duplicates the first path is shown, one below `under` if given."""
         photos = self.index.catalogue.photos_of_rows(rows.tolist())
         sizes = self.index.catalogue.sizes_of_rows(rows.tolist())
         hits: list[Hit] = []
         for row, value, score in zip(rows.tolist(), relevance.tolist(), scores.tolist(), strict=True):
-            paths = [os.fsdecode(os.path.join(photo.root, photo.path)) for photo in photos[row]]
+            found = sorted(photos[row], key=lambda photo: under is not None and not _is_below(photo, under))
+            # Roots may overlap, and then name a photo twice.
+            paths = list(dict.fromkeys(os.fsdecode(os.path.join(photo.root, photo.path)) for photo in found))
             if paths:
                 hits.append(Hit(len(hits) + 1, paths[0], value, score, *sizes[row], copies=tuple(paths[1:])))
         return tuple(hits)
@@ -219,3 +224,9 @@ def _check_text(name: str, text: str) -> None:
         text.encode("utf-8")
     except UnicodeEncodeError:
         raise PhotoseekError(f"query {name} is no valid Unicode text") from None
+
+
+def _is_below(photo: Photo, under: str) -> bool:
+    """Whether a photo lies below a folder, named from here or from a root of the index."""
+    here, in_root = os.fsencode(os.path.abspath(under)), os.path.normpath(os.fsencode(under))
+    return os.path.join(photo.root, photo.path).startswith(here + b"/") or photo.path.startswith(in_root + b"/")

@@ -54,8 +54,10 @@ def _draw_answer(sheet: Image.Image, answer: Answer, top: int) -> None:
             draw.text((left, upper + CELL // 2), "(photo cannot be read)", "gray", font)
         else:
             sheet.paste(photo, (left + (CELL - photo.width) // 2, upper + (CELL - photo.height) // 2))
-        name = printable(os.path.basename(hit.path))[:22]
-        draw.text((left, upper + CELL + 2), f"{hit.rank}. {hit.relevance:.2f}  {name}", "black", font)
+        label = f"{hit.rank}. {hit.relevance:.2f}  {printable(os.path.basename(hit.path))}"
+        while font.getlength(label) > CELL:
+            label = label[:-2] + "…"
+        draw.text((left, upper + CELL + 2), label, "black", font)
 
 
 def _thumbnail(hit: Hit) -> Image.Image | None:

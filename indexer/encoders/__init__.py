@@ -24,6 +24,9 @@ def load_image_encoder(
     `device`: "cpu", "cuda", or "auto" (CUDA where torch sees one). Raises PhotoseekError naming what is missing.
     """
     kind, _, rest = name.partition(":")
+    for option, value, wanted in (("--weights", weights, "torchvision"), ("--preprocess", preprocess, "file")):
+        if value is not None and kind != wanted:
+            raise PhotoseekError(f"{option} goes with {wanted}: encoders, not with {name}")
     device = _device(device)
     if name == "efficientnet-lite2":
         from indexer.encoders.efficientnet import load_efficientnet_lite2

@@ -65,9 +65,10 @@ def _find(rest: str) -> tuple[Path, str]:
     if folder.is_absolute() or rest[0] in ".~" or rest.count("/") > 1:
         raise PhotoseekError(f"{name}: no such folder")
     import huggingface_hub
+    from huggingface_hub.utils import disable_progress_bars
 
     if not sys.stderr.isatty():
-        huggingface_hub.utils.disable_progress_bars()
+        disable_progress_bars()
     files = ["*.json", "*.txt", "*.model"]
     for only_local, patterns in ((True, None), (False, [*files, "*.safetensors"]), (False, [*files, "*.bin"])):
         try:
