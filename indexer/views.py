@@ -189,8 +189,7 @@ def build_view(
         if index is None:
             raise PhotoseekError("the index holds no photos; build it first: photoseek build PHOTOS")
         try:
-            with open(scratch / "candidates.faiss", "wb") as file:  # a name need not be UTF-8, which faiss wants
-                faiss.write_index(index, faiss.PyCallbackIOWriter(file.write))
+            faiss.write_index(index, str(scratch / "candidates.faiss"))
         except RuntimeError:
             raise PhotoseekError(f"view under {views} cannot be written; is the disk full?") from None
         ranker.save(scratch / "ranker")
