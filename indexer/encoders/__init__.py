@@ -1,5 +1,8 @@
 """Encoders: photos and sentences to vectors. See README.md for the kinds and how each is named."""
 
+from functools import cache
+from pathlib import Path
+
 from indexer.encoders.base import ImageEncoder, TextEncoder
 from indexer.encoders.network import export_folder, read_facts
 from indexer.errors import PhotoseekError
@@ -69,8 +72,7 @@ def open_text_encoder(fingerprint: str, name: str) -> TextEncoder:
     """
     folder = export_folder(fingerprint)
     if folder.is_dir():
-        facts = read_facts(folder)
-        return TextEncoder(name, fingerprint, facts["dim"], folder, facts["max_tokens"])
+        return _exported(folder, fingerprint, name)
     encoder = load_text_encoder(name)
     if encoder.fingerprint != fingerprint:
         raise PhotoseekError(
@@ -78,6 +80,13 @@ def open_text_encoder(fingerprint: str, name: str) -> TextEncoder:
             "install the same weights, or train a ranker again"
         )
     return encoder
+
+
+@cache
+def _exported(folder: Path, fingerprint: str, name: str) -> TextEncoder:
+    """One a process: compiled once, and never destroyed, which crashed OpenVINO now and then on a busy machine."""
+    facts = read_facts(folder)
+    return TextEncoder(name, fingerprint, facts["dim"], folder, facts["max_tokens"])
 
 
 def _device(wanted: str) -> str:

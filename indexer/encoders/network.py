@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -162,12 +163,14 @@ class Network:
         self.batch = batch
         self._compiled = core.compile_model(model, "CPU", settings)
         self._request = self._compiled.create_infer_request()
+        self._lock = threading.Lock()
         self._queue: Any = None
 
     def __call__(self, *inputs: np.ndarray) -> np.ndarray:
         """One call, no batching: the network's first output, copied out."""
-        self._request.infer(dict(enumerate(inputs)), share_inputs=True)
-        return self._request.get_output_tensor(0).data.astype(np.float32, copy=True)
+        with self._lock:
+            self._request.infer(dict(enumerate(inputs)), share_inputs=True)
+            return self._request.get_output_tensor(0).data.astype(np.float32, copy=True)
 
     def run_blocks(self, images: np.ndarray) -> np.ndarray:
         """Many rows through a fixed batch, several batches in flight: (n, ...) -> (n, d) float32."""
