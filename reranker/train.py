@@ -133,7 +133,7 @@ def train(
             "seed": settings.seed,
         },
     )
-    figures, no_match = _validate(ranker, features, vectors, fold_of, spaces, validation_photos)
+    figures, no_match = _validate(ranker, features, fold_of, spaces, validation_photos)
     return replace(ranker, no_match=no_match, figures=figures).finished()
 
 
@@ -214,7 +214,6 @@ def _fit_space(
 def _validate(
     ranker: Ranker,
     features: Features,
-    vectors: np.ndarray,
     fold_of: np.ndarray,
     spaces: Sequence[Space],
     photos: np.ndarray,
@@ -230,14 +229,7 @@ def _validate(
     space = spaces[fold]
     there = replace(ranker, map=space.map, meaning=space.meaning, bank=space.bank)
     side = there.photo_side(features.x[gallery])
-    t = unit(features.t[rows])
-    query = QuerySide(
-        np.concatenate(
-            [space.map.texts(vectors[rows]), np.full((len(rows), 1), -ranker.hub_weight, np.float32)], axis=1
-        ),
-        space.meaning.texts(t),
-        ranker.mlp.text_part(t),
-    )
+    query = there.query_side(features.t[rows], [features.texts[row] for row in rows])
     before = query.candidate @ np.concatenate([side.z, side.hub[:, None]], axis=1).T
     after = relevance_matrix(there, side, query)
     figures = {"validation_photos": float(len(gallery))}
