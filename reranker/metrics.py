@@ -30,6 +30,15 @@ def kendall_tau_c(a: np.ndarray, b: np.ndarray) -> float:
     return float(kendalltau(a, b, variant="c").statistic)
 
 
+def log_loss(relevance: np.ndarray, outcome: np.ndarray, weights: np.ndarray | None = None) -> float:
+    """Mean of -(y ln p + (1 - y) ln(1 - p)), the logarithmic score (Good 1952). Outcomes y may be shares in 0..1.
+
+    A relevance is taken as 1e-7 from 0 and 1 at least: a rounded one must not cost infinity.
+    """
+    shown = np.clip(relevance.astype(np.float64), 1e-7, 1 - 1e-7)
+    return float(-np.average(outcome * np.log(shown) + (1 - outcome) * np.log1p(-shown), weights=weights))
+
+
 def calibration_error(
     relevance: np.ndarray, outcome: np.ndarray, weights: np.ndarray | None = None, bins: int = 15
 ) -> float:

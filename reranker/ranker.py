@@ -89,13 +89,13 @@ class Ranker:
                 lexicon=Lexicon(tuple(card["vocabulary"]), arrays["idf"]),
                 bank=arrays["bank"],
                 mlp=MLP(*(arrays[f"mlp.{f.name}"] for f in fields(MLP))),
-                calibration=Calibration(**card["calibration"]),
+                calibration=Calibration.from_dict(card["calibration"]),
                 hub_weight=card["hub_weight"],
                 no_match=card["operating_points"]["no_match"],
                 training=card["training"],
                 figures=card["figures"],
             )
-        except (OSError, KeyError, TypeError, SafetensorError) as error:
+        except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
             raise PhotoseekError(f"ranker {path} is damaged ({error}); train it again") from None
         if card.get("id") != ranker._digest():
             raise PhotoseekError(

@@ -108,7 +108,7 @@ def train(
     )
     measured = validate.take(_calibration_rows(kind[held_out]))
     logits = mlp.plain(features.x[measured.photo], t[measured.text], measured.scalars)
-    calibration = Calibration.fit(logits, measured.target, measured.weight)
+    calibration = Calibration.fit(logits, measured.target, measured.weight, groups=measured.text)
     ranker = Ranker(
         image_encoder=encoders[0].fingerprint,
         text_encoder=encoders[1].fingerprint,
@@ -130,6 +130,8 @@ def train(
             **({"shrinkage": [map_settings.shrink_images, map_settings.shrink_texts]} if base is None else {}),
             **({"base": base.id} if base is not None else {}),
             "validation_log_loss": [round(loss, 4) for loss in losses],
+            "calibration": calibration.method,
+            "calibration_log_loss": {method: round(loss, 4) for method, loss in calibration.losses.items()},
             "seed": settings.seed,
         },
     )

@@ -68,6 +68,20 @@ def test_kendalls_taus_equal_their_definitions_and_scipys_with_ties(rows):
     assert metrics.kendall_tau_c(a, b) == kendalltau(a, b, variant="c").statistic
 
 
+def test_the_log_loss_is_the_mean_surprise_at_each_outcome_by_its_share_and_weight():
+    relevance, outcome = np.array([0.5, 0.25, 0.8]), np.array([1.0, 0.0, 0.5])
+    # ln 2, ln 4/3, and half each of ln 5/4 and ln 5
+    losses = np.log([2, 4 / 3, (5 / 4 * 5) ** 0.5])
+    assert metrics.log_loss(relevance, outcome) == pytest.approx(losses.mean())
+    weights = np.array([1.0, 2.0, 1.0])
+    assert metrics.log_loss(relevance, outcome, weights) == pytest.approx(np.average(losses, weights=weights))
+
+
+def test_a_relevance_of_0_or_1_costs_no_infinity():
+    assert metrics.log_loss(np.float32([0, 1]), np.array([0, 1])) == pytest.approx(0, abs=2e-7)
+    assert metrics.log_loss(np.float32([0, 1]), np.array([1, 0])) == pytest.approx(7 * np.log(10), rel=1e-6)
+
+
 def test_the_calibration_error_is_the_gap_of_each_bin_weighed_by_its_mass():
     relevance, outcome = np.array([0.1, 0.3, 0.6, 0.8]), np.array([0, 1, 1, 1])
     # Bins {0.1, 0.3} and {0.6, 0.8}: 1/2 |0.2 - 0.5| + 1/2 |0.7 - 1| = 0.15 + 0.15

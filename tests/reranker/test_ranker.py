@@ -100,6 +100,23 @@ def test_a_loaded_ranker_is_the_saved_one_whatever_the_memory_order_of_its_matri
         assert np.array_equal(ranker.relevance(sides[0], queries[0], row), loaded.relevance(sides[1], queries[1], row))
 
 
+@pytest.mark.parametrize(
+    "calibration",
+    [
+        Calibration(method="beta", a=0.7, b=1.0 / 3, c=-0.1),
+        Calibration(1.7, -0.3, "isotonic", knots=((-1.0, 0.1), (0.5, 1.0 / 3), (2.0, 0.9))),
+    ],
+)
+def test_a_loaded_ranker_has_the_calibration_of_its_method(tmp_path, calibration):
+    ranker = replace(make_ranker(), calibration=calibration).finished()
+    ranker.save(tmp_path / "ranker")
+    loaded = Ranker.load(tmp_path / "ranker")
+    assert (loaded.id, loaded.calibration) == (ranker.id, calibration)
+    x, t, texts = inputs()
+    side, query = loaded.photo_side(x), loaded.query_side(t, texts)
+    assert np.array_equal(loaded.relevance(side, query, 0), calibration.apply(loaded.logits(side, query, 0)))
+
+
 def test_the_memory_order_of_matrices_does_not_change_the_id():
     assert make_ranker(order="C").finished().id == make_ranker(order="F").finished().id
 
@@ -126,11 +143,12 @@ def test_the_id_tells_rankers_apart():
             make_ranker(1),
             replace(ranker, hub_weight=0.4),
             replace(ranker, calibration=Calibration(1.7, -0.2)),
+            replace(ranker, calibration=Calibration(1.7, -0.3, "isotonic", knots=((0.0, 0.1), (1.0, 0.9)))),
             replace(ranker, image_encoder="eyes@2"),
             replace(ranker, lexicon=Lexicon(("cow", "dog"), ranker.lexicon.idf)),
         )
     }
-    assert len(ids) == 6
+    assert len(ids) == 7
 
 
 def test_the_photo_side_is_what_the_maps_and_the_network_give_one_by_one():
@@ -207,6 +225,12 @@ def test_an_edited_card_is_refused(saved, key, value):
     assert refusal(saved) == f"ranker {saved} is damaged (its weights are not those of {card['id']}); train it again"
 
 
+def test_a_card_of_an_unknown_calibration_is_refused(saved):
+    card = json.loads((saved / "ranker.json").read_text())
+    (saved / "ranker.json").write_text(json.dumps({**card, "calibration": {"method": "platt"}}))
+    assert refusal(saved) == f"ranker {saved} is damaged (no calibration method 'platt'); train it again"
+
+
 @pytest.mark.parametrize("key", json.loads((DEFAULT_FOLDER / "ranker.json").read_text()))
 def test_a_card_that_lacks_an_entry_is_refused(saved, key):
     card = json.loads((saved / "ranker.json").read_text())
@@ -265,7 +289,7 @@ def test_a_ranker_replaces_a_ranker_and_an_empty_folder(saved):
 
 def test_the_shipped_ranker_loads():
     ranker = Ranker.default()
-    assert ranker.id == ranker.finished().id
+    assert ranker.id == ranker.finished().id == json.loads((DEFAULT_FOLDER / "ranker.json").read_text())["id"]
     assert 0 < ranker.no_match < 1
 
 

@@ -96,6 +96,10 @@ def test_a_trained_ranker_says_what_it_learned_from(trained):
     # A caption's own photo, three mined ones and a random one: 240 x 5.
     assert trained.training["pairs"] == 1200
     assert 2 <= len(trained.training["validation_log_loss"]) <= 1 + QUICK.mlp.epochs
+    losses = trained.training["calibration_log_loss"]
+    # A validation photo in three gives 18 x 4 x 5 pairs, too few for isotonic regression.
+    assert list(losses) == ["temperature", "beta"]
+    assert trained.training["calibration"] == trained.calibration.method == min(losses, key=losses.get)
     assert 0 < trained.no_match < 1
     assert trained.finished().id == trained.id
 
