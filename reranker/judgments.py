@@ -46,6 +46,7 @@ class CrowdRow:
 
     @property
     def share(self) -> float:
+        """The share that said yes."""
         return self.yes / (self.yes + self.no)
 
 

@@ -17,11 +17,6 @@ def expert_majority(grades: Sequence[int]) -> float | None:
     return float(values[best] - 1) / 3 if counts[best] >= 2 else None
 
 
-def crowd_share(yes: int, no: int) -> float:
-    """The share of the crowd that said yes."""
-    return yes / (yes + no)
-
-
 def combined(expert: float | None, crowd: float | None) -> float | None:
     """`0.7 x expert + 0.3 x crowd` where a pair has both; else the one it has; None where it has neither."""
     if expert is None:
@@ -39,7 +34,7 @@ def generalised_scores(
     Expert rows without a majority are dropped; such a pair stays if the crowd judged it.
     """
     experts = {(row.photo, row.caption): expert_majority(row.grades) for row in expert}
-    shares = {(row.photo, row.caption): crowd_share(row.yes, row.no) for row in crowd}
+    shares = {(row.photo, row.caption): row.share for row in crowd}
     scores = {}
     for pair in {**experts, **shares}:
         majority = experts.get(pair)

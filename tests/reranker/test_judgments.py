@@ -142,6 +142,7 @@ def test_the_original_flickr8k_layout_is_read_whole(tmp_path):
 
 def test_the_share_of_a_crowd_row_is_yes_over_all_votes():
     assert CrowdRow("a.jpg", "a.jpg#0", 1, 3).share == 0.25
+    assert CrowdRow("a.jpg", "a.jpg#0", 0, 5).share == 0.0
 
 
 def test_a_byte_order_mark_windows_line_ends_and_blank_lines_change_nothing(tmp_path):

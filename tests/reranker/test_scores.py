@@ -1,7 +1,7 @@
 import pytest
 
 from reranker.judgments import CrowdRow, ExpertRow
-from reranker.scores import combined, crowd_share, expert_majority, generalised_scores
+from reranker.scores import combined, expert_majority, generalised_scores
 
 
 @pytest.mark.parametrize(
@@ -19,11 +19,6 @@ from reranker.scores import combined, crowd_share, expert_majority, generalised_
 )
 def test_the_majority_is_the_grade_that_two_experts_gave_scaled_to_one(grades, score):
     assert expert_majority(grades) == score
-
-
-def test_the_share_is_yes_over_all_votes():
-    assert crowd_share(1, 3) == 0.25
-    assert crowd_share(0, 5) == 0.0
 
 
 def test_both_kinds_combine_seven_to_three_and_one_alone_stands_for_itself():
