@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -77,7 +78,18 @@ def device_option(command: Callable[..., None]) -> Callable[..., None]:
     return click.option("--device", type=choice, default="auto", help="Where the image encoder runs.")(command)
 
 
+class _FloatRange(click.FloatRange):
+    """A range that NaN lies outside of; click's own lets it in, as it is neither below one end nor above the other."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value} is not a number.", param, ctx)
+        return number
+
+
 K = click.IntRange(min=1)
+SCORE = _FloatRange(0, 1)
 
 
 @main.command()
@@ -92,7 +104,7 @@ K = click.IntRange(min=1)
 @click.option("--policy", help="Policy that searches obey: minors, or a .toml file; 'none' takes it away.")
 @click.option("--max-pixels", type=click.IntRange(min=1), default=None, help="Skip photos larger than this.")
 @click.option(
-    "--deadline", type=click.FloatRange(min=0.1), default=60.0, show_default=True, help="Seconds a photo may take."
+    "--deadline", type=_FloatRange(min=0.1), default=60.0, show_default=True, help="Seconds a photo may take."
 )
 @click.option("--workers", type=click.IntRange(min=1), default=None, help="Decoding processes.  [default: one a core]")
 @device_option
@@ -196,7 +208,7 @@ def _export_text_encoder(ranker: Any) -> None:
 @index_option
 @ranker_option("Refuse unless this ranker is the attached one.")
 @click.option("-k", "count", type=K, default=10, show_default=True, help="How many photos.")
-@click.option("--min-score", type=click.FloatRange(0, 1), default=0.0, help="Leave out photos of lower relevance.")
+@click.option("--min-score", type=SCORE, default=0.0, help="Leave out photos of lower relevance.")
 @click.option("--under", metavar="DIR", help="Only photos below this folder.")
 @click.option("--like", metavar="PHOTO", type=click.Path(), help="Photos that look like this one, instead of TEXT.")
 @click.option("--without", metavar="TEXT", help="Prefer photos that this does not describe.")
@@ -295,7 +307,7 @@ def _print_answer(answer: Any, found: tuple[Any, ...], paths: bool, min_score: f
 @index_option
 @ranker_option("Refuse unless this ranker is the attached one.")
 @click.option("-k", "count", type=K, default=10, show_default=True, help="How many photos a query.")
-@click.option("--min-score", type=click.FloatRange(0, 1), default=0.0, help="Leave out photos of lower relevance.")
+@click.option("--min-score", type=SCORE, default=0.0, help="Leave out photos of lower relevance.")
 @click.option("--under", metavar="DIR", help="Only photos below this folder.")
 @click.option("--column", help="The column of the query texts.  [default: query_text, query, text or caption]")
 @click.option("--keep-going", is_flag=True, help="Go past bad rows; their answers carry an error.")

@@ -208,12 +208,22 @@ def test_search_notes_a_query_that_was_cut(index: Path) -> None:
         (["--like", "x.jpg", "--without", "a cat"], "--without goes with a TEXT, not with --like"),
         (["a cat", "-k", "0"], "Invalid value for '-k': 0 is not in the range x>=1."),
         (["a cat", "--min-score", "2"], "Invalid value for '--min-score': 2.0 is not in the range 0<=x<=1."),
+        (["a cat", "--min-score", "nan"], "Invalid value for '--min-score': nan is not a number."),
         (["a cat", "a dog"], "Got unexpected extra argument (a dog)"),
         (["a cat", "--nothing"], "No such option '--nothing'."),
     ],
 )
 def test_search_misused_exits_with_2(index: Path, arguments: list[str], problem: str) -> None:
     misused(photoseek("search", *arguments, "-i", index), "search", problem)
+
+
+def test_no_number_at_all_is_misuse_for_batch_and_build_too(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "q.txt").write_text("a cat\n")
+    result = photoseek("batch", tmp_path / "q.txt", "-o", tmp_path / "r.csv", "--min-score", "NaN")
+    misused(result, "batch", "Invalid value for '--min-score': NaN is not a number.")
+    result = photoseek("build", photos, "-i", tmp_path / "index", "--deadline", "nan")
+    misused(result, "build", "Invalid value for '--deadline': nan is not a number.")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["q.txt"]
 
 
 def test_search_refuses_with_the_next_command(index: Path, photos: Path, tmp_path: Path) -> None:
