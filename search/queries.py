@@ -34,7 +34,8 @@ class _Row:
 
 
 def read_queries(path: Path, *, keep_going: bool = False, column: str | None = None) -> list[FileQuery]:
-    """The queries of a file, in its order. Rows without an id of their own are numbered from 1.
+    """The queries of a file, in its order. Rows without an id of their own have their number, from 1, as `row-N` where
+    another row has N for its id.
 
     `column` names the column of the texts (else `query_text`, `query`, `text` or `caption`). A row that cannot be
     read, has no text, or has an id that was there before is refused by line and column, or kept with its `error` if
@@ -44,8 +45,10 @@ def read_queries(path: Path, *, keep_going: bool = False, column: str | None = N
         raise PhotoseekError(f"query file {path}: the ending must be one of {', '.join(QUERY_SUFFIXES)}")
     queries: list[FileQuery] = []
     seen: set[str] = set()
-    for number, row in enumerate(_rows(path, column), 1):
-        name = (row.id or "").strip() or str(number)
+    rows = list(_rows(path, column))
+    given = {(row.id or "").strip() for row in rows}
+    for number, row in enumerate(rows, 1):
+        name = (row.id or "").strip() or _free(str(number), given)
         problem = row.problem
         if problem is None and not row.text.strip():
             problem = "the query is empty"
@@ -61,6 +64,12 @@ def read_queries(path: Path, *, keep_going: bool = False, column: str | None = N
     if not queries:
         raise PhotoseekError(f"query file {path} holds no queries")
     return queries
+
+
+def _free(name: str, given: set[str]) -> str:
+    while name in given:
+        name = f"row-{name}"
+    return name
 
 
 def _rows(path: Path, column: str | None) -> Iterator[_Row]:

@@ -91,6 +91,18 @@ def test_parquet_columns_are_read_with_ids_of_any_type(tmp_path: Path) -> None:
     assert read_queries(tmp_path / "q.parquet") == [DOG, BUS]
 
 
+def test_a_number_is_never_the_id_of_two_rows(tmp_path: Path) -> None:
+    path = written(tmp_path, "q.csv", "id,text\n,a dog\n1,a bus\n,a cat\nrow-5,a red bus\n,a sea\n5,snow\n")
+    assert [(query.id, query.text) for query in read_queries(path)] == [
+        ("row-1", "a dog"),
+        ("1", "a bus"),
+        ("3", "a cat"),
+        ("row-5", "a red bus"),
+        ("row-row-5", "a sea"),
+        ("5", "snow"),
+    ]
+
+
 BAD_ROWS = {
     "empty.csv": ("id,text\n1, \n2,a bus\n", "line 2, column 'text': the query is empty"),
     "after.csv": ('id,text\n1,"two\nlines"\n2,\n3,a bus\n', "line 4, column 'text': the query is empty"),
@@ -132,7 +144,7 @@ def test_keep_going_goes_past_every_bad_row_and_keeps_the_order(tmp_path: Path) 
     assert read_queries(path, keep_going=True) == [
         FileQuery("1", "a dog"),
         FileQuery("1", "", f"{path} line 3, column 'text': id '1' was there before"),
-        FileQuery("3", "", f"{path} line 4: 3 fields, the header has 2"),
+        FileQuery("row-3", "", f"{path} line 4: 3 fields, the header has 2"),
         FileQuery("3", "", f"{path} line 5, column 'text': not UTF-8"),
         FileQuery("4", "", f"{path} line 6, column 'text': the query is empty"),
         FileQuery("5", "a bus"),
