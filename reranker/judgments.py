@@ -7,6 +7,7 @@ Two layouts are read, mixed as they come: the course's (`train_dataset.csv`, `te
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +23,8 @@ EXPERT_FILES = ("ExpertAnnotations.tsv", "ExpertAnnotations.txt")
 CROWD_FILES = ("CrowdAnnotations.tsv", "CrowdFlowerAnnotations.txt")
 TOKEN_FILES = ("Flickr8k.token.txt", "captions.token.txt")
 GRADES = ("1", "2", "3", "4")
+# What decoding with surrogateescape leaves of such bytes.
+NOT_UTF8 = re.compile("[\udc80-\udcff]")
 
 Problem = Callable[[str], None]
 
@@ -112,9 +115,9 @@ def photo_of(caption: str) -> str:
 def load_judgments(folder: str | Path, *, keep_going: bool = False, on_problem: Problem | None = None) -> Judgments:
     """Read and check a judged folder.
 
-    Raises PhotoseekError naming file and line at the first row with a field too few, an unknown photo or caption, a
-    grade outside 1 to 4, or votes that contradict the share beside them; with `keep_going` such rows are dropped,
-    counted and handed to `on_problem`. A file that is not text, or lacks a column, is always refused.
+    Raises PhotoseekError naming file and line at the first row that is not UTF-8, has a field too few, an unknown photo
+    or caption, a grade outside 1 to 4, or votes that contradict the share beside them; with `keep_going` such rows are
+    dropped, counted and handed to `on_problem`. A table whose header lacks a column is always refused.
     """
     root = Path(folder)
     if not root.is_dir():
@@ -139,7 +142,7 @@ def load_judgments(folder: str | Path, *, keep_going: bool = False, on_problem: 
         folder=root,
         photos=photos,
         sets=sets,
-        splits=_read_splits(root),
+        splits=_read_splits(root, problem),
         captions=captions,
         expert=tuple(_read_expert(root, photos, captions, problem)),
         crowd=tuple(_read_crowd(root, photos, captions, problem)),
@@ -168,18 +171,16 @@ def _first(root: Path, names: tuple[str, ...]) -> Path | None:
 
 
 def _text(path: Path) -> str:
-    data = path.read_bytes()
-    try:
-        return data.decode("utf-8").removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise PhotoseekError(f"{path} line {line}: not UTF-8; save the file as UTF-8") from None
+    """The file's text; bytes that are no UTF-8 stay in it as lone surrogates, so that only their own row is bad."""
+    return path.read_bytes().decode("utf-8", "surrogateescape").removeprefix("\ufeff")
 
 
-def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+def _lines(path: Path, problem: Problem) -> Iterator[tuple[int, list[str]]]:
     """(line number, fields between tabs) of each line that is not blank."""
     for number, line in enumerate(_text(path).split("\n"), 1):
-        if line.strip():
+        if NOT_UTF8.search(line):
+            problem(f"{path} line {number}: not UTF-8")
+        elif line.strip():
             yield number, line.rstrip("\r").split("\t")
 
 
@@ -187,7 +188,7 @@ def _read_captions(root: Path, photos: dict[str, Path], problem: Problem) -> dic
     captions: dict[str, str] = {}
     tokens = _first(root, TOKEN_FILES)
     if tokens is not None:
-        for line, fields in _lines(tokens):
+        for line, fields in _lines(tokens, problem):
             if len(fields) != 2 or "#" not in fields[0]:
                 problem(f"{tokens} line {line}: not '<photo>#<n>', tab, caption")
             elif not fields[1].strip():
@@ -211,16 +212,21 @@ def _read_captions(root: Path, photos: dict[str, Path], problem: Problem) -> dic
 def _table(
     path: Path, delimiter: str, columns: tuple[str, ...], problem: Problem
 ) -> Iterator[tuple[int, dict[str, str]]]:
-    """(line number, row by column) of a CSV file with a header; rows with a field too few or too many are problems."""
+    """(line number, row by column) of a CSV file with a header; rows that are not UTF-8 or have a field too few or
+    too many are problems."""
     reader = csv.reader(io.StringIO(_text(path), newline=""), delimiter=delimiter)
     try:
         header = next(reader, [])
+        if NOT_UTF8.search("".join(header)):
+            raise PhotoseekError(f"{path}: its header is not UTF-8; save the file as UTF-8")
         missing = [column for column in columns if column not in header]
         if missing:
             found = ", ".join(map(repr, header)) or "no header"
             raise PhotoseekError(f"{path}: no column {missing[0]!r}; it has {found}")
         for fields in reader:
-            if fields and len(fields) != len(header):
+            if NOT_UTF8.search("".join(fields)):
+                problem(f"{path} line {reader.line_num}: not UTF-8")
+            elif fields and len(fields) != len(header):
                 problem(f"{path} line {reader.line_num}: {len(fields)} fields, the header has {len(header)}")
             elif fields:
                 yield reader.line_num, dict(zip(header, fields, strict=True))
@@ -234,7 +240,7 @@ def _read_expert(
     path = _first(root, EXPERT_FILES)
     if path is None:
         return
-    for line, fields in _lines(path):
+    for line, fields in _lines(path, problem):
         where = f"{path} line {line}"
         if len(fields) != 5:
             problem(f"{where}: {len(fields)} fields, expected photo, caption and three grades")
@@ -250,7 +256,7 @@ def _read_crowd(root: Path, photos: dict[str, Path], captions: dict[str, str], p
     path = _first(root, CROWD_FILES)
     if path is None:
         return
-    for line, fields in _lines(path):
+    for line, fields in _lines(path, problem):
         where = f"{path} line {line}"
         if len(fields) != 5:
             problem(f"{where}: {len(fields)} fields, expected photo, caption, share, yes and no")
@@ -300,12 +306,12 @@ def _read_queries(root: Path, photos: dict[str, Path], problem: Problem) -> tupl
     return tuple(asked), tuple(gallery)
 
 
-def _read_splits(root: Path) -> dict[str, tuple[str, ...]]:
+def _read_splits(root: Path, problem: Problem) -> dict[str, tuple[str, ...]]:
     splits = {}
     for name in ("train", "dev", "test"):
         path = _first(root, (f"Flickr_8k.{name}Images.txt",))
         if path is not None:
-            splits[name] = tuple(_text(path).split())
+            splits[name] = tuple(fields[0].strip() for _, fields in _lines(path, problem))
     return splits
 
 

@@ -225,14 +225,42 @@ def test_a_missing_column_is_refused_even_with_keep_going(tmp_path, name, header
         load_judgments(folder, keep_going=True)
 
 
-@pytest.mark.parametrize("name", [name for name in COURSE if name.endswith((".tsv", ".csv", "token.txt"))])
-def test_a_file_that_is_not_utf8_is_refused_naming_the_line(tmp_path, name):
+TABLES = [name for name in COURSE if name.endswith((".tsv", ".csv", "token.txt"))]
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_row_that_is_not_utf8_is_refused_naming_the_line(tmp_path, name):
     folder = write(tmp_path, COURSE)
     # Far into the file, where a reader that decodes block by block would count from the block.
     filler = "\n" * 20_000
     (folder / name).write_bytes((COURSE[name] + filler).encode() + "caf\u00e9".encode("latin-1"))
     line = COURSE[name].count("\n") + 20_001
-    assert refusal(folder) == f"{folder / name} line {line}: not UTF-8; save the file as UTF-8"
+    assert refusal(folder) == f"{folder / name} line {line}: not UTF-8 (--keep-going drops such rows)"
+
+
+def test_keep_going_drops_and_counts_rows_that_are_not_utf8_and_keeps_all_others(tmp_path):
+    files = {**COURSE, "Flickr_8k.trainImages.txt": "a.jpg\nb.JPG\n"}
+    good, folder = load_judgments(write(tmp_path / "good", files)), write(tmp_path / "bad", files)
+    places = []
+    for name in (*TABLES, "Flickr_8k.trainImages.txt"):
+        first, _, rest = files[name].partition("\n")
+        (folder / name).write_bytes(first.encode() + b"\ncaf\xe9\n" + rest.encode())
+        places.append(f"{folder / name} line 2: not UTF-8")
+    told: list[str] = []
+    found = load_judgments(folder, keep_going=True, on_problem=told.append)
+    assert sorted(told) == sorted(places)
+    assert found.dropped == len(places) == 7
+    assert (found.captions, found.expert, found.crowd) == (good.captions, good.expert, good.crowd)
+    assert (found.queries, found.test_photos, found.splits) == (good.queries, good.test_photos, good.splits)
+
+
+def test_a_header_that_is_not_utf8_is_refused_even_with_keep_going(tmp_path):
+    folder = write(tmp_path, COURSE)
+    (folder / "test_queries.csv").write_bytes(COURSE["test_queries.csv"].encode("utf-16"))
+    with pytest.raises(PhotoseekError) as caught:
+        load_judgments(folder, keep_going=True)
+    line = f"{folder / 'test_queries.csv'}: its header is not UTF-8; save the file as UTF-8"
+    assert str(caught.value) == line == refusal(folder)
 
 
 def test_a_quote_that_never_ends_is_refused_with_a_line(tmp_path):
