@@ -2,6 +2,9 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
@@ -13,6 +16,21 @@ from search.results import Answer, Hit, printable
 COLUMNS = 5
 CELL, LABEL, HEADING, GAP = 220, 20, 34, 8  # pixels; a cell holds a photo, its label stands below
 LIMIT = 65_500  # pixels that the side of a JPEG may have
+SIZE = 15  # of letters
+# Fonts of many scripts; Pillow looks for them where the system keeps its fonts.
+FONTS = (
+    "NotoSansCJK-Regular.ttc",
+    "DroidSansFallbackFull.ttf",
+    "wqy-microhei.ttc",
+    "Arial Unicode.ttf",
+    "PingFang.ttc",
+    "msyh.ttc",
+    "malgun.ttf",
+    "seguisym.ttf",
+    "Symbola.ttf",
+)
+
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def write_sheet(answers: Sequence[Answer], path: Path) -> None:
@@ -42,22 +60,50 @@ def _rows(answer: Answer) -> int:
 
 
 def _draw_answer(sheet: Image.Image, answer: Answer, top: int) -> None:
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(15)
+    draw = ImageDraw.Draw(sheet)
     verdict = "blocked" if answer.blocked else "error" if answer.error else "" if answer.good else "no good match"
     heading = printable(answer.text[:120]) + (f"   ({verdict})" if verdict else "")
+    heading, font = _legible(heading)
     draw.text((GAP, top + 8), heading, "black", font)
     for number, hit in enumerate(answer.hits):
         row, column = divmod(number, COLUMNS)
         left, upper = GAP + column * (CELL + GAP), top + HEADING + row * (CELL + LABEL + GAP)
         photo = _thumbnail(hit)
         if photo is None:
-            draw.text((left, upper + CELL // 2), "(photo cannot be read)", "gray", font)
+            draw.text((left, upper + CELL // 2), "(photo cannot be read)", "gray", _fonts()[0])
         else:
             sheet.paste(photo, (left + (CELL - photo.width) // 2, upper + (CELL - photo.height) // 2))
-        label = f"{hit.rank}. {hit.relevance:.2f}  {printable(os.path.basename(hit.path))}"
+        label, font = _legible(f"{hit.rank}. {hit.relevance:.2f}  {printable(os.path.basename(hit.path))}")
         while font.getlength(label) > CELL:
             label = label[:-2] + "…"
         draw.text((left, upper + CELL + 2), label, "black", font)
+
+
+def _legible(text: str) -> tuple[str, Font]:
+    """The text and the first of the fonts that lack least of it; what it lacks is escaped, as printable does."""
+    font, *others = _fonts()
+    if _lacks(font, text):
+        font = min((font, *others), key=lambda font: len(_lacks(font, text)))
+    lacking = _lacks(font, text)
+    return "".join(c.encode("unicode_escape").decode("ascii") if c in lacking else c for c in text), font
+
+
+def _lacks(font: Font, text: str) -> set[str]:
+    """The characters for which the font has only the glyph of a character that is in no font."""
+    none = bytes(font.getmask("\U0010ffff"))
+    return {c for c in text if not c.isspace() and bytes(font.getmask(c)) == none}
+
+
+@cache
+def _fonts() -> list[Font]:
+    """Pillow's own font, the one inside matplotlib (most alphabets), and those of FONTS that are installed."""
+    fonts: list[Font] = [ImageFont.load_default(SIZE)]
+    package = find_spec("matplotlib")  # its place without its import, which takes a second
+    folder = os.path.dirname(package.origin or "") if package is not None else ""
+    for name in (os.path.join(folder, "mpl-data", "fonts", "ttf", "DejaVuSans.ttf"), *FONTS):
+        with suppress(OSError):
+            fonts.append(ImageFont.truetype(name, SIZE))
+    return fonts
 
 
 def _thumbnail(hit: Hit) -> Image.Image | None:

@@ -1,14 +1,16 @@
 """Contact sheets: their size, and what stands in which cell."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from indexer.errors import PhotoseekError
 from search.results import Answer, Hit
-from search.sheet import CELL, GAP, HEADING, LABEL, write_sheet
+from search.sheet import CELL, GAP, HEADING, LABEL, _fonts, write_sheet
 
 WIDTH = 5 * (220 + 8) + 8
 
@@ -57,6 +59,47 @@ def test_a_photo_that_is_gone_leaves_a_note_in_its_cell(tmp_path: Path) -> None:
         cells = [cell(sheet, 0, column, GAP) for column in range(3)]
     assert all(200 > pixels[110:130].min() > 60 for pixels in cells)  # grey letters
     assert all((pixels[:100] > 240).all() for pixels in cells)
+
+
+def heading(text: str, path: Path) -> np.ndarray:
+    """The (34, width, 3) pixels of a heading."""
+    write_sheet([Answer("1", text, (), good=True)], path / "sheet.png")
+    with Image.open(path / "sheet.png") as sheet:
+        return np.asarray(sheet.crop((0, GAP, WIDTH, GAP + HEADING)))
+
+
+@pytest.fixture
+def fonts_of(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[tuple[str, ...]], None]]:
+    """Sets the fonts that are looked for beside Pillow's own and matplotlib's, whatever this machine has."""
+
+    def use(names: tuple[str, ...]) -> None:
+        monkeypatch.setattr("search.sheet.FONTS", names)
+        _fonts.cache_clear()
+
+    yield use
+    _fonts.cache_clear()
+
+
+def drawn(text: str, font: str) -> np.ndarray:
+    """A heading as Pillow draws it with one font."""
+    expected = Image.new("RGB", (WIDTH, HEADING), "white")
+    ImageDraw.Draw(expected).text((GAP, 8), text, "black", ImageFont.truetype(font, 15))
+    return np.asarray(expected)
+
+
+def test_letters_that_the_plain_font_lacks_are_drawn_with_one_that_has_them(tmp_path: Path, fonts_of) -> None:
+    fonts_of(())
+    dejavu = f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf"
+    assert np.array_equal(heading("café жук", tmp_path), drawn("café жук", dejavu))
+    # A font with a sign for each script there is.
+    last_resort = f"{matplotlib.get_data_path()}/fonts/ttf/LastResortHE-Regular.ttf"
+    fonts_of(("no such font.ttf", last_resort))
+    assert np.array_equal(heading("犬 жук", tmp_path), drawn("犬 жук", last_resort))
+
+
+def test_letters_that_no_font_has_are_escaped(tmp_path: Path, fonts_of) -> None:
+    fonts_of(())
+    assert np.array_equal(heading("a 犬 and a 🐶", tmp_path), heading("a \\u72ac and a \\U0001f436", tmp_path))
 
 
 @pytest.mark.parametrize(
