@@ -202,6 +202,11 @@ class Catalogue:
         self._run("INSERT OR REPLACE INTO photos VALUES (?, ?, ?, ?, ?, ?)", root, *values)
         self._bury(row for (row,) in before if row is not None and row != values[3])
 
+    def forget(self, row: int) -> None:
+        """Let a row be found by no file any more (inside a transaction); the next build embeds its photos anew."""
+        self._run("UPDATE embeddings SET digest = randomblob(16) WHERE row = ?", row)
+        self._run("UPDATE photos SET mtime_ns = -1 WHERE row = ?", row)
+
     def remove(self, root: int, paths: Iterable[bytes]) -> int:
         """Forget photos (inside a transaction); rows that no photo has any more become tombstones."""
         count, rows = 0, set()

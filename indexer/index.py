@@ -14,10 +14,11 @@ import numpy as np
 from indexer import embeddings
 from indexer.catalogue import INTACT, BuildRecord, Catalogue, write_lock
 from indexer.durable import write_text
-from indexer.encoders import ImageEncoder, load_image_encoder
+from indexer.encoders import REGION_KINDS, ImageEncoder, load_image_encoder
 from indexer.errors import DAMAGED, PhotoseekError
 from indexer.photos import PhotoFile, Skipped, hidden_folders, walk
 from indexer.pipeline import Decoding, Result, embed_files
+from indexer.regions import fill
 from indexer.views import View, ViewMaker, build_view, is_whole, open_view
 
 FORMAT = 1
@@ -58,6 +59,7 @@ class Index:
         encoder: str | ImageEncoder = DEFAULT_ENCODER,
         encoder_options: dict[str, str] | None = None,
         decoding: Decoding | None = None,
+        regions: bool | None = None,
         on_progress: Progress | None = None,
         on_skip: Callable[[Skipped], None] | None = None,
     ) -> "Index":
@@ -67,6 +69,9 @@ class Index:
         that is cut short goes on where it stopped when it is called again. `encoder_options` are the keyword
         arguments of `load_image_encoder` for an encoder given by name; the index remembers `weights` and `preprocess`.
         `on_progress` gets (done, total) files, `on_skip` every photo that was passed over.
+
+        `regions` True keeps the encoder's region vectors, too; an index that was begun without gets them for the photos
+        it has. None leaves that as it is, and a new index without.
 
         Decoding runs in processes of its own that never import the calling script, so a script needs no
         `if __name__ == "__main__":` guard.
@@ -80,12 +85,20 @@ class Index:
             raise PhotoseekError(f"no photos found under {os.fsdecode(root)!r}")
         options = encoder_options or {}
         network = load_image_encoder(encoder, **options) if isinstance(encoder, str) else encoder
+        if regions and not any(network.regions):
+            raise PhotoseekError(
+                f"image encoder {network.name} gives no region vectors; encoders that do: {REGION_KINDS}"
+            )
+        kept = {k: v for k, v in options.items() if k in KEPT_OPTIONS and v is not None}
         with _writing(path):
-            _create(path, network, {k: v for k, v in options.items() if k in KEPT_OPTIONS and v is not None})
+            _create(path, network, kept, bool(regions))
         with write_lock(path), closing(Catalogue(path / "catalogue.sqlite", writable=True)) as catalogue:
             index = cls(path, _read_manifest(path), catalogue)
             index._check_encoder(network)
-            index._update(root, found, network, decoding or Decoding(), on_progress, on_skip or (lambda _: None))
+            if regions is False and any(index.region_shape):
+                raise PhotoseekError(f"index {path} keeps region vectors; give another folder for one without")
+            progress, skip = on_progress or (lambda _done, _total: None), on_skip or (lambda _: None)
+            index._update(root, found, network, decoding or Decoding(), bool(regions), progress, skip)
         return cls.open(path)
 
     @property
@@ -100,6 +113,29 @@ class Index:
     def embeddings(self) -> np.ndarray:
         """The stored embeddings, memory-mapped: (rows, d) float16, unit rows. Dead rows are among them."""
         return embeddings.read(self.folder / self.manifest["embeddings"], self.rows, self.dim)
+
+    @property
+    def region_shape(self) -> tuple[int, int]:
+        """(how many, how wide) the region vectors of a photo are; (0, 0) if the index keeps none."""
+        count, width = self.manifest.get("regions", (0, 0))
+        return int(count), int(width)
+
+    def regions(self) -> np.ndarray | None:
+        """The stored region vectors, memory-mapped: (rows, count, width) int8, directions; or None.
+
+        Rows without any are zeros (see `indexer.regions.fill`), dead rows are among them.
+        """
+        count, width = self.region_shape
+        if not count:
+            return None
+        stored = embeddings.read(self._region_file, self.rows, count * width, embeddings.REGION_DTYPE)
+        return stored.reshape(self.rows, count, width)
+
+    @property
+    def _region_file(self) -> Path:
+        """Of the same generation as the embeddings."""
+        generation = self.manifest["embeddings"].removeprefix("embeddings-").removesuffix(".f16")
+        return self.folder / f"regions-{generation}.i8"
 
     def facts(self) -> dict[str, Any]:
         """The state of the index, for `photoseek info`: counts, encoder, ranker, sizes, skipped photos."""
@@ -117,6 +153,7 @@ class Index:
             "roots": [os.fsdecode(root) for root in self.catalogue.roots()],
             "encoder": self.encoder,
             "dim": self.dim,
+            "regions": any(self.region_shape),
             "ranker": None if active is None else active[0].rpartition("-")[0],
             "tail": self.rows - (0 if active is None else active[1]),
             "policy": self.policy,
@@ -144,11 +181,12 @@ class Index:
             )
         views = self.folder / "views"
         with write_lock(self.folder), closing(Catalogue(self.folder / "catalogue.sqlite", writable=True)) as catalogue:
-            self.rows = catalogue.row_count()
+            self._refresh()
             name, rows = catalogue.active_view() or ("", 0)
-            if name.rpartition("-")[0] != ranker.id or rows != self.rows or not is_whole(views / name):
+            current = name.rpartition("-")[0] == ranker.id and rows == self.rows
+            if not current or not is_whole(views / name, with_regions=any(self.region_shape)):
                 with _writing(self.folder):
-                    name, rows = build_view(views, ranker, self.embeddings(), on_progress)
+                    name, rows = build_view(views, ranker, self.embeddings(), self.regions(), on_progress)
                 catalogue.activate_view(name, rows)
             for path in views.iterdir():
                 if path.name != name:
@@ -166,7 +204,7 @@ class Index:
                 if active == before:
                     raise
                 continue
-            self.rows = self.catalogue.row_count()
+            self._refresh()
             return view
         name = self.encoder.rpartition("@")[0]
         raise PhotoseekError(
@@ -183,6 +221,11 @@ class Index:
     def policy(self) -> str | None:
         return self.catalogue.setting("policy")
 
+    def _refresh(self) -> None:
+        """See what was built since this was opened. The manifest first: regions that it names cover every row."""
+        self.manifest = _read_manifest(self.folder)
+        self.rows = self.catalogue.row_count()
+
     def _check_encoder(self, encoder: ImageEncoder) -> None:
         if encoder.fingerprint != self.encoder:
             raise PhotoseekError(
@@ -196,7 +239,8 @@ class Index:
         found: list[PhotoFile | Skipped],
         encoder: ImageEncoder,
         decoding: Decoding,
-        on_progress: Progress | None,
+        regions: bool,
+        on_progress: Progress,
         on_skip: Callable[[Skipped], None],
     ) -> None:
         catalogue = self.catalogue
@@ -216,7 +260,8 @@ class Index:
         new = [file for file in files if known.get(file.path) != (file.size, file.mtime_ns)]
         counts = {"seen": len(files), "added": 0, "changed": 0, "removed": 0, "skipped": len(passed_over + hidden)}
         pending: list[tuple[PhotoFile, Result]] = []
-        with closing(embed_files(root, new, encoder, decoding, self._is_known)) as results:
+        stored = any(self.region_shape)
+        with closing(embed_files(root, new, encoder, decoding, self._is_known, regions=stored)) as results:
             for done, (file, result) in enumerate(results, 1):
                 pending.append((file, result))
                 if isinstance(result, Skipped):
@@ -227,8 +272,7 @@ class Index:
                 if len(pending) == COMMIT_ROWS:
                     self._commit(root_id, pending)
                     pending = []
-                if on_progress is not None:
-                    on_progress(done, len(new))
+                on_progress(done, len(new))
         self._commit(root_id, pending)
         unseen = tuple(item.path + b"/" for item in passed_over + hidden)
         kept = {file.path for file in files} | {item.path for item in passed_over}
@@ -236,25 +280,37 @@ class Index:
         with catalogue.transaction():
             counts["removed"] = catalogue.remove(root_id, gone)
             catalogue.finish_build(build, counts)
+        if regions and not stored:
+            with _writing(self.folder):
+                fill(catalogue, self._region_file, encoder, decoding, on_progress, on_skip)
+                # Only now are there regions: a reader finds every row's, and the next build adds to them.
+                self.manifest["regions"] = encoder.regions
+                _write_manifest(self.folder, self.manifest)
+            catalogue.finish_build(build, counts)  # the time that the regions took is the build's, too
 
     def _is_known(self, digest: bytes) -> bool:
         return self.catalogue.row_of_digest(digest) is not None
 
     def _commit(self, root_id: int, pending: list[tuple[PhotoFile, Result]]) -> None:
-        """Embeddings first, fsynced; then the one transaction that makes their rows exist."""
+        """Embeddings and regions first, fsynced; then the one transaction that makes their rows exist."""
         catalogue = self.catalogue
         rows: dict[bytes, int] = {}
         vectors: list[np.ndarray] = []
+        regions: list[np.ndarray] = []
         for _, result in pending:
             if isinstance(result, Skipped):
                 continue
-            photo, vector = result
+            photo, vector, parts = result
             if vector is not None and photo.digest not in rows and not self._is_known(photo.digest):
                 rows[photo.digest] = self.rows + len(vectors)
                 vectors.append(vector)
-        if vectors:
-            with _writing(self.folder):
+                if parts is not None:
+                    regions.append(parts.ravel())
+        with _writing(self.folder):
+            if vectors:
                 embeddings.append(self.folder / self.manifest["embeddings"], self.rows, np.stack(vectors))
+            if regions:
+                embeddings.append(self._region_file, self.rows, np.stack(regions), embeddings.REGION_DTYPE)
         with catalogue.transaction():
             for file, result in pending:
                 if isinstance(result, Skipped):
@@ -290,7 +346,7 @@ def _writing(folder: Path) -> Iterator[None]:
         raise PhotoseekError(f"index {folder}: {what}; {INTACT}") from None
 
 
-def _create(folder: Path, encoder: ImageEncoder, options: dict[str, str]) -> None:
+def _create(folder: Path, encoder: ImageEncoder, options: dict[str, str], regions: bool) -> None:
     """Lay out an empty index folder, unless there is one already."""
     if (folder / "manifest.json").exists():
         return
@@ -311,9 +367,14 @@ def _create(folder: Path, encoder: ImageEncoder, options: dict[str, str]) -> Non
             "metric": "inner product",
             "normalisation": "unit rows",
             "embeddings": "embeddings-1.f16",
+            "regions": encoder.regions if regions else (0, 0),
         }
         # The manifest comes last: a folder without one is an index that was never begun.
-        write_text(folder / "manifest.json", json.dumps(manifest, indent=1) + "\n")
+        _write_manifest(folder, manifest)
+
+
+def _write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    write_text(folder / "manifest.json", json.dumps(manifest, indent=1) + "\n")
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:

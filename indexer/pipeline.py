@@ -11,15 +11,16 @@ import numpy as np
 
 from indexer.catalogue import Embedded
 from indexer.decode import MAX_PIXELS, Decoded, Fit, UnreadablePhoto
-from indexer.embeddings import check
+from indexer.embeddings import check, directions
 from indexer.encoders import ImageEncoder
 from indexer.photos import PhotoFile, Skipped
 from indexer.workers import DecodeWorkers
 
 BLOCK = 64
 
-# What became of a file: what it is with its (d,) float32 unit vector, None where its bytes were known; or why not.
-Result = tuple[Embedded, np.ndarray | None] | Skipped
+# What became of a file: what it is, its (d,) float32 unit vector, None where its bytes were known, and its
+# (count, width) int8 region vectors, None where they were not asked for; or why not.
+Result = tuple[Embedded, np.ndarray | None, np.ndarray | None] | Skipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,10 @@ def embed_files(
     encoder: ImageEncoder,
     decoding: Decoding,
     is_known: Callable[[bytes], bool] = lambda digest: False,
+    *,
+    regions: bool = False,
 ) -> Generator[tuple[PhotoFile, Result]]:
-    """Decode and embed files: yields (file, result), in their order.
+    """Decode and embed files, with their region vectors if `regions`: yields (file, result), in their order.
 
     A file that breaks, hangs or kills its worker is skipped; its neighbours are not touched. A file whose digest
     `is_known`, as after a move, is not embedded again. Close the iterator to end the workers early.
@@ -48,32 +51,46 @@ def embed_files(
         for item in decoded:
             block.append(item)
             if len(block) == BLOCK:
-                yield from _embed_block(block, encoder, is_known)
+                yield from _embed_block(block, encoder, is_known, regions)
                 block = []
-    yield from _embed_block(block, encoder, is_known)
+    yield from _embed_block(block, encoder, is_known, regions)
 
 
 def _embed_block(
-    block: list[tuple[PhotoFile, Decoded | Skipped]], encoder: ImageEncoder, is_known: Callable[[bytes], bool]
+    block: list[tuple[PhotoFile, Decoded | Skipped]],
+    encoder: ImageEncoder,
+    is_known: Callable[[bytes], bool],
+    with_regions: bool,
 ) -> Iterator[tuple[PhotoFile, Result]]:
     decoded = [photo for _, photo in block if isinstance(photo, Decoded)]
     known = {photo.digest for photo in decoded if is_known(photo.digest)}
     pixels = [photo.pixels for photo in decoded if photo.digest not in known]
-    vectors = encoder.encode(np.stack(pixels)) if pixels else np.zeros((0, encoder.dim), np.float32)
-    embedded = iter(zip(vectors, check(vectors), strict=True))
+    embedded = _embed(np.stack(pixels), encoder, with_regions) if pixels else iter(())
     for file, photo in block:
         if isinstance(photo, Skipped):
             yield file, photo
             continue
         entry = Embedded(file.path, file.size, file.mtime_ns, photo.digest, photo.width, photo.height)
         if photo.digest in known:
-            yield file, (entry, None)
+            yield file, (entry, None, None)
             continue
-        vector, fine = next(embedded)
+        vector, regions, fine = next(embedded)
         if fine:
-            yield file, (entry, vector)
+            yield file, (entry, vector, regions)
         else:
             yield file, Skipped(file.path, f"encoder {encoder.name} gave a vector of zeros, NaN or infinity")
+
+
+def _embed(
+    pixels: np.ndarray, encoder: ImageEncoder, with_regions: bool
+) -> Iterator[tuple[np.ndarray, np.ndarray | None, bool]]:
+    """A photo's vector, its region vectors if asked for, and whether they may be stored."""
+    if not with_regions:
+        vectors = encoder.encode(pixels)
+        return zip(vectors, [None] * len(vectors), check(vectors), strict=True)
+    vectors, regions = encoder.encode_with_regions(pixels)
+    fine = check(vectors) & np.isfinite(regions).all(axis=(1, 2))
+    return zip(vectors, directions(regions), fine, strict=True)
 
 
 def _decode_all(

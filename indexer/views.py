@@ -18,6 +18,7 @@ from indexer.errors import PhotoseekError
 # Above this many photos the candidate vectors are kept in half precision, which costs no recall that can be measured.
 FLOAT32_ROWS = 50_000
 BLOCK_ROWS = 16_384
+REGION_BLOCK_ROWS = 4_096  # ten regions of 512 are 84 MB then, should the ranker make float32 of them
 # Filters that keep fewer rows than this are scored directly, without the index.
 DIRECT_ROWS = 20_000
 
@@ -27,12 +28,14 @@ class PhotoSide:
     """What a ranker computes once a photo.
 
     `z`: (n, k) float32, unit rows; `hub`: (n,) float32, how near a photo is to queries at large;
-    `hidden`: (n, m) float32, the photo's share of the reranker's first layer.
+    `hidden`: (n, m) float32, the photo's share of the reranker's first layer. `regions`: (n, count, m) int8, what it
+    makes of the photo's region vectors, None where there are none or it does not use them.
     """
 
     z: np.ndarray
     hub: np.ndarray
     hidden: np.ndarray
+    regions: np.ndarray | None = None
 
 
 class ViewMaker(Protocol):
@@ -47,7 +50,7 @@ class ViewMaker(Protocol):
     @property
     def text_encoder(self) -> str: ...
 
-    def photo_side(self, embeddings: np.ndarray) -> PhotoSide: ...
+    def photo_side(self, embeddings: np.ndarray, regions: np.ndarray | None) -> PhotoSide: ...
 
     def save(self, folder: Path) -> None: ...
 
@@ -56,8 +59,9 @@ class ViewMaker(Protocol):
 class View:
     """An open view, with the photos that came after it (the tail) scored exactly beside it.
 
-    `z` and `hidden` are float16 memory maps, (rows, k) and (rows, m); `hub` (rows,) float32. Everything is open, so a
-    view that a newer one replaces in the meantime stays whole.
+    `z` and `hidden` are float16 memory maps, (rows, k) and (rows, m); `hub` (rows,) float32; `regions`
+    (rows, count, m) int8, or None. `saw_regions`: whether it was built from an index with regions, whatever its ranker
+    made of them. Everything is open, so a view that a newer one replaces in the meantime stays whole.
     """
 
     folder: Path
@@ -66,6 +70,8 @@ class View:
     hub: np.ndarray
     hidden: np.ndarray
     file: BinaryIO = field(repr=False)
+    regions: np.ndarray | None = None
+    saw_regions: bool = False
     tail: PhotoSide | None = None
     _candidates: Any = field(default=None, repr=False)
     _reading: Any = field(default_factory=threading.Lock, repr=False)
@@ -135,10 +141,18 @@ class View:
         """(len(rows), m) float32."""
         return self._gather(rows, self.hidden, None if self.tail is None else self.tail.hidden)
 
-    def _gather(self, rows: np.ndarray, base: np.ndarray, tail: np.ndarray | None) -> np.ndarray:
+    def gather_regions(self, rows: np.ndarray) -> np.ndarray | None:
+        """(len(rows), count, m) int8, or None if the view has none."""
+        if self.regions is None:
+            return None
+        return self._gather(rows, self.regions, None if self.tail is None else self.tail.regions, np.int8)
+
+    def _gather(
+        self, rows: np.ndarray, base: np.ndarray, tail: np.ndarray | None, dtype: type = np.float32
+    ) -> np.ndarray:
         if tail is None:
-            return base[rows].astype(np.float32)
-        gathered = np.empty((len(rows), *base.shape[1:]), np.float32)
+            return base[rows].astype(dtype)
+        gathered = np.empty((len(rows), *base.shape[1:]), dtype)
         late = rows >= self.rows
         gathered[~late] = base[rows[~late]]
         gathered[late] = tail[rows[late] - self.rows]
@@ -159,9 +173,13 @@ class View:
 
 
 def build_view(
-    views: Path, ranker: ViewMaker, embeddings: np.ndarray, on_progress: Callable[[int, int], None] | None = None
+    views: Path,
+    ranker: ViewMaker,
+    embeddings: np.ndarray,
+    regions: np.ndarray | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> tuple[str, int]:
-    """Write a new view of `embeddings` (n, d) float16 under `views`; returns (id, n).
+    """Write a new view of `embeddings` (n, d) float16 and `regions` (n, count, w) int8 under `views`; returns (id, n).
 
     Holds the candidate vectors, and no more than a block of anything else, in memory.
     """
@@ -171,21 +189,23 @@ def build_view(
     scratch = Path(tempfile.mkdtemp(prefix=".building-", dir=views))
     try:
         index: Any = None
-        with (
-            open(scratch / "z.f16", "wb") as z_file,
-            open(scratch / "hidden.f16", "wb") as hidden_file,
-            open(scratch / "hub.f32", "wb") as hub_file,
-        ):
-            for start in range(0, rows, BLOCK_ROWS):
-                side = ranker.photo_side(np.asarray(embeddings[start : start + BLOCK_ROWS], np.float32))
-                if index is None:
-                    index = _empty_index(faiss, side.z.shape[1] + 1, rows)
-                index.add(np.ascontiguousarray(np.concatenate([side.z, side.hub[:, None]], axis=1), np.float32))
-                z_file.write(side.z.astype("<f2").tobytes())
-                hidden_file.write(side.hidden.astype("<f2").tobytes())
-                hub_file.write(side.hub.astype("<f4").tobytes())
-                if on_progress is not None:
-                    on_progress(min(start + BLOCK_ROWS, rows), rows)
+        block = BLOCK_ROWS if regions is None else REGION_BLOCK_ROWS
+        for start in range(0, rows, block):
+            stop = min(start + block, rows)
+            x = np.asarray(embeddings[start:stop], np.float32)
+            side = ranker.photo_side(x, None if regions is None else regions[start:stop])
+            if index is None:
+                index = _empty_index(faiss, side.z.shape[1] + 1, rows)
+            index.add(np.ascontiguousarray(np.concatenate([side.z, side.hub[:, None]], axis=1), np.float32))
+            parts = {"z.f16": side.z.astype("<f2"), "hidden.f16": side.hidden.astype("<f2")}
+            parts["hub.f32"] = side.hub.astype("<f4")
+            if side.regions is not None:
+                parts["regions.i8"] = side.regions
+            for file_name, part in parts.items():
+                with open(scratch / file_name, "ab") as file:
+                    file.write(part.tobytes())
+            if on_progress is not None:
+                on_progress(stop, rows)
         if index is None:
             raise PhotoseekError("the index holds no photos; build it first: photoseek build PHOTOS")
         try:
@@ -193,7 +213,14 @@ def build_view(
         except RuntimeError:
             raise PhotoseekError(f"view under {views} cannot be written; is the disk full?") from None
         ranker.save(scratch / "ranker")
-        shape = {"rows": rows, "k": side.z.shape[1], "hidden": side.hidden.shape[1], "ranker": ranker.id}
+        shape = {
+            "rows": rows,
+            "k": side.z.shape[1],
+            "hidden": side.hidden.shape[1],
+            "regions": [0, 0] if side.regions is None else side.regions.shape[1:],
+            "saw_regions": regions is not None,
+            "ranker": ranker.id,
+        }
         (scratch / "view.json").write_text(json.dumps(shape, indent=1))
         for path in [*scratch.rglob("*"), scratch]:
             fsync(path)
@@ -214,18 +241,22 @@ def open_view(folder: Path) -> View:
         z = np.memmap(folder / "z.f16", "<f2", "r", shape=(rows, k))
         hidden = np.memmap(folder / "hidden.f16", "<f2", "r", shape=(rows, m))
         hub = np.memmap(folder / "hub.f32", "<f4", "r", shape=(rows,))
-        return View(folder, rows, z, hub, hidden, open(folder / "candidates.faiss", "rb"))
+        count, width = shape.get("regions", (0, 0))  # views of older versions have none
+        regions = np.memmap(folder / "regions.i8", np.int8, "r", shape=(rows, count, width)) if count else None
+        saw_regions = bool(shape.get("saw_regions"))
+        return View(folder, rows, z, hub, hidden, open(folder / "candidates.faiss", "rb"), regions, saw_regions)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _damaged(folder, str(error)) from None
 
 
-def is_whole(folder: Path) -> bool:
-    """Whether a view can be opened and searched."""
+def is_whole(folder: Path, with_regions: bool = False) -> bool:
+    """Whether a view can be opened and searched; `with_regions`: and was built from an index with regions."""
     try:
-        open_view(folder)._index()
+        view = open_view(folder)
+        view._index()
     except PhotoseekError:
         return False
-    return True
+    return view.saw_regions or not with_regions
 
 
 def _empty_index(faiss: Any, dim: int, rows: int) -> Any:

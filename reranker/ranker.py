@@ -149,8 +149,11 @@ class Ranker:
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 
-    def photo_side(self, embeddings: np.ndarray) -> PhotoSide:
-        """embeddings: (n, d) unit rows -> what a view keeps of them; `hidden` is [meaning ; photo part of the MLP]."""
+    def photo_side(self, embeddings: np.ndarray, regions: np.ndarray | None = None) -> PhotoSide:
+        """embeddings: (n, d) unit rows -> what a view keeps of them; `hidden` is [meaning ; photo part of the MLP].
+
+        `regions`, (n, count, w) int8, are not used.
+        """
         x = np.asarray(embeddings, np.float32)
         z = self.map.images(x)
         hidden = np.concatenate([self.meaning.images(x), self.mlp.photo_part(x)], axis=1)

@@ -45,7 +45,8 @@ class Searcher:
         if index.rows > self.view.rows:
             # What came after the view was built is scored exactly, until a build folds it in.
             late = np.asarray(index.embeddings()[self.view.rows :], np.float32)
-            self.view.tail = self.ranker.photo_side(late)
+            regions = index.regions()
+            self.view.tail = self.ranker.photo_side(late, None if regions is None else regions[self.view.rows :])
         dead = np.array(index.catalogue.dead_rows(), np.int64)
         self._alive = np.setdiff1d(np.arange(self.view.total_rows), dead) if len(dead) else None
         self._policy = None if index.policy is None else Policy.load(index.policy)
@@ -158,7 +159,10 @@ class Searcher:
         self, rows: np.ndarray, query: QuerySide, i: int, unwanted: QuerySide | None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Candidate rows (c,) of query i -> (their order, best first, ties by row; their relevance (c,))."""
-        side = PhotoSide(self.view.gather_z(rows), self.view.gather_hub(rows), self.view.gather_hidden(rows))
+        view = self.view
+        side = PhotoSide(
+            view.gather_z(rows), view.gather_hub(rows), view.gather_hidden(rows), view.gather_regions(rows)
+        )
         relevance = self.ranker.relevance(side, query, i)
         if unwanted is not None:
             relevance = relevance * (1 - self.ranker.relevance(side, unwanted, 0))

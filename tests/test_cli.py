@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
@@ -23,6 +24,9 @@ from indexer.errors import PhotoseekError
 from indexer.index import Index
 from reranker.ranker import Ranker
 from search.searcher import Searcher
+
+sys.path.insert(0, str(Path(__file__).parent))
+from tiny_encoder import TinyEncoder
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLE = ROOT / "data" / "sample"
@@ -121,6 +125,25 @@ def test_build_refuses_what_it_cannot_index(tmp_path: Path) -> None:
     refused(result, "no policy 'none such'; there are: minors, or a path to a .toml file")
     assert not (index / "manifest.json").exists()
     misused(photoseek("build"), "build", "Missing argument 'PHOTOS'.")
+
+
+def test_build_keeps_regions_where_they_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("indexer.index.load_image_encoder", lambda name, **_: TinyEncoder())
+    index = tmp_path / "index"
+    for arguments in (("--encoder", "tiny"), ("--regions",), ()):
+        result = photoseek("build", SAMPLE / "test_images", "-i", index, "-q", *arguments)
+        assert (result.exit_code, result.stderr.count("\n")) == (0, 1)
+        facts = json.loads(photoseek("info", "-i", index, "--json").stdout)
+        assert facts["regions"] is (arguments != ("--encoder", "tiny"))
+    assert np.count_nonzero(Index.open(index).regions()) > 0
+
+
+def test_build_refuses_regions_of_an_encoder_without(tmp_path: Path) -> None:
+    result = photoseek(
+        "build", SAMPLE / "test_images", "-i", tmp_path / "index", "--regions", "--encoder", "efficientnet-lite2"
+    )
+    refused(result, "image encoder efficientnet-lite2 gives no region vectors; encoders that do: none yet")
+    assert not (tmp_path / "index").exists()
 
 
 # search

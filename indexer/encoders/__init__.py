@@ -11,6 +11,8 @@ __all__ = ["ImageEncoder", "TextEncoder", "load_image_encoder", "load_text_encod
 
 IMAGE_KINDS = "efficientnet-lite2, torchvision:NAME, hf:NAME-OR-FOLDER, file:PATH"
 TEXT_KINDS = "minilm, hf:NAME-OR-FOLDER"
+# The image encoders that give region vectors, for the line that refuses the others.
+REGION_KINDS = "none yet"
 
 
 def load_image_encoder(

@@ -28,8 +28,10 @@ WIDTH_STEP = 16
 class ImageEncoder:
     """Pixels -> image embeddings.
 
-    `folder` holds the exported network, which takes (n, size, size, 3) uint8 and gives (n, dim) float32 unit rows;
-    scaling and normalising the pixels are part of it. On CUDA `module` runs instead.
+    `folder` holds the exported network, which takes (n, size, size, 3) uint8 and gives float32 rows; scaling and
+    normalising the pixels are part of it. On CUDA `module` runs instead. A row is the embedding, `dim` wide, and behind
+    it the region vectors one after the other: `regions` says (how many, how wide), (0, 0) if there are none. Each is
+    the unit vector of a part of the photo.
     """
 
     name: str
@@ -39,16 +41,30 @@ class ImageEncoder:
     folder: Path
     precision: str = "auto"
     module: Any = None
+    regions: tuple[int, int] = (0, 0)
     _network: Network | None = field(default=None, repr=False)
 
     def encode(self, images: np.ndarray) -> np.ndarray:
         """images: (n, size, size, 3) uint8 RGB -> (n, dim) float32, unit rows."""
+        return np.ascontiguousarray(self._rows(images)[:, : self.dim])
+
+    def encode_with_regions(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As `encode`, with the region vectors beside the embeddings: (n, dim) and (n, *regions) float32, all unit."""
+        embeddings, regions = np.split(self._rows(images), [self.dim], axis=1)
+        return np.ascontiguousarray(embeddings), regions.reshape(len(images), *self.regions)
+
+    def _rows(self, images: np.ndarray) -> np.ndarray:
+        """(n, dim + count * width) float32: the network's own rows."""
         if len(images) == 0:
-            return np.zeros((0, self.dim), np.float32)
+            count, width = self.regions
+            return np.zeros((0, self.dim + count * width), np.float32)
         if self.module is not None:
             return _on_cuda(self.module, images)
         if self._network is None:
-            self.precision = choose_precision(self.folder, self.precision, lambda: (sample_images(self.fit.size),))
+            # The embeddings alone decide: they find a photo, its regions only move it among those found.
+            self.precision = choose_precision(
+                self.folder, self.precision, lambda: (sample_images(self.fit.size),), self.dim
+            )
             self._network = Network(self.folder, self.precision, "throughput", BATCH)
         return self._network.run_blocks(images)
 
@@ -113,28 +129,35 @@ def padded(rows: Sequence[Sequence[int]], width: int = 0) -> tuple[np.ndarray, n
 
 
 def encoder_of_module(
-    name: str, key: str, build: Callable[[], tuple[Any, Fit]], precision: str, device: str
+    name: str,
+    key: str,
+    build: Callable[[], tuple[Any, Fit]],
+    precision: str,
+    device: str,
+    regions: tuple[int, int] = (0, 0),
 ) -> ImageEncoder:
     """An image encoder from a torch module: exported once under `key`, or on the CUDA device as it is.
 
-    `build()` gives the module, (n, size, size, 3) uint8 -> (n, dim) float32 unit rows, and the fit it wants; it is
-    not called where an export is in the cache.
+    `build()` gives the module, (n, size, size, 3) uint8 -> float32 rows as `ImageEncoder` says, and the fit it wants;
+    it is not called where an export is in the cache. `regions`: (count, width) of the region vectors in a row.
     """
+    behind = regions[0] * regions[1]
     if device == "cuda":
         module, fit = build()
-        dim = _module_rows(module, np.zeros((1, fit.size, fit.size, 3), np.uint8)).shape[1]
-        return ImageEncoder(name, key, dim, fit, Path(), precision, module.to("cuda"))
+        dim = _module_rows(module, np.zeros((1, fit.size, fit.size, 3), np.uint8)).shape[1] - behind
+        return ImageEncoder(name, key, dim, fit, Path(), precision, module.to("cuda"), regions)
 
     def write(scratch: Path) -> None:
         module, fit = build()
         images = sample_images(fit.size)[[0, 5, 9]]
         rows = _module_rows(module, images)
         write_checked(name, module, (_tensor(images[:2]),), (images,), rows, scratch)
-        write_facts(scratch, {"dim": rows.shape[1], "fit": asdict(fit)})
+        write_facts(scratch, {"dim": rows.shape[1] - behind, "fit": asdict(fit), "regions": regions})
 
     folder = export(key, write)
     facts = read_facts(folder)
-    return ImageEncoder(name, key, facts["dim"], Fit(**facts["fit"]), folder, precision)
+    count, width = facts.get("regions", (0, 0))  # exports of older versions have none
+    return ImageEncoder(name, key, facts["dim"], Fit(**facts["fit"]), folder, precision, regions=(count, width))
 
 
 SAMPLE_SENTENCES = (

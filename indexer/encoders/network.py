@@ -200,9 +200,12 @@ def _blocks(images: np.ndarray, size: int) -> Iterator[tuple[int, np.ndarray]]:
         yield start, np.ascontiguousarray(block)
 
 
-def choose_precision(folder: Path, wanted: str, sample: Callable[[], tuple[np.ndarray, ...]]) -> str:
+def choose_precision(
+    folder: Path, wanted: str, sample: Callable[[], tuple[np.ndarray, ...]], dim: int | None = None
+) -> str:
     """The inference precision to use: "auto" is bf16 where the CPU computes in it and the embeddings hardly move.
 
+    The embeddings are the first `dim` columns of the network's rows, None for all of them.
     The verdict of the agreement check is kept in the export folder, since it belongs to this network on this CPU.
     """
     if wanted != "auto":
@@ -214,8 +217,8 @@ def choose_precision(folder: Path, wanted: str, sample: Callable[[], tuple[np.nd
     verdict = folder / "precision.json"
     if not verdict.exists():
         inputs = sample()
-        exact = Network(folder, "f32", "latency")(*inputs)
-        fast = Network(folder, "bf16", "latency")(*inputs)
+        exact = Network(folder, "f32", "latency")(*inputs)[:, :dim]
+        fast = Network(folder, "bf16", "latency")(*inputs)[:, :dim]
         norms = np.linalg.norm(exact, axis=1) * np.linalg.norm(fast, axis=1)
         cosines = (exact * fast).sum(axis=1) / norms
         agrees = bool(cosines.mean() >= AGREEMENT_MEAN and cosines.min() >= AGREEMENT_LOWEST)

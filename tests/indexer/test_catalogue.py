@@ -167,6 +167,20 @@ def test_more_rows_than_one_statement_may_name_are_looked_up(catalogue):
     assert [found[row][0].path for row in (0, 499, 500, 1200)] == [b"0.jpg", b"499.jpg", b"500.jpg", b"1200.jpg"]
 
 
+def test_a_row_that_is_forgotten_is_found_by_no_digest_and_its_photos_are_no_longer_known_as_they_are(catalogue):
+    put(catalogue, b"a.jpg", 0)
+    put(catalogue, b"b.jpg", 0)
+    put(catalogue, b"c.jpg", 1)
+    with catalogue.transaction():
+        catalogue.forget(0)
+    assert [catalogue.row_of_digest(b"digest %d" % row) for row in (0, 1)] == [None, 1]
+    assert catalogue.known_files(1) == {b"a.jpg": (5, -1), b"b.jpg": (5, -1), b"c.jpg": (5, 7)}
+    assert (paths_of(catalogue, 0), catalogue.dead_rows()) == ([b"a.jpg", b"b.jpg"], [])
+    put(catalogue, b"a.jpg", 2)
+    put(catalogue, b"b.jpg", 2)
+    assert catalogue.dead_rows() == [0]
+
+
 # Settings, views, history
 
 

@@ -4,7 +4,7 @@ import os
 import numpy as np
 import pytest
 
-from indexer.embeddings import append, check, read
+from indexer.embeddings import REGION_DTYPE, append, check, directions, read
 from indexer.errors import PhotoseekError
 
 A, B, C = ([1.0, 0.0], [0.5, -0.25], [0.0, 2.0])
@@ -18,6 +18,18 @@ def test_appended_rows_are_read_back_as_little_endian_half_floats(tmp_path):
     assert path.read_bytes() == bytes.fromhex("003c 0000 0038 00b4 0000 0040")
     rows = read(path, 3, 2)
     assert (rows.tolist(), rows.dtype, rows.flags.writeable) == ([A, B, C], np.float16, False)
+
+
+def test_rows_of_bytes_are_kept_in_the_same_way(tmp_path):
+    path = tmp_path / "r.i8"
+    append(path, 0, np.array([[1, -127, 0]], np.int8), REGION_DTYPE)
+    append(path, 1, np.array([[127, 2, 3]], np.int8), REGION_DTYPE)
+    assert path.read_bytes() == bytes.fromhex("01 81 00 7f 02 03")
+    rows = read(path, 2, 3, REGION_DTYPE)
+    assert (rows.tolist(), rows.dtype, rows.flags.writeable) == ([[1, -127, 0], [127, 2, 3]], np.int8, False)
+    os.truncate(path, 5)
+    with pytest.raises(PhotoseekError, match="shorter than its 2 rows"):
+        read(path, 2, 3, REGION_DTYPE)
 
 
 def test_rows_that_nothing_names_are_overwritten_and_those_before_them_stay(tmp_path):
@@ -104,3 +116,21 @@ def test_a_row_may_be_stored_if_it_is_finite_and_not_zero_as_half_floats(row, fi
 
 def test_checking_no_rows_gives_none():
     assert check(np.zeros((0, 3), np.float32)).tolist() == []
+
+
+def test_a_direction_is_a_vector_by_its_own_largest_coordinate_in_127ths():
+    # 0.6 / 0.8 * 127 = 95.25; a vector's length does not show, and one of zeros stays so.
+    vectors = np.array([[[0.6, -0.8], [6, -8], [0, 0]], [[1, 0], [-1e-3, 1e-3], [0.004, 1]]], np.float32)
+    stored = directions(vectors)
+    assert (stored.dtype, stored.tolist()) == (
+        np.int8,
+        [[[95, -127], [95, -127], [0, 0]], [[127, 0], [-127, 127], [1, 127]]],
+    )
+    assert directions(np.zeros((0, 10, 4), np.float32)).shape == (0, 10, 4)
+
+
+def test_a_direction_keeps_its_cosines():
+    vectors = np.random.default_rng(0).normal(size=(20, 10, 128)).astype(np.float32)
+    stored = directions(vectors).astype(np.float32)
+    norms = np.linalg.norm(stored, axis=-1) * np.linalg.norm(vectors, axis=-1)
+    assert ((stored * vectors).sum(axis=-1) / norms).min() > 0.9999

@@ -58,6 +58,7 @@ def test_the_manifest_says_what_the_index_is(photos, folder):
         "metric": "inner product",
         "normalisation": "unit rows",
         "embeddings": "embeddings-1.f16",
+        "regions": [0, 0],
     }
 
 

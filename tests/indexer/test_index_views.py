@@ -142,6 +142,7 @@ def test_facts_tell_the_state(photos, folder):
         "roots": [str(photos)],
         "encoder": "tiny@1",
         "dim": 4,
+        "regions": False,
         "ranker": "0123456789ab",
         "tail": 0,
         "policy": "minors",

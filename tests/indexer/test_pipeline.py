@@ -78,11 +78,12 @@ def reasons(results) -> dict[str, str]:
 
 def test_each_file_comes_with_what_it_is_and_its_own_vector(tmp_path):
     grey(tmp_path / "a.png", 51)
-    [(file, (photo, found))] = run(tmp_path)
+    [(file, (photo, found, regions))] = run(tmp_path)
     assert file == PhotoFile(b"a.png", *((info := (tmp_path / "a.png").stat()).st_size, info.st_mtime_ns))
     assert photo == Embedded(b"a.png", file.size, file.mtime_ns, photo.digest, 16, 12)
     # 51 / 255 = 0.2; the norm of (0.2, 0.2, 0.2, 0.5) is sqrt(0.37)
     assert np.allclose(found, np.array([0.2, 0.2, 0.2, 0.5]) / np.sqrt(0.37), atol=1e-6)
+    assert regions is None
 
 
 def test_order_is_kept_over_many_blocks_and_a_bad_file_does_not_shift_its_neighbours(tmp_path, monkeypatch):
@@ -176,9 +177,9 @@ def test_no_more_than_two_blocks_are_read_ahead_of_what_is_taken(tmp_path, monke
 def test_a_photo_whose_bytes_are_known_is_not_embedded_again(tmp_path):
     grey(tmp_path / "known.png", 51)
     grey(tmp_path / "new.png", 102)
-    [(_, (known, _)), _] = run(tmp_path)
-    [(_, (same, nothing)), (_, (_, found))] = run(tmp_path, is_known=lambda digest: digest == known.digest)
-    assert (same, nothing) == (known, None)
+    [(_, (known, _, _)), _] = run(tmp_path)
+    [(_, (same, *nothing)), (_, (_, found, _))] = run(tmp_path, is_known=lambda digest: digest == known.digest)
+    assert (same, nothing) == (known, [None, None])
     assert np.allclose(found, vector(102), atol=1e-6)
 
 

@@ -1,4 +1,5 @@
 import errno
+import json
 import os
 import sys
 from dataclasses import dataclass
@@ -121,10 +122,46 @@ def test_a_view_built_block_by_block_equals_one_built_at_once(tmp_path, monkeypa
     whole = opened(tmp_path / "a", rows)
     monkeypatch.setattr(views, "BLOCK_ROWS", 16)
     seen = []
-    name, _ = build_view(tmp_path / "views", RANKER, rows.astype(np.float16), lambda *done: seen.append(done))
+    name, _ = build_view(tmp_path / "views", RANKER, rows.astype(np.float16), None, lambda *done: seen.append(done))
     assert seen == [(16, 70), (32, 70), (48, 70), (64, 70), (70, 70)]
     for file in ("z.f16", "hidden.f16", "hub.f32", "candidates.faiss"):
         assert (tmp_path / "views" / name / file).read_bytes() == (whole.folder / file).read_bytes()
+
+
+def regions_of(seed: int, n: int) -> np.ndarray:
+    """(n, 3, 5) int8."""
+    return np.random.default_rng(seed).integers(-127, 128, (n, 3, 5)).astype(np.int8)
+
+
+def test_gathered_regions_come_from_the_view_and_its_tail_in_the_order_asked(tmp_path, monkeypatch):
+    monkeypatch.setattr(views, "REGION_BLOCK_ROWS", 16)
+    rows, regions = fractions(7, 50), regions_of(8, 50)
+    asked = np.array([49, 0, 30, 29, 0])
+    for count in (50, 30):
+        name, _ = build_view(tmp_path, RANKER, rows[:count].astype(np.float16), regions[:count])
+        view = open_view(tmp_path / name)
+        assert json.loads((view.folder / "view.json").read_text())["regions"] == [3, 2]
+        assert (view.folder / "regions.i8").stat().st_size == count * 3 * 2
+        if count < 50:
+            view.tail = RANKER.photo_side(rows[count:], regions[count:])
+        gathered = view.gather_regions(asked)
+        assert gathered.dtype == np.int8
+        assert np.array_equal(gathered, regions[asked][:, :, [0, 4]])
+        assert np.array_equal(view.gather_z(asked), rows[asked, :-1])
+
+
+def test_a_view_without_regions_gathers_none(tmp_path):
+    view = opened(tmp_path, fractions(1, 5))
+    assert not (view.folder / "regions.i8").exists()
+    assert view.gather_regions(np.arange(5)) is None
+    # As a view of an older version, which does not speak of regions, and a tail that has some.
+    shape = json.loads((view.folder / "view.json").read_text())
+    assert (shape.pop("regions"), shape.pop("saw_regions")) == ([0, 0], False)
+    (view.folder / "view.json").write_text(json.dumps(shape))
+    view = open_view(view.folder)
+    view.tail = RANKER.photo_side(fractions(2, 3), regions_of(2, 3))
+    assert view.gather_regions(np.arange(8)) is None
+    assert (is_whole(view.folder), is_whole(view.folder, with_regions=True)) == (True, False)
 
 
 def test_a_view_carries_its_ranker_and_says_its_name_first(tmp_path):
@@ -147,10 +184,10 @@ def test_a_view_of_nothing_is_refused(tmp_path):
 class Crashing(TinyRanker):
     """Computes the first block and no more."""
 
-    def photo_side(self, embeddings: np.ndarray) -> PhotoSide:
+    def photo_side(self, embeddings: np.ndarray, regions: np.ndarray | None = None) -> PhotoSide:
         if len(embeddings) < 16:
             raise ZeroDivisionError
-        return super().photo_side(embeddings)
+        return super().photo_side(embeddings, regions)
 
 
 def test_a_crash_while_building_leaves_nothing(tmp_path, monkeypatch):
@@ -181,10 +218,12 @@ def test_candidates_that_cannot_be_written_leave_nothing_and_give_one_line(tmp_p
     assert list((tmp_path / "views").iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["view.json", "z.f16", "hidden.f16", "hub.f32", "candidates.faiss"])
+@pytest.mark.parametrize("name", ["view.json", "z.f16", "hidden.f16", "hub.f32", "regions.i8", "candidates.faiss"])
 def test_a_view_with_a_missing_or_cut_file_is_damaged_and_names_the_next_command(tmp_path, name):
-    folder = opened(tmp_path, fractions(1, 20)).folder
-    assert is_whole(folder)
+    (tmp_path / "views").mkdir()
+    built, _ = build_view(tmp_path / "views", RANKER, fractions(1, 20).astype(np.float16), regions_of(1, 20))
+    folder = tmp_path / "views" / built
+    assert is_whole(folder, with_regions=True)
     for damage in (lambda path: os.truncate(path, 10), Path.unlink):
         damage(folder / name)
         assert not is_whole(folder)

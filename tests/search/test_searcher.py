@@ -287,6 +287,53 @@ def test_a_blocked_query_has_the_disclaimer_and_no_hits(grown: tuple[Path, Path]
     assert Searcher(Index.open(folder)).answer("a child on a horse").blocked is None
 
 
+class Quarters:
+    """The default encoder with the mean colours of four quarters as its region vectors; as `ImageEncoder`."""
+
+    regions = (4, 3)
+
+    def __init__(self, encoder: ImageEncoder) -> None:
+        self.name, self.fingerprint = encoder.name, encoder.fingerprint
+        self.dim, self.fit, self.encode = encoder.dim, encoder.fit, encoder.encode
+
+    def encode_with_regions(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        quarters = [part for half in np.split(images, 2, axis=1) for part in np.split(half, 2, axis=2)]
+        colours = np.stack([quarter.mean(axis=(1, 2)) for quarter in quarters], axis=1) + 1
+        return self.encode(images), (colours / np.linalg.norm(colours, axis=2, keepdims=True)).astype(np.float32)
+
+
+def test_the_ranker_gets_the_regions_of_its_candidates_those_of_the_tail_too(
+    grown: tuple[Path, Path], ranker: Ranker, encoder: ImageEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = []
+    photo_side, relevance = Ranker.photo_side, Ranker.relevance
+
+    def keeping(self, embeddings, regions=None):
+        return replace(photo_side(self, embeddings), regions=regions)
+
+    def looking(self, side, query, row):
+        given.append(side)
+        return relevance(self, side, query, row)
+
+    monkeypatch.setattr(Ranker, "photo_side", keeping)
+    monkeypatch.setattr(Ranker, "relevance", looking)
+    root, folder = grown
+    Index.build(root, folder, encoder=Quarters(encoder), regions=True).attach(ranker)
+    shutil.copy(root / "horse.png", tmp_path / "new.png")
+    with open(tmp_path / "new.png", "ab") as file:
+        file.write(b"other bytes")
+    shutil.copy(tmp_path / "new.png", root)
+    index = Index.build(root, folder, encoder=Quarters(encoder))
+    searcher = Searcher(index)
+    assert (searcher.view.rows, searcher.view.total_rows) == (8, 9)
+    searcher.search("a cat")
+    rows = searcher.view.search(searcher.query_side(["a cat"]).candidate, 200, searcher._alive)[0][0]
+    assert sorted(rows) == [row for row in range(9) if row not in index.catalogue.dead_rows()]
+    assert np.array_equal(given[0].regions, index.regions()[rows])
+    row = row_of(searcher)
+    assert np.array_equal(index.regions()[row[str(root / "new.png")]], index.regions()[row[str(root / "horse.png")]])
+
+
 def test_an_index_without_a_ranker_is_refused(photos: Path, encoder: ImageEncoder, tmp_path: Path) -> None:
     index = Index.build(photos / "animals", tmp_path / "index", encoder=encoder)
     assert refusal(lambda: Searcher(index)) == (
