@@ -3,11 +3,11 @@
 from functools import cache
 from pathlib import Path
 
-from indexer.encoders.base import ImageEncoder, TextEncoder
+from indexer.encoders.base import ImageEncoder, TextEncoder, Tokens
 from indexer.encoders.network import export_folder, read_facts
 from indexer.errors import PhotoseekError
 
-__all__ = ["ImageEncoder", "TextEncoder", "load_image_encoder", "load_text_encoder", "open_text_encoder"]
+__all__ = ["ImageEncoder", "TextEncoder", "Tokens", "load_image_encoder", "load_text_encoder", "open_text_encoder"]
 
 IMAGE_KINDS = "efficientnet-lite2, torchvision:NAME, hf:NAME-OR-FOLDER, file:PATH"
 TEXT_KINDS = "minilm, hf:NAME-OR-FOLDER"
@@ -86,7 +86,8 @@ def open_text_encoder(fingerprint: str, name: str) -> TextEncoder:
 def _exported(folder: Path, fingerprint: str, name: str) -> TextEncoder:
     """One a process: compiled once, and never destroyed, which crashed OpenVINO now and then on a busy machine."""
     facts = read_facts(folder)
-    return TextEncoder(name, fingerprint, facts["dim"], folder, facts["max_tokens"])
+    token_dim = facts.get("token_dim", 0)  # only exports with a second output name it
+    return TextEncoder(name, fingerprint, facts["dim"], folder, facts["max_tokens"], token_dim=token_dim)
 
 
 def _device(wanted: str) -> str:
