@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from safetensors.numpy import load_file, save_file
 
-from indexer.encoders import ImageEncoder, TextEncoder
+from indexer.encoders import ImageEncoder, TextEncoder, Tokens
 from indexer.encoders.network import cache_folder
 from indexer.errors import PhotoseekError
 from indexer.index import Index
@@ -17,13 +18,17 @@ from reranker.judgments import Judgments, photo_of
 
 Progress = Callable[[int, int], None]
 
+# Captions encoded at a time: all of them in float32 would take a gigabyte.
+CHUNK = 2048
+
 
 @dataclass(frozen=True, slots=True)
 class Features:
     """Judged data as arrays.
 
     x: (n, d) float32 image embeddings of `photos`; t: (m, e) float32 text vectors of `captions` (ids) and `texts`;
-    owner: (m,) the photo that each caption was written for, -1 where it is not among `photos`.
+    owner: (m,) the photo that each caption was written for, -1 where it is not among `photos`; tokens: the word pieces
+    of `captions`, their vectors float16, no rows where the encoder gives none.
     """
 
     photos: tuple[str, ...]
@@ -32,6 +37,7 @@ class Features:
     texts: tuple[str, ...]
     t: np.ndarray
     owner: np.ndarray
+    tokens: Tokens
 
     def select(self, photos: np.ndarray) -> "Features":
         """Only these photos (sorted rows), with every caption; captions of other photos have no owner then."""
@@ -51,7 +57,8 @@ def embed_judgments(
     position = {name: i for i, name in enumerate(photos)}
     owner = np.array([position.get(photo_of(caption), -1) for caption in captions], np.int64)
     x = embed_photos([judgments.photos[name] for name in photos], image, on_progress)
-    return Features(photos, x, captions, texts, embed_texts(texts, text), owner)
+    t, tokens = embed_with_tokens(texts, text, on_progress)
+    return Features(photos, x, captions, texts, t, owner, tokens)
 
 
 def embed_photos(files: Sequence[Path], encoder: ImageEncoder, on_progress: Progress | None = None) -> np.ndarray:
@@ -72,12 +79,41 @@ def embed_photos(files: Sequence[Path], encoder: ImageEncoder, on_progress: Prog
 
 def embed_texts(texts: Sequence[str], encoder: TextEncoder) -> np.ndarray:
     """(n, e) float32 text vectors, kept as float16 in the cache."""
-    digest = hashlib.sha256("\0".join([encoder.fingerprint, *texts]).encode("utf-8", "surrogatepass")).hexdigest()[:20]
-    path = cache_folder() / "texts" / f"{digest}.npy"
-    if not path.exists():
-        vectors = encoder.encode(texts).astype(np.float16)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npy", delete=False) as scratch:
-            np.save(scratch, vectors)
-        os.replace(scratch.name, path)
+    path = _kept(texts, encoder, ".npy", lambda path: np.save(path, encoder.encode(texts).astype(np.float16)))
     return np.load(path).astype(np.float32)
+
+
+def embed_with_tokens(
+    texts: Sequence[str], encoder: TextEncoder, on_progress: Progress | None = None
+) -> tuple[np.ndarray, Tokens]:
+    """(n, e) float32 text vectors and the texts' tokens, from one pass; the cache keeps both as float16.
+
+    The tokens' vectors stay float16 in memory: those of 35,000 captions take half a gigabyte.
+    """
+
+    def write(path: Path) -> None:
+        vectors, parts = [], []
+        for start in range(0, len(texts) or 1, CHUNK):
+            t, tokens = encoder.encode_with_tokens(texts[start : start + CHUNK])
+            vectors.append(t.astype(np.float16))
+            parts.append(replace(tokens, vectors=tokens.vectors.astype(np.float16)))
+            if on_progress is not None:
+                on_progress(min(start + CHUNK, len(texts)), len(texts))
+        tokens = Tokens.join(parts)
+        arrays = {"vectors": tokens.vectors, "pieces": tokens.pieces, "offsets": tokens.offsets}
+        save_file({"texts": np.concatenate(vectors), **arrays}, path)
+
+    arrays = load_file(_kept(texts, encoder, ".safetensors", write))
+    return arrays.pop("texts").astype(np.float32), Tokens(**arrays)
+
+
+def _kept(texts: Sequence[str], encoder: TextEncoder, suffix: str, write: Callable[[Path], None]) -> Path:
+    """The cache's file about these texts; `write(path)` makes it where there is none, beside it and renamed."""
+    digest = hashlib.sha256("\0".join([encoder.fingerprint, *texts]).encode("utf-8", "surrogatepass")).hexdigest()[:20]
+    path = cache_folder() / "texts" / f"{digest}{suffix}"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+            write(Path(scratch) / path.name)
+            os.replace(Path(scratch) / path.name, path)
+    return path

@@ -3,16 +3,16 @@
 from functools import cache
 from pathlib import Path
 
-from indexer.encoders.base import ImageEncoder, TextEncoder
+from indexer.encoders.base import ImageEncoder, TextEncoder, Tokens
 from indexer.encoders.network import export_folder, read_facts
 from indexer.errors import PhotoseekError
 
-__all__ = ["ImageEncoder", "TextEncoder", "load_image_encoder", "load_text_encoder", "open_text_encoder"]
+__all__ = ["ImageEncoder", "TextEncoder", "Tokens", "load_image_encoder", "load_text_encoder", "open_text_encoder"]
 
-IMAGE_KINDS = "efficientnet-lite2, torchvision:NAME, hf:NAME-OR-FOLDER, file:PATH"
+IMAGE_KINDS = "efficientnet-lite, efficientnet-lite2, torchvision:NAME, hf:NAME-OR-FOLDER, file:PATH"
 TEXT_KINDS = "minilm, hf:NAME-OR-FOLDER"
 # The image encoders that give region vectors, for the line that refuses the others.
-REGION_KINDS = "none yet"
+REGION_KINDS = "efficientnet-lite, efficientnet-lite2"
 
 
 def load_image_encoder(
@@ -33,10 +33,10 @@ def load_image_encoder(
         if value is not None and kind != wanted:
             raise PhotoseekError(f"{option} goes with {wanted}: encoders, not with {name}")
     device = _device(device)
-    if name == "efficientnet-lite2":
-        from indexer.encoders.efficientnet import load_efficientnet_lite2
+    if name in ("efficientnet-lite", "efficientnet-lite2"):
+        from indexer.encoders.efficientnet import load_efficientnet
 
-        return load_efficientnet_lite2(precision, device)
+        return load_efficientnet(name, precision, device)
     if kind == "torchvision" and rest:
         from indexer.encoders.torchvision_models import load_torchvision
 
@@ -88,7 +88,8 @@ def open_text_encoder(fingerprint: str, name: str) -> TextEncoder:
 def _exported(folder: Path, fingerprint: str, name: str) -> TextEncoder:
     """One a process: compiled once, and never destroyed, which crashed OpenVINO now and then on a busy machine."""
     facts = read_facts(folder)
-    return TextEncoder(name, fingerprint, facts["dim"], folder, facts["max_tokens"])
+    token_dim = facts.get("token_dim", 0)  # only exports with a second output name it
+    return TextEncoder(name, fingerprint, facts["dim"], folder, facts["max_tokens"], token_dim=token_dim)
 
 
 def _device(wanted: str) -> str:

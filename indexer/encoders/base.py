@@ -1,6 +1,6 @@
 """What an encoder is: a name, a fingerprint, and a way from pixels or sentences to unit vectors."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,13 @@ MAX_TOKENS = 256
 # Sentences are padded to a multiple of this many word pieces: OpenVINO prepares anew for every shape it has not seen
 # lately, which costs a query more than the padding does.
 WIDTH_STEP = 16
+# Word pieces that name nothing a photo could show, and the piece of what the vocabulary cannot spell.
+STOP_WORDS = (
+    "the a of and is in an on with to at by for his her its it that this are from as while be or their he she they "
+    "there s has have was"
+)
+STOP_PIECES = frozenset([*STOP_WORDS.split(), "[UNK]"])
+MOST_PIECES = 16
 
 
 @dataclass(slots=True)
@@ -69,9 +76,68 @@ class ImageEncoder:
         return self._network.run_blocks(images)
 
 
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Word pieces of m sentences, side by side.
+
+    vectors: (p, w) float32; pieces: (p,) int64 vocabulary numbers; offsets: (m + 1,) int64, sentence i has rows
+    offsets[i]:offsets[i + 1].
+    """
+
+    vectors: np.ndarray
+    pieces: np.ndarray
+    offsets: np.ndarray
+
+    def __len__(self) -> int:
+        """How many sentences."""
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """(m,) int64: how many pieces each sentence has."""
+        return np.diff(self.offsets)
+
+    def select(self, sentences: np.ndarray) -> "Tokens":
+        """Only these sentences, in that order. sentences: (k,) row numbers, or (m,) bool."""
+        lengths = self.lengths[sentences]
+        offsets = _offsets(lengths)
+        rows = np.arange(offsets[-1]) + np.repeat(self.offsets[:-1][sentences] - offsets[:-1], lengths)
+        return Tokens(self.vectors[rows], self.pieces[rows], offsets)
+
+    @classmethod
+    def join(cls, parts: Sequence["Tokens"]) -> "Tokens":
+        """The sentences of one or more parts, in that order."""
+        vectors = np.concatenate([part.vectors for part in parts])
+        pieces = np.concatenate([part.pieces for part in parts])
+        return cls(vectors, pieces, _offsets(np.concatenate([part.lengths for part in parts])))
+
+    @classmethod
+    def none(cls, sentences: int, width: int = 0) -> "Tokens":
+        """So many sentences without a piece."""
+        return cls(np.zeros((0, width), np.float32), np.zeros(0, np.int64), np.zeros(sentences + 1, np.int64))
+
+
+def _offsets(lengths: np.ndarray | Sequence[int]) -> np.ndarray:
+    """lengths: (m,) -> (m + 1,) int64, from 0 to their sum."""
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])
+
+
+def content_places(pieces: Sequence[str]) -> list[int]:
+    """Where among a sentence's pieces, the start and the end included, those with content are: one or more, at most 16.
+
+    A sentence without any gives its first piece, one without a piece its start, so that none is left empty.
+    """
+    inner = range(1, len(pieces) - 1)
+    places = [i for i in inner if pieces[i] not in STOP_PIECES and any(map(str.isalnum, pieces[i]))]
+    return places[:MOST_PIECES] or [1 if inner else 0]
+
+
 @dataclass(slots=True)
 class TextEncoder:
-    """Sentences -> text vectors, through a tokenizer and an exported network of (ids, mask) -> (n, dim) float32."""
+    """Sentences -> text vectors, through a tokenizer and an exported network of (ids, mask) -> (n, dim) float32.
+
+    Where `token_dim` is not 0, the network's second output is (n, width, token_dim) float32, a vector for every piece.
+    """
 
     name: str
     fingerprint: str
@@ -79,29 +145,48 @@ class TextEncoder:
     folder: Path
     max_tokens: int = MAX_TOKENS
     precision: str = "auto"
+    token_dim: int = 0
     _network: Network | None = field(default=None, repr=False)
     _tokenizer: Any = field(default=None, repr=False)
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """texts -> (n, dim) float32. Texts past `max_tokens` word pieces are cut (see `is_cut`)."""
-        if len(texts) == 0:
-            return np.zeros((0, self.dim), np.float32)
-        network = self._ready()
-        encodings = self._tokenizer.encode_batch([text.strip() for text in texts])
-        order = sorted(range(len(texts)), key=lambda i: len(encodings[i].ids))
         vectors = np.empty((len(texts), self.dim), np.float32)
-        # Sentences of like length share a batch, so that little of it is padding.
-        for start in range(0, len(order), 64):
-            rows = order[start : start + 64]
-            longest = max(len(encodings[row].ids) for row in rows)
-            width = min(-(-longest // WIDTH_STEP) * WIDTH_STEP, self.max_tokens)
-            vectors[rows] = network(*padded([encodings[row].ids for row in rows], width))
+        if len(texts) == 0:
+            return vectors
+        network = self._ready()
+        for rows, ids, mask in _batches(self._read(texts), self.max_tokens):
+            vectors[rows] = network(ids, mask)
         return vectors
+
+    def encode_with_tokens(self, texts: Sequence[str]) -> tuple[np.ndarray, Tokens]:
+        """texts -> what `encode` gives, and the texts' content pieces, from one pass of the network.
+
+        Every text has 1 to 16 pieces (see `content_places`), or none where the encoder gives no tokens.
+        """
+        if len(texts) == 0 or self.token_dim == 0:
+            return self.encode(texts), Tokens.none(len(texts), self.token_dim)
+        network = self._ready()
+        encodings = self._read(texts)
+        places = [content_places(encoding.tokens) for encoding in encodings]
+        offsets = _offsets([len(kept) for kept in places])
+        vectors = np.empty((len(texts), self.dim), np.float32)
+        tokens = Tokens(np.empty((offsets[-1], self.token_dim), np.float32), np.empty(offsets[-1], np.int64), offsets)
+        for rows, ids, mask in _batches(encodings, self.max_tokens):
+            vectors[rows], states = network.all(ids, mask)
+            for i, row in enumerate(rows):
+                own = slice(offsets[row], offsets[row + 1])
+                tokens.vectors[own], tokens.pieces[own] = states[i, places[row]], ids[i, places[row]]
+        return vectors, tokens
 
     def is_cut(self, text: str) -> bool:
         """Whether `text` is longer than what the network reads."""
         self._ready()
         return bool(self._tokenizer.encode(text).overflowing)
+
+    def _read(self, texts: Sequence[str]) -> list[Any]:
+        """What the tokenizer makes of each text, cut at `max_tokens`."""
+        return list(self._tokenizer.encode_batch([text.strip() for text in texts]))
 
     def _ready(self) -> Network:
         if self._network is None:
@@ -116,6 +201,18 @@ class TextEncoder:
 
     def _sample(self) -> tuple[np.ndarray, ...]:
         return padded([self._tokenizer.encode(sentence).ids for sentence in SAMPLE_SENTENCES])
+
+
+def _batches(encodings: Sequence[Any], max_tokens: int) -> Iterator[tuple[list[int], np.ndarray, np.ndarray]]:
+    """Row numbers of up to 64 sentences with their ids and mask; sentences of like length share a batch, so that
+    little of it is padding.
+    """
+    order = sorted(range(len(encodings)), key=lambda i: len(encodings[i].ids))
+    for start in range(0, len(order), 64):
+        rows = order[start : start + 64]
+        ids = [encodings[row].ids for row in rows]
+        width = min(-(-len(ids[-1]) // WIDTH_STEP) * WIDTH_STEP, max_tokens)
+        yield rows, *padded(ids, width)
 
 
 def padded(rows: Sequence[Sequence[int]], width: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -142,7 +142,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
 
 
 class Network:
-    """A compiled network: arrays in, one float32 array out.
+    """A compiled network: arrays in, float32 arrays out.
 
     `mode` "throughput" keeps several batches in flight (indexing), "latency" answers one call soonest (queries).
     """
@@ -168,9 +168,18 @@ class Network:
 
     def __call__(self, *inputs: np.ndarray) -> np.ndarray:
         """One call, no batching: the network's first output, copied out."""
+        return self._infer(inputs, 1)[0]
+
+    def all(self, *inputs: np.ndarray) -> list[np.ndarray]:
+        """One call, no batching: every output of the network, copied out."""
+        return self._infer(inputs, len(self._compiled.outputs))
+
+    def _infer(self, inputs: tuple[np.ndarray, ...], count: int) -> list[np.ndarray]:
         with self._lock:
-            self._request.infer(dict(enumerate(inputs)), share_inputs=True)
-            return self._request.get_output_tensor(0).data.astype(np.float32, copy=True)
+            # Without share_outputs OpenVINO copies every output into the dictionary that it returns.
+            self._request.infer(dict(enumerate(inputs)), share_inputs=True, share_outputs=True)
+            outputs = (self._request.get_output_tensor(i).data for i in range(count))
+            return [output.astype(np.float32, copy=True) for output in outputs]
 
     def run_blocks(self, images: np.ndarray) -> np.ndarray:
         """Many rows through a fixed batch, several batches in flight: (n, ...) -> (n, d) float32."""

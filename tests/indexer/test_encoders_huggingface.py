@@ -180,6 +180,9 @@ def encode_alone_and_together(folder: Path) -> np.ndarray:
     assert np.linalg.norm(rows, axis=1) == pytest.approx(np.ones(len(TEXTS)), abs=1e-5)
     alone = np.concatenate([encoder.encode([text]) for text in TEXTS])
     assert np.abs(rows - alone).max() < 1e-5
+    again, tokens = encoder.encode_with_tokens(TEXTS)
+    assert np.array_equal(again, rows)
+    assert (encoder.token_dim, tokens.vectors.shape, tokens.lengths.tolist()) == (0, (0, 0), [0] * len(TEXTS))
     return rows
 
 

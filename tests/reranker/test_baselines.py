@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.linear_model import Ridge
 
+from indexer.encoders import Tokens
 from reranker import baselines
 from reranker.features import Features
 from reranker.judgments import CrowdRow, Judgments
@@ -22,7 +23,7 @@ def made() -> tuple[Features, Judgments]:
     )
     texts = dict.fromkeys(captions, "a dog")
     judgments = Judgments(Path("judged"), {name: Path(name) for name in names}, {}, {}, texts, (), crowd)
-    return Features(names, x, captions, captions, t, np.arange(20)), judgments
+    return Features(names, x, captions, captions, t, np.arange(20), Tokens.none(20)), judgments
 
 
 def test_ridge_on_the_concatenated_vector_is_sklearns_and_ranks_photos_alike_for_every_query():
@@ -44,7 +45,7 @@ def test_the_ridge_map_finds_photos_that_are_a_linear_function_of_their_text():
     t = unit(generator.standard_normal((200, 8)))
     x = unit(t @ generator.standard_normal((8, 8)))
     names = tuple(map(str, range(200)))
-    features = Features(names, x, names, names, t, np.arange(200))
+    features = Features(names, x, names, names, t, np.arange(200), Tokens.none(200))
     scores = baselines.ridge_map(features, x, t)
     assert (scores.argmax(axis=1) == np.arange(200)).mean() > 0.5  # by chance 1 in 200
 

@@ -5,8 +5,9 @@ import pytest
 from PIL import Image
 
 from indexer.decode import Fit
+from indexer.encoders import Tokens
 from indexer.errors import PhotoseekError
-from reranker.features import embed_judgments, embed_photos, embed_texts
+from reranker.features import CHUNK, embed_judgments, embed_photos, embed_texts, embed_with_tokens
 from reranker.judgments import load_judgments
 
 
@@ -37,6 +38,12 @@ class LetterCount:
         self.calls.append(list(texts))
         return np.array([[text.count("a"), text.count("b")] for text in texts], np.float32)
 
+    def encode_with_tokens(self, texts) -> tuple[np.ndarray, Tokens]:
+        """A token a letter: the letter's number, and a third of it as the vector."""
+        letters = np.array([ord(letter) for text in texts for letter in text], np.int64)
+        offsets = np.cumsum([0, *map(len, texts)])
+        return self.encode(texts), Tokens((letters[:, None] / 3).astype(np.float32), letters, offsets)
+
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch) -> Path:
@@ -64,6 +71,8 @@ def test_photos_of_several_folders_and_captions_become_arrays_that_belong_togeth
     assert features.t.tolist() == [[1, 2], [3, 0], [0, 1], [0, 0]]
     assert features.owner.tolist() == [1, -1, 2, 1]
     assert (features.x.dtype, features.t.dtype) == (np.float32, np.float32)
+    assert bytes(features.tokens.pieces.tolist()) == b"abbaaabx"
+    assert features.tokens.offsets.tolist() == [0, 3, 6, 7, 8]
 
 
 def test_selected_photos_keep_every_caption_and_only_their_own_an_owner(judged):
@@ -71,6 +80,7 @@ def test_selected_photos_keep_every_caption_and_only_their_own_an_owner(judged):
     assert features.photos == ("green.png", "blue.png")
     assert features.captions == ("red.png#0", "gone.png#0", "blue.png#0", "red.png#1")
     assert features.owner.tolist() == [-1, -1, 1, -1]
+    assert features.tokens.offsets.tolist() == [0, 3, 6, 7, 8]
     np.testing.assert_allclose(features.x, [[0, 1, 0], [0, 0, 1]], atol=1e-3)
 
 
@@ -106,3 +116,43 @@ def test_texts_are_encoded_once_for_an_encoder_and_kept_to_half_precision(cache)
     third = [[1 / 3, 2 / 3]]
     encoder.encode = lambda texts: np.array(third, np.float32)
     np.testing.assert_allclose(embed_texts(["c"], encoder), third, rtol=2**-11)
+
+
+def test_texts_and_their_tokens_are_encoded_once_and_kept_to_half_precision(cache):
+    encoder = LetterCount()
+    texts = ["ab"] * CHUNK + ["", "cab"]
+    seen = []
+    t, tokens = embed_with_tokens(texts, encoder, lambda *progress: seen.append(progress))
+    assert seen == [(CHUNK, CHUNK + 2), (CHUNK + 2, CHUNK + 2)]
+    assert [len(call) for call in encoder.calls] == [CHUNK, 2]
+    assert (t.dtype, tokens.vectors.dtype, tokens.pieces.dtype) == (np.float32, np.float16, np.int64)
+    assert t[-3:].tolist() == [[1, 1], [0, 0], [1, 1]]
+    assert tokens.offsets[-3:].tolist() == [2 * CHUNK, 2 * CHUNK, 2 * CHUNK + 3]
+    assert bytes(tokens.pieces.tolist()) == b"ab" * CHUNK + b"cab"
+    np.testing.assert_allclose(tokens.vectors[:, 0], tokens.pieces / 3, rtol=2**-11)
+
+    again, kept = embed_with_tokens(texts, encoder, lambda *progress: pytest.fail("it is in the cache"))
+    assert np.array_equal(again, t)
+    for name in ("vectors", "pieces", "offsets"):
+        assert np.array_equal(getattr(kept, name), getattr(tokens, name))
+    assert [path.suffix for path in (cache / "texts").iterdir()] == [".safetensors"]
+
+
+def test_an_encoder_without_tokens_leaves_every_sentence_without_any():
+    encoder = LetterCount()
+    encoder.encode_with_tokens = lambda texts: (encoder.encode(texts), Tokens.none(len(texts)))
+    t, tokens = embed_with_tokens(["a", "b"], encoder)
+    assert t.tolist() == [[1, 0], [0, 1]]
+    assert (tokens.vectors.shape, tokens.lengths.tolist()) == ((0, 0), [0, 0])
+
+
+def test_an_encoding_that_is_interrupted_leaves_nothing_behind(cache):
+    encoder = LetterCount()
+
+    def interrupt(texts):
+        raise KeyboardInterrupt
+
+    encoder.encode_with_tokens = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        embed_with_tokens(["a"], encoder)
+    assert list((cache / "texts").iterdir()) == []

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from indexer.encoders import Tokens
 from reranker.features import Features
 from reranker.judgments import CrowdRow, ExpertRow, Judgments
 from reranker.linear_map import LinearMap, unit
@@ -27,7 +28,7 @@ def features() -> Features:
     t[:4] = t[0]
     names = tuple(f"{i}.jpg" for i in range(PHOTOS))
     captions = tuple(f"{names[photo]}#{n % 2}" for n, photo in enumerate(owner))
-    return Features(names, x, captions, captions, t, owner)
+    return Features(names, x, captions, captions, t, owner, Tokens.none(len(owner)))
 
 
 def judgments_of(features: Features, expert: tuple[ExpertRow, ...] = (), crowd: tuple[CrowdRow, ...] = ()) -> Judgments:

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from indexer.encoders import Tokens
 from indexer.errors import PhotoseekError
 from reranker.features import Features
 from reranker.judgments import CrowdRow, ExpertRow, Judgments
@@ -50,7 +51,7 @@ def made(photos: int, seed: int) -> tuple[Features, Judgments, np.ndarray]:
         expert=(),
         crowd=(),
     )
-    return Features(names, x, captions, texts, t, owner), judgments, hidden
+    return Features(names, x, captions, texts, t, owner, Tokens.none(len(owner))), judgments, hidden
 
 
 def judged(features: Features, judgments: Judgments, hidden: np.ndarray, count: int) -> Judgments:
