@@ -96,7 +96,7 @@ SCORE = _FloatRange(0, 1)
 @click.argument("photos")
 @index_option
 @click.option(
-    "--encoder", default=None, help="Image encoder, e.g. torchvision:resnet18.  [default: efficientnet-lite2]"
+    "--encoder", default=None, help="Image encoder, e.g. torchvision:resnet18.  [default: efficientnet-lite]"
 )
 @click.option("--weights", help="A local state dict for a torchvision encoder.")
 @click.option("--preprocess", help="How a file: encoder wants its pixels.")
@@ -191,12 +191,12 @@ def _ranker_for(index: Any, ranker: Path | None) -> Any:
 
     if ranker is not None:
         return Ranker.load(ranker)
-    shipped = Ranker.default()
+    shipped = Ranker.shipped(index.encoder)
     active = index.catalogue.active_view()
-    # A damaged view of the shipped ranker is built again from the shipped one.
-    if active is not None and active[0].rpartition("-")[0] != shipped.id:
+    # A damaged view of a shipped ranker is built again from the shipped one.
+    if active is not None and (shipped is None or active[0].rpartition("-")[0] != shipped.id):
         return Ranker.load(index.view().ranker_folder)
-    return shipped if shipped.image_encoder == index.encoder else None
+    return shipped
 
 
 def _export_text_encoder(ranker: Any) -> None:
@@ -444,7 +444,7 @@ def bench(
 @click.option(
     "--photos", "photo_set", default=None, help="Photo folder of JUDGED to train on.  [default: train_images, else all]"
 )
-@click.option("--image-encoder", default=None, help="[default: efficientnet-lite2]")
+@click.option("--image-encoder", default=None, help="[default: efficientnet-lite]")
 @click.option("--weights", help="A local state dict for a torchvision encoder.")
 @click.option("--preprocess", help="How a file: encoder wants its pixels.")
 @click.option("--text-encoder", default="minilm", show_default=True)
@@ -452,8 +452,14 @@ def bench(
     "--from",
     "base",
     type=click.Path(path_type=Path),
-    help="A ranker to keep the map of; it must not have seen these photos.",
+    help="A ranker to fine-tune: its space is kept, its MLPs go on learning. It must not have seen these photos.",
 )
+@click.option(
+    "--class-names",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Your own vocabulary (.txt, .tsv, .csv), so that its words are found as names.",
+)
+@click.option("--keep-order", is_flag=True, help="With --from: learn relevance only, and leave the ranking as it is.")
 @click.option("--policy", help="Leave out what this policy protects: minors, or a .toml file.")
 @click.option(
     "--epochs", type=click.IntRange(min=0), default=None, help="Contrastive epochs of the map; 0 keeps the closed form."
@@ -471,6 +477,8 @@ def train(
     preprocess: str | None,
     text_encoder: str,
     base: Path | None,
+    class_names: Path | None,
+    keep_order: bool,
     policy: str | None,
     epochs: int | None,
     seed: int,
@@ -493,10 +501,14 @@ def train(
     from reranker.ranker import Ranker, check_place
     from reranker.train import TrainSettings, training_photos
     from reranker.train import train as train_ranker
+    from reranker.vocabulary import read_class_names
 
+    if keep_order and base is None:
+        raise click.UsageError("--keep-order goes with --from RANKER, whose order is kept")
     if base is not None and epochs is not None:
         raise click.UsageError("--from keeps the map of its ranker, so --epochs has nothing to tune")
     check_place(output)
+    things = None if class_names is None else read_class_names(class_names)
     problem = None if quiet else _say
     judgments = load_judgments(judged, keep_going=keep_going, on_problem=problem)
     if judgments.dropped:
@@ -507,18 +519,23 @@ def train(
         judgments = Policy.load(policy).filter(judgments)
         click.echo(f"policy {policy}: {before - len(judgments.photos)} of {before} photos left out", err=True)
     start = None if base is None else Ranker.load(base)
-    image = load_image_encoder(image_encoder or DEFAULT_ENCODER, device=device, weights=weights, preprocess=preprocess)
+    image_name = image_encoder or (DEFAULT_ENCODER if start is None else start.image_encoder.rpartition("@")[0])
+    image = load_image_encoder(image_name, device=device, weights=weights, preprocess=preprocess)
     text = load_text_encoder(text_encoder)
     with _progress("embedding", quiet) as advance:
         features = embed_judgments(judgments, image, text, advance)
-    settings = TrainSettings(seed=seed)
+    settings = TrainSettings(seed=seed, keep_order=keep_order)
     if epochs is not None:
-        settings = replace(settings, map=replace(settings.map, epochs=epochs))
+        tuned = replace(settings.space.map, epochs=epochs)
+        settings = replace(settings, space=replace(settings.space, map=tuned))
     with _stages(quiet) as on_stage:
-        ranker = train_ranker(features, judgments, (image, text), settings, base=start, on_stage=on_stage)
+        ranker = train_ranker(
+            features, judgments, (image, text), settings, base=start, things=things, on_stage=on_stage
+        )
     ranker.save(output)
     for name, value in {**ranker.training, **ranker.figures}.items():
-        click.echo(f"{name:<26}{value}")
+        if name != "before":
+            click.echo(f"{name:<26}{value}")
     click.echo(f"ranker {ranker.id} -> {output}")
 
 

@@ -24,7 +24,7 @@ from indexer.views import View, ViewMaker, build_view, is_whole, open_view
 FORMAT = 1
 COMMIT_ROWS = 512
 UNKNOWN = (-1, 0)  # the size and time of a photo that has no row
-DEFAULT_ENCODER = "efficientnet-lite2"
+DEFAULT_ENCODER = "efficientnet-lite"
 # What it takes to load the same image encoder again, for queries by photo.
 KEPT_OPTIONS = ("weights", "preprocess")
 

@@ -9,14 +9,12 @@ import numpy as np
 
 from indexer.errors import PhotoseekError
 from reranker import baselines, metrics
-from reranker.evaluation import JUDGED_SET, Evaluation, all_scores
-from reranker.features import embed_texts
+from reranker.evaluation import JUDGED_SET, Evaluation, search
 from reranker.judgments import photo_of
-from reranker.linear_map import unit
+from reranker.space import SCALARS
 
 Figures = dict[str, Any]
 
-RERANKED = 200
 TAU_RESAMPLES = 200
 KS = (1, 5, 10)
 # Below this a rank correlation says nothing.
@@ -43,13 +41,12 @@ def course(evaluation: Evaluation) -> Figures | None:
     if not (evaluation.has_course() and evaluation.has_judged()):
         return None
     judgments, features = evaluation.judged()
-    x, texts, t, own = evaluation.course()
+    photos, queries, own = evaluation.course()
     ranks, before = [], []
     for seed in range(evaluation.seeds):
-        ranker = evaluation.train(features, judgments, seed, None)
-        candidates, relevance = all_scores(ranker, ranker.photo_side(x), ranker.query_side(t, texts))
-        ranks.append(_ranks(candidates, relevance, own))
-        before.append(metrics.ranks_of_own(candidates, own))
+        found = search(evaluation.train(features, judgments, seed), photos, queries)
+        ranks.append(metrics.ranks_of_own(found.order, own))
+        before.append(metrics.ranks_of_own(found.candidates, own))
     return {"course": {**_recalls(np.stack(ranks)), "candidates": _recalls(np.stack(before))}}
 
 
@@ -57,19 +54,18 @@ def course_default(evaluation: Evaluation) -> Figures | None:
     """The given ranker on the course's test."""
     if not evaluation.has_course():
         return None
-    x, texts, t, own = evaluation.course()
-    ranker = evaluation.ranker
-    candidates, relevance = all_scores(ranker, ranker.photo_side(x), ranker.query_side(t, texts))
-    return {"course_default": _recalls(_ranks(candidates, relevance, own)[None])}
+    photos, queries, own = evaluation.course()
+    found = search(evaluation.ranker, photos, queries)
+    return {"course_default": _recalls(metrics.ranks_of_own(found.order, own)[None])}
 
 
 def official(evaluation: Evaluation) -> Figures | None:
     """Every caption of the judged photos against those photos, before and after reranking."""
     if not evaluation.has_judged():
         return None
-    candidates, relevance, own = evaluation.official()
-    ranks = _ranks(candidates, relevance, own)
-    return {"official": {**_recalls(ranks[None]), "candidates": _recalls(metrics.ranks_of_own(candidates, own)[None])}}
+    found, own = evaluation.official()
+    before = _recalls(metrics.ranks_of_own(found.candidates, own)[None])
+    return {"official": {**_recalls(metrics.ranks_of_own(found.order, own)[None]), "candidates": before}}
 
 
 def expert(evaluation: Evaluation) -> Figures | None:
@@ -87,31 +83,18 @@ def crowd(evaluation: Evaluation) -> Figures | None:
     return _over_folds(evaluation, "crowd", "crowd")
 
 
-def expert_default(evaluation: Evaluation) -> Figures | None:
-    """The given ranker's relevance, as it is, against the experts' grades."""
-    if not evaluation.has_judged() or not evaluation.judged()[0].expert:
-        return None
-    return {"expert_default": {"tau_c": _expert_tau(evaluation, [_default_pairs(evaluation, "expert")])}}
-
-
 def expert_meaning(evaluation: Evaluation) -> Figures | None:
-    """The cosine of the given ranker's meaning map alone against the experts' grades."""
+    """The cosine of the given ranker's meaning map alone, which has learned from no judgment, and the experts."""
     if not evaluation.has_judged() or not evaluation.judged()[0].expert:
         return None
-    judgments, features = evaluation.judged()
-    position = {name: i for i, name in enumerate(features.photos)}
-    caption_row = {caption: i for i, caption in enumerate(features.captions)}
-    meaning = evaluation.ranker.meaning
-    photos, texts = meaning.images(features.x), meaning.texts(unit(features.t))
-    cosines = np.array([photos[position[row.photo]] @ texts[caption_row[row.caption]] for row in judgments.expert])
-    return {"expert_meaning": {"tau_c": _expert_tau(evaluation, [cosines])}}
+    return {"expert_meaning": {"tau_c": _expert_tau(evaluation, [_meaning_of_pairs(evaluation, "expert")])}}
 
 
-def crowd_default(evaluation: Evaluation) -> Figures | None:
-    """The given ranker's relevance, as it is, against the crowd."""
+def crowd_meaning(evaluation: Evaluation) -> Figures | None:
+    """The same and the crowd."""
     if not evaluation.has_judged() or not evaluation.judged()[0].crowd:
         return None
-    return {"crowd_default": {"tau_b": _crowd_tau(evaluation, [_default_pairs(evaluation, "crowd")])}}
+    return {"crowd_meaning": {"tau_b": _crowd_tau(evaluation, [_meaning_of_pairs(evaluation, "crowd")])}}
 
 
 def calibration(evaluation: Evaluation) -> Figures | None:
@@ -131,24 +114,34 @@ def calibration(evaluation: Evaluation) -> Figures | None:
 
 
 def no_match(evaluation: Evaluation) -> Figures | None:
-    """Does the best relevance of a query tell whether its photo is there?"""
+    """Does the decision tell whether a query's photo is there: against it removed, and a gallery of other subjects?"""
     if not evaluation.has_judged():
         return None
-    _, relevance, own = evaluation.official()
-    present = relevance.max(axis=1)
-    removed = relevance.copy()
-    removed[np.arange(len(own)), own] = -1
-    absent = removed.max(axis=1)
+    found, own = evaluation.official()
+    present = found.match(found.order)
+    removed = found.order.copy()
+    removed[np.arange(len(own)), own] = -np.inf
+    absent = found.match(removed)
+    threshold = evaluation.ranker.match.threshold
     rows = range(len(own))
-    figures = {"auroc_removed": _interval(rows, lambda at: metrics.auroc(present[at], absent[at]))}
-    _, _, x, _ = evaluation.names()
-    if len(x):
-        _, features = evaluation.judged()
-        asked = np.flatnonzero(features.owner >= 0)
-        query = evaluation.ranker.query_side(features.t[asked], [features.texts[row] for row in asked])
-        _, foreign = all_scores(evaluation.ranker, evaluation.ranker.photo_side(x), query)
-        elsewhere = foreign.max(axis=1)
-        figures["auroc_foreign"] = _interval(rows, lambda at: metrics.auroc(present[at], elsewhere[at]))
+    figures = {
+        "auroc_removed": _interval(rows, lambda at: metrics.auroc(present[at], absent[at])),
+        "refused_present": float((present < threshold).mean()),
+        "refused_removed": float((absent < threshold).mean()),
+    }
+    # A tenth of the gallery, with and without the photo: the decision must not drift with its size.
+    tenth = _tenths(found.order, own)
+    small, gone = found.match(tenth), tenth.copy()
+    gone[np.arange(len(own)), own] = -np.inf
+    smaller = found.match(gone)
+    figures["auroc_removed_of_100"] = _interval(rows, lambda at: metrics.auroc(small[at], smaller[at]))
+    figures["refused_present_of_100"] = float((small < threshold).mean())
+    _, _, photos, _ = evaluation.names()
+    if len(photos.x):
+        elsewhere = search(evaluation.ranker, photos, evaluation.captions())
+        foreign = elsewhere.match(elsewhere.order)
+        figures["auroc_foreign"] = _interval(rows, lambda at: metrics.auroc(present[at], foreign[at]))
+        figures["refused_foreign"] = float((foreign < threshold).mean())
     return {"no_match": figures}
 
 
@@ -156,10 +149,8 @@ def hubs(evaluation: Evaluation) -> Figures | None:
     """The largest share of the course's queries that have one photo in their top 10."""
     if not evaluation.has_course():
         return None
-    x, texts, t, _ = evaluation.course()
-    ranker = evaluation.ranker
-    candidates, relevance = all_scores(ranker, ranker.photo_side(x), ranker.query_side(t, texts))
-    top = np.argsort(-_combined(candidates, relevance), axis=1)[:, :10]
+    photos, queries, _ = evaluation.course()
+    top = np.argsort(-search(evaluation.ranker, photos, queries).order, axis=1)[:, :10]
     return {"hubs": {"largest_share": _interval(range(len(top)), lambda rows: metrics.largest_share(top[rows]))}}
 
 
@@ -174,15 +165,17 @@ def breadth_outside(evaluation: Evaluation) -> Figures | None:
 
 
 def baseline(evaluation: Evaluation) -> Figures | None:
-    """What the course's test gives to chance, to ridge maps and to Ridge on the concatenated vector."""
+    """What the course's test gives to chance, cosines, Ridge on the concatenated vector and a plain net on it."""
     if not (evaluation.has_course() and evaluation.has_judged()):
         return None
     judgments, features = evaluation.judged()
-    x, _, t, own = evaluation.course()
+    photos, queries, own = evaluation.course()
     scores = {
-        "chance": baselines.chance(len(own), len(x)),
-        "ridge_map": baselines.ridge_map(features, x, t),
-        "ridge_concatenated": baselines.ridge_concatenated(features, judgments, x, t),
+        "chance": baselines.chance(len(own), len(photos.x)),
+        "cosine": baselines.cosine(features, photos.x, queries.t),
+        "ridge_map": baselines.ridge_map(features, photos.x, queries.t),
+        "ridge_concatenated": baselines.ridge_concatenated(features, judgments, photos.x, queries.t),
+        "plain_net": baselines.plain_net(features, judgments, photos.x, queries.t),
     }
     figures: Figures = {}
     for name, values in scores.items():
@@ -201,9 +194,8 @@ PROTOCOLS: dict[str, Callable[[Evaluation], Figures | None]] = {
         expert,
         expert_strict,
         crowd,
-        expert_default,
         expert_meaning,
-        crowd_default,
+        crowd_meaning,
         calibration,
         no_match,
         hubs,
@@ -227,15 +219,12 @@ def report(figures: Figures, prefix: str = "") -> str:
     return "\n".join(lines)
 
 
-def _combined(candidates: np.ndarray, relevance: np.ndarray) -> np.ndarray:
-    """Scores whose order is that of a search: the first candidates by relevance, then the others as they were."""
-    kept = min(RERANKED, candidates.shape[1])
-    threshold = np.partition(candidates, -kept, axis=1)[:, -kept][:, None]
-    return np.where(candidates >= threshold, 10 + relevance.astype(np.float64), candidates)
-
-
-def _ranks(candidates: np.ndarray, relevance: np.ndarray, own: np.ndarray) -> np.ndarray:
-    return metrics.ranks_of_own(_combined(candidates, relevance), own)
+def _tenths(order: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """The same scores where every query has a tenth of the photos left, drawn at random, its own among them."""
+    shown = order.copy()
+    part = np.random.default_rng(0).permutation(order.shape[1]) % 10
+    shown[part[None] != part[own][:, None]] = -np.inf
+    return shown
 
 
 def _recalls(ranks: np.ndarray) -> Figures:
@@ -274,12 +263,13 @@ def _over_folds(evaluation: Evaluation, name: str, kind: str) -> Figures | None:
     return {name: {"tau_c": _expert_tau(evaluation, scores)}}
 
 
-def _default_pairs(evaluation: Evaluation, kind: str) -> np.ndarray:
+def _meaning_of_pairs(evaluation: Evaluation, kind: str) -> np.ndarray:
     judgments, features = evaluation.judged()
     rows = judgments.expert if kind == "expert" else judgments.crowd
     position = {name: i for i, name in enumerate(features.photos)}
     photo = np.array([position[row.photo] for row in rows])
-    return evaluation.pair_relevance(evaluation.ranker, photo, [row.caption for row in rows])
+    _, scalars = evaluation.pair_scores(evaluation.ranker, photo, [row.caption for row in rows])
+    return scalars[:, SCALARS.index("meaning")]
 
 
 def _expert_tau(evaluation: Evaluation, scores: Sequence[np.ndarray]) -> Figures:
@@ -311,8 +301,8 @@ def _crowd_tau(evaluation: Evaluation, scores: Sequence[np.ndarray]) -> Figures:
 
 
 def _breadth(evaluation: Evaluation, name: str, *, outside: bool) -> Figures | None:
-    synsets, words, x, label = evaluation.names()
-    if not len(x):
+    synsets, words, photos, label = evaluation.names()
+    if not len(photos.x):
         return None
     wanted = np.arange(len(synsets))
     if outside:
@@ -323,11 +313,8 @@ def _breadth(evaluation: Evaluation, name: str, *, outside: bool) -> Figures | N
         with open(path, encoding="utf-8", newline="") as file:
             known = {row["wnid"] for row in csv.DictReader(file, delimiter="\t")}
         wanted = np.array([i for i, synset in enumerate(synsets) if synset not in known])
-    texts = [f"a photo of a {words[i]}" for i in wanted]
-    ranker = evaluation.ranker
-    query = ranker.query_side(embed_texts(texts, evaluation.encoders()[1]), texts)
-    candidates, relevance = all_scores(ranker, ranker.photo_side(x), query)
-    top = np.argsort(-_combined(candidates, relevance), axis=1)[:, :10]
+    queries = evaluation.queries([f"a photo of a {words[i]}" for i in wanted])
+    top = np.argsort(-search(evaluation.ranker, photos, queries).order, axis=1)[:, :10]
     found = np.array([(label[top[row]] == i).sum() / (label == i).sum() for row, i in enumerate(wanted)])
     return {name: {"recall@10": _interval(range(len(found)), partial(_mean_of, found))}}
 

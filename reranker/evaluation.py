@@ -8,18 +8,22 @@ from typing import Any
 import numpy as np
 
 from indexer.encoders import load_image_encoder, load_text_encoder
+from indexer.encoders.base import Tokens
 from indexer.errors import PhotoseekError
 from indexer.views import PhotoSide
-from reranker.features import Features, embed_judgments, embed_photos, embed_texts
+from reranker.features import Features, embed_judgments, embed_photos, embed_with_tokens
 from reranker.judgments import CrowdRow, ExpertRow, Judgments, photo_of
-from reranker.ranker import QuerySide, Ranker
-from reranker.train import TrainSettings, relevance_matrix
+from reranker.pairs import BLOCK, candidate_scores
+from reranker.ranker import Ranker
+from reranker.space import SCALARS
+from reranker.train import TrainSettings
 from reranker.train import train as train_ranker
 
 Stage = Callable[[str, int, int], None]
 
 FOLDS = 5
 JUDGED_SET = "train_images"
+RERANKED = 200
 
 
 @dataclass(slots=True)
@@ -60,32 +64,40 @@ class Evaluation:
         judgments, features = self._cache["judged"]
         return judgments, features
 
-    def course(self) -> tuple[np.ndarray, list[str], np.ndarray, np.ndarray]:
-        """The course's test: x of its photos, query texts, their vectors, and each query's own photo."""
+    def course(self) -> tuple["Photos", "Queries", np.ndarray]:
+        """The course's test: its photos, its queries, and each query's own photo."""
         if "course" not in self._cache:
             names = self.judgments.test_photos
-            x = embed_photos([self.judgments.photos[name] for name in names], self.encoders()[0])
-            texts = [query.text for query in self.judgments.queries]
+            photos = Photos(*embed_photos([self.judgments.photos[name] for name in names], self.encoders()[0]))
             own = np.array([names.index(query.photo) for query in self.judgments.queries])
-            self._cache["course"] = (x, texts, embed_texts(texts, self.encoders()[1]), own)
-        x, texts, t, own = self._cache["course"]
-        return x, texts, t, own
+            self._cache["course"] = (photos, self.queries([query.text for query in self.judgments.queries]), own)
+        photos, queries, own = self._cache["course"]
+        return photos, queries, own
 
-    def official(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """All captions of the judged photos against those: candidate scores, relevances, own photos."""
+    def queries(self, texts: list[str]) -> "Queries":
+        """Texts with their vectors and tokens."""
+        return Queries(texts, *embed_with_tokens(texts, self.encoders()[1]))
+
+    def captions(self) -> "Queries":
+        """The judged photos' own captions."""
+        _, features = self.judged()
+        rows = np.flatnonzero(features.owner >= 0)
+        return Queries([features.texts[row] for row in rows], features.t[rows], features.tokens.select(rows))
+
+    def official(self) -> tuple["Found", np.ndarray]:
+        """What all captions of the judged photos find among those, and each one's own photo."""
         if "official" not in self._cache:
             _, features = self.judged()
-            rows = np.flatnonzero(features.owner >= 0)
-            side = self.ranker.photo_side(features.x)
-            query = self.ranker.query_side(features.t[rows], [features.texts[row] for row in rows])
-            self._cache["official"] = (*all_scores(self.ranker, side, query), features.owner[rows])
-        candidates, relevance, own = self._cache["official"]
-        return candidates, relevance, own
+            found = search(self.ranker, Photos(features.x, features.regions), self.captions())
+            self._cache["official"] = (found, features.owner[features.owner >= 0])
+        found, own = self._cache["official"]
+        return found, own
 
     def folds(self, seed: int) -> dict[str, np.ndarray]:
         """Relevance of every judged pair by rankers that learned from other photos' judgments (5 folds by photo).
 
-        The shipped map is kept; it has seen neither these photos nor their captions. `expert` and `crowd` follow the
+        The given ranker's space and order are kept, which have seen neither these photos nor their captions; its
+        relevance may have, and is learned from nothing in each fold. `expert` and `crowd` follow the
         order of the judgments; `strict` scores are of rankers that saw neither the photo nor the caption's own photo
         or its captions, and NaN where photo and caption lie in different folds.
         """
@@ -108,14 +120,14 @@ class Evaluation:
                 seen = np.flatnonzero(fold_of != fold)
                 names = {features.photos[i] for i in seen}
                 restricted = judgments.restrict(names)
-                learned = self.train(features.select(seen), restricted, seed, self.ranker)
+                learned = self.train_on(features.select(seen), restricted, seed)
                 for kind, rows in kinds.items():
                     held = np.flatnonzero(fold_of[photo[kind]] == fold)
                     scores[kind][held] = self.pair_relevance(
                         learned, photo[kind][held], [rows[int(i)].caption for i in held]
                     )
                 unseen = [c for c in restricted.captions if photo_of(c) not in names]
-                learned = self.train(features.select(seen), restricted.without_captions(unseen), seed, self.ranker)
+                learned = self.train_on(features.select(seen), restricted.without_captions(unseen), seed)
                 held = np.flatnonzero(
                     (fold_of[photo["expert"]] == fold) & np.isin(owner["expert"], np.flatnonzero(fold_of == fold))
                 )
@@ -125,38 +137,53 @@ class Evaluation:
         found: dict[str, np.ndarray] = self._cache[key]
         return found
 
-    def train(self, features: Features, judgments: Judgments, seed: int, base: Ranker | None) -> Ranker:
+    def train(self, features: Features, judgments: Judgments, seed: int) -> Ranker:
+        """A ranker learned from nothing but these."""
         settings = TrainSettings(seed=seed)
-        return train_ranker(features, judgments, self.encoders(), settings, base=base, on_stage=self.on_stage)
+        return train_ranker(features, judgments, self.encoders(), settings, on_stage=self.on_stage)
+
+    def train_on(self, features: Features, judgments: Judgments, seed: int) -> Ranker:
+        """The given ranker with a relevance that is learned from nothing but these."""
+        settings = TrainSettings(seed=seed, keep_order=True, fresh_relevance=True)
+        return train_ranker(features, judgments, self.encoders(), settings, base=self.ranker, on_stage=self.on_stage)
 
     def pair_relevance(self, ranker: Ranker, photo: np.ndarray, captions: Sequence[str]) -> np.ndarray:
         """Relevance of pairs: photo rows of the judged photos beside caption ids."""
+        scored = self.pair_scores(ranker, photo, captions)
+        return scored[0]
+
+    def pair_scores(self, ranker: Ranker, photo: np.ndarray, captions: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Relevance (n,) and scalars (n, 7) of pairs: photo rows of the judged photos beside caption ids."""
         _, features = self.judged()
         if "caption rows" not in self._cache:
             self._cache["caption rows"] = {caption: i for i, caption in enumerate(features.captions)}
         text = np.array([self._cache["caption rows"][caption] for caption in captions], np.int64)
         distinct, which = np.unique(text, return_inverse=True)
-        side = ranker.photo_side(features.x)
-        query = ranker.query_side(features.t[distinct], [features.texts[row] for row in distinct])
-        relevance = np.empty(len(text), np.float32)
-        for row in range(len(distinct)):
-            mine = np.flatnonzero(which == row)
-            part = PhotoSide(side.z[photo[mine]], side.hub[photo[mine]], side.hidden[photo[mine]])
-            relevance[mine] = ranker.relevance(part, query, row)
-        return relevance
+        side = ranker.photo_side(features.x, features.regions)
+        texts = [features.texts[row] for row in distinct]
+        query = ranker.query_side(features.t[distinct], texts, features.tokens.select(distinct))
+        relevance, scalars = np.empty(len(text), np.float32), np.empty((len(text), len(SCALARS)), np.float32)
+        order = np.argsort(which, kind="stable")
+        for row, mine in enumerate(np.split(order, np.searchsorted(which[order], np.arange(1, len(distinct))))):
+            rows = photo[mine]
+            regions = None if side.regions is None else side.regions[rows]
+            part = PhotoSide(side.z[rows], side.hub[rows], side.hidden[rows], regions)
+            scores = ranker.scores(part, query, row)
+            relevance[mine], scalars[mine] = scores.relevance, scores.scalars
+        return relevance, scalars
 
-    def names(self) -> tuple[list[str], list[str], np.ndarray, np.ndarray]:
-        """Named photos: synsets, their words, x of the photos, and each photo's synset."""
+    def names(self) -> tuple[list[str], list[str], "Photos", np.ndarray]:
+        """Named photos: synsets, their words, the photos, and each photo's synset."""
         if "names" not in self._cache:
             folder = self.breadth or self.judgments.folder.resolve().parent / "imagen"
             files = sorted(folder.glob("n*_*_*.jpg")) if folder.is_dir() else []
             words = {path.name.split("_")[0]: " ".join(path.stem.split("_")[2:]) for path in files}
             synsets = sorted(words)
-            x = embed_photos(files, self.encoders()[0]) if files else np.zeros((0, 1), np.float32)
+            photos = Photos(*embed_photos(files, self.encoders()[0])) if files else Photos(np.zeros((0, 1)), None)
             label = np.array([synsets.index(path.name.split("_")[0]) for path in files], np.int64)
-            self._cache["names"] = (synsets, [words[synset] for synset in synsets], x, label)
-        synsets, word_list, x, label = self._cache["names"]
-        return synsets, word_list, x, label
+            self._cache["names"] = (synsets, [words[synset] for synset in synsets], photos, label)
+        synsets, word_list, photos, label = self._cache["names"]
+        return synsets, word_list, photos, label
 
     def has_judged(self) -> bool:
         return JUDGED_SET in self.judgments.sets and bool(self.judgments.sets[JUDGED_SET])
@@ -165,7 +192,62 @@ class Evaluation:
         return bool(self.judgments.queries)
 
 
-def all_scores(ranker: Ranker, side: PhotoSide, query: QuerySide) -> tuple[np.ndarray, np.ndarray]:
-    """(candidate scores, relevances) of every photo for every query, (queries, photos) each."""
-    candidates = query.candidate @ np.concatenate([side.z, side.hub[:, None]], axis=1).T
-    return candidates, relevance_matrix(ranker, side, query)
+@dataclass(frozen=True, slots=True)
+class Photos:
+    """x: (n, d) float32; regions: (n, c, r) int8 or None."""
+
+    x: np.ndarray
+    regions: np.ndarray | None
+
+
+@dataclass(frozen=True, slots=True)
+class Queries:
+    """Texts with their vectors t (b, e) and tokens."""
+
+    texts: list[str]
+    t: np.ndarray
+    tokens: Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What b queries find among n photos.
+
+    `candidates` (b, n) are the first stage's scores; `order` (b, n) sorts as a search does: the first candidates by the
+    reranker, then the others as they were; `match` is the chance that anything fits, of any rows.
+    """
+
+    ranker: Ranker
+    candidates: np.ndarray
+    order: np.ndarray
+    scalars_of: Callable[[np.ndarray], np.ndarray]
+    usual: np.ndarray
+
+    def match(self, order: np.ndarray) -> np.ndarray:
+        """(b,): the chance that anything fits a query, where `order` (b, n) may lack photos (-inf)."""
+        first = order.argmax(axis=1)
+        # Behind the first candidates, `order` holds other numbers; a first hit is never among those.
+        return self.ranker.match_probability(
+            np.take_along_axis(self.order, first[:, None], axis=1)[:, 0], self.scalars_of(first), self.usual
+        )
+
+
+def search(ranker: Ranker, photos: Photos, queries: Queries) -> Found:
+    """Rank every photo for every query."""
+    side = ranker.photo_side(photos.x, photos.regions)
+    query = ranker.query_side(queries.t, queries.texts, queries.tokens)
+    candidates = candidate_scores(side, query)
+    order = np.empty_like(candidates)
+    scalars = np.empty((*candidates.shape, len(SCALARS)), np.float16)
+    for begin in range(0, len(candidates), BLOCK):
+        rows = slice(begin, min(begin + BLOCK, len(candidates)))
+        scores = ranker.score_matrix(side, query, rows)
+        order[rows], scalars[rows] = scores.order, scores.scalars
+    kept = min(RERANKED, candidates.shape[1])
+    threshold = np.partition(candidates, -kept, axis=1)[:, -kept][:, None]
+    order = np.where(candidates >= threshold, order, candidates - 1e4)
+
+    def scalars_of(first: np.ndarray) -> np.ndarray:
+        return np.take_along_axis(scalars, first[:, None, None], axis=1)[:, 0].astype(np.float32)
+
+    return Found(ranker, candidates, order, scalars_of, query.usual)

@@ -28,7 +28,9 @@ class Features:
 
     x: (n, d) float32 image embeddings of `photos`; t: (m, e) float32 text vectors of `captions` (ids) and `texts`;
     owner: (m,) the photo that each caption was written for, -1 where it is not among `photos`; tokens: the word pieces
-    of `captions`, their vectors float16, no rows where the encoder gives none.
+    of `captions`, their vectors float16, no rows where the encoder gives none; regions: (n, count, r) int8 region
+    vectors of `photos`, directions, None where the encoder gives none; class_dim: how many of the last columns of x
+    are a classifier's view.
     """
 
     photos: tuple[str, ...]
@@ -38,13 +40,16 @@ class Features:
     t: np.ndarray
     owner: np.ndarray
     tokens: Tokens
+    regions: np.ndarray | None = None
+    class_dim: int = 0
 
     def select(self, photos: np.ndarray) -> "Features":
         """Only these photos (sorted rows), with every caption; captions of other photos have no owner then."""
         position = np.full(len(self.photos) + 1, -1)
         position[photos] = np.arange(len(photos))
         names = tuple(self.photos[row] for row in photos)
-        return replace(self, photos=names, x=self.x[photos], owner=position[self.owner])
+        regions = None if self.regions is None else self.regions[photos]
+        return replace(self, photos=names, x=self.x[photos], owner=position[self.owner], regions=regions)
 
 
 def embed_judgments(
@@ -56,25 +61,34 @@ def embed_judgments(
     texts = tuple(judgments.captions.values())
     position = {name: i for i, name in enumerate(photos)}
     owner = np.array([position.get(photo_of(caption), -1) for caption in captions], np.int64)
-    x = embed_photos([judgments.photos[name] for name in photos], image, on_progress)
+    x, regions = embed_photos([judgments.photos[name] for name in photos], image, on_progress)
     t, tokens = embed_with_tokens(texts, text, on_progress)
-    return Features(photos, x, captions, texts, t, owner, tokens)
+    return Features(photos, x, captions, texts, t, owner, tokens, regions, image.class_dim)
 
 
-def embed_photos(files: Sequence[Path], encoder: ImageEncoder, on_progress: Progress | None = None) -> np.ndarray:
-    """(n, d) float32 embeddings of photo files, through one index a folder in the cache."""
-    vectors: dict[Path, np.ndarray] = {}
+def embed_photos(
+    files: Sequence[Path], encoder: ImageEncoder, on_progress: Progress | None = None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Embeddings (n, d) float32 and region vectors (n, count, r) int8 of photo files, if the encoder gives them.
+
+    They come through one index a folder in the cache.
+    """
+    found: dict[Path, tuple[np.ndarray, np.ndarray | None]] = {}
     for folder in sorted({path.parent for path in files}):
         name = hashlib.sha256(f"{encoder.fingerprint} {folder.absolute()}".encode()).hexdigest()[:16]
-        index = Index.build(folder, cache_folder() / "judged" / name, encoder=encoder, on_progress=on_progress)
-        stored = index.embeddings()
+        kept = cache_folder() / "judged" / name
+        index = Index.build(folder, kept, encoder=encoder, regions=encoder.regions[0] > 0, on_progress=on_progress)
+        stored, regions = index.embeddings(), index.regions()
         for photo in index.catalogue.all_photos():
             if photo.row is not None:
-                vectors[folder / os.fsdecode(photo.path)] = stored[photo.row]
+                of_photo = None if regions is None else regions[photo.row]
+                found[folder / os.fsdecode(photo.path)] = (stored[photo.row], of_photo)
     for path in files:
-        if path not in vectors:
+        if path not in found:
             raise PhotoseekError(f"judged photo {path} cannot be read; photoseek build {path.parent} says why")
-    return np.stack([vectors[path] for path in files]).astype(np.float32)
+    x = np.stack([found[path][0] for path in files]).astype(np.float32)
+    parts = [found[path][1] for path in files]
+    return x, None if any(part is None for part in parts) else np.stack(parts)  # type: ignore[arg-type]
 
 
 def embed_texts(texts: Sequence[str], encoder: TextEncoder) -> np.ndarray:

@@ -5,8 +5,8 @@ takes the region that fits it best, and the score is the mean over words, weighe
 ColBERT, Khattab and Zaharia 2020, with regions for passages).
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,7 +25,7 @@ Progress = Callable[[int, int], None]
 class LateSettings:
     """How late interaction is fitted. Chosen on held-out training photos."""
 
-    k: int = 256
+    k: int = 128
     epochs: int = 20
     batch: int = 400
     learning_rate: float = 5e-3
@@ -67,6 +67,12 @@ class LateInteraction:
     u: np.ndarray
     pieces: np.ndarray
     bank: Words
+
+    @classmethod
+    def of(cls, weights: Sequence[np.ndarray], bank: Words) -> "LateInteraction":
+        """From the weights in the order of the fields."""
+        A, a, B, b, words, worth, u, pieces = weights
+        return cls(A, a, B, b, words, worth, u, pieces, bank)
 
     def regions(self, regions: np.ndarray) -> np.ndarray:
         """regions: (n, c, r) int8, directions -> (n, c, k) int8 in steps of 1/254."""
@@ -175,33 +181,36 @@ def fit_late(
         row = np.repeat(np.arange(batch), np.diff(picked.offsets))
         kept = generator.random(len(row)) >= settings.dropout_words
         kept[picked.offsets[:-1]] = True
-        row = torch.from_numpy(row[kept])
+        place = torch.from_numpy(row[kept])
         t = torch.from_numpy(picked.vectors[kept].astype(np.float32))
         w = torch.from_numpy(_word_of(picked.pieces[kept], pieces))
         photo_mask = (torch.rand(batch, 1, x.shape[2]) >= settings.dropout_images) / (1 - settings.dropout_images)
         text_mask = (torch.rand(batch, width) >= settings.dropout_texts) / (1 - settings.dropout_texts)
-        t = t * text_mask[row]
+        t = t * text_mask[place]
         with torch.autocast("cpu", torch.bfloat16):
             z = normalize((x[photos[chosen]] * photo_mask @ A - a).float(), dim=2)
             q = normalize((t @ B - b + own[w]).float(), dim=1)
             best = (q @ z.flatten(0, 1).T).view(len(q), batch, -1).amax(dim=2)
         weight = softplus(worth[w] + t @ u)
-        total = torch.zeros(batch).index_add(0, row, weight)
-        logits = torch.zeros(batch, batch).index_add(0, row, best.float() * (weight / total[row])[:, None])
+        total = torch.zeros(batch).index_add(0, place, weight)
+        logits = torch.zeros(batch, batch).index_add(0, place, best.float() * (weight / total[place])[:, None])
         logits = scale.exp() * logits
         target = torch.arange(batch)
-        loss = cross_entropy(logits, target, label_smoothing=settings.smoothing) - log_softmax(logits.T, dim=1).diag().mean()
+        loss = (
+            cross_entropy(logits, target, label_smoothing=settings.smoothing)
+            - log_softmax(logits.T, dim=1).diag().mean()
+        )
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
         if on_progress is not None:
             on_progress(step + 1, steps)
-    weights = [values.detach().numpy() for values in (A, a, B, b, own, worth, u)]
-    empty = Words(np.zeros((0, B.shape[1]), np.float32), np.zeros(0, np.float32), np.zeros(1, np.int64))
-    fitted = LateInteraction(*weights, pieces, empty)
+    weights: list[np.ndarray] = [values.detach().numpy() for values in (A, a, B, b, own, worth, u)]
+    none = Words(np.zeros((0, B.shape[1]), np.float32), np.zeros(0, np.float32), np.zeros(1, np.int64))
+    fitted = LateInteraction.of([*weights, pieces], none)
     chosen = generator.permutation(len(photo))[: settings.bank]
-    return LateInteraction(*weights, pieces, fitted.tokens(tokens.select(chosen)))
+    return replace(fitted, bank=fitted.tokens(tokens.select(chosen)))
 
 
 def _vocabulary(pieces: np.ndarray, caption: np.ndarray, captions: int, at_least: int) -> tuple[np.ndarray, np.ndarray]:

@@ -29,6 +29,11 @@ class Lexicon:
         idf = np.array([np.log(len(sentences) / counts[word]) for word in words], np.float32)
         return cls(words, idf)
 
+    @classmethod
+    def none(cls) -> "Lexicon":
+        """An empty vocabulary."""
+        return cls((), np.zeros(0, np.float32))
+
     def extend(self, vectors: np.ndarray, sentences: Iterable[str]) -> np.ndarray:
         """vectors: (n, e) -> (n, e + v) float32, unit rows: the words' idf as a vector of norm 0.5 at the end."""
         positions = {word: i for i, word in enumerate(self.words)}

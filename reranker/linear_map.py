@@ -46,8 +46,8 @@ class MapSettings:
     batch: int = 1000
     learning_rate: float = 5e-3
     # A linear map of wide frozen features overfits at once; losing most of the image features each step prevents it.
-    dropout_images: float = 0.7
-    dropout_texts: float = 0.25
+    dropout_images: float = 0.6
+    dropout_texts: float = 0.35
     smoothing: float = 0.1
     temperature: float = 20.0
     captions: int = 2

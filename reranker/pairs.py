@@ -1,136 +1,203 @@
-"""Training pairs for the MLP: captions with their own photos, mined candidates, judged pairs; each with its scalars."""
+"""What the MLPs learn from: captions with their own photo and mined candidates, words, judged pairs; with scalars."""
 
-from collections.abc import Sequence
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 
+from indexer.encoders import TextEncoder
+from indexer.encoders.base import Tokens
+from indexer.views import PhotoSide
 from reranker.features import Features
+from reranker.fit_space import captions_within
 from reranker.judgments import Judgments
-from reranker.linear_map import LinearMap, hub_terms, unit
-from reranker.mlp import Pairs
+from reranker.lexicon import STOP_WORDS, words_of
+from reranker.linear_map import unit
+from reranker.mlp import Lists
 from reranker.scores import generalised_scores
+from reranker.space import QuerySide, Space
 
-# Where a training pair comes from; an expert pair may have crowd votes as well.
-CAPTION, EXPERT, CROWD = 0, 1, 2
+BLOCK = 256
+
+Report = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class PairSettings:
-    """Which pairs the MLP learns from, and what each is worth."""
+    """Which pairs the MLPs learn from, and what each is worth."""
 
-    hub_weight: float = 0.5
     # Negatives a caption: from its first `mined_from` candidates, and at random.
-    mined: int = 3
+    mined: int = 10
     mined_from: int = 50
     random: int = 1
+    # A caption's own photo, two mined ones and a random one also teach relevance, with weight 1 each.
+    shown: int = 3
     # A judgment is worth this many caption pairs.
     crowd_weight: float = 2.0
     expert_weight: float = 8.0
+    # Words of this many captions or more are asked as queries, too: pairs a word, and the weight of one.
+    word_captions: int = 50
+    word_pairs: int = 12
+    word_weight: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Space:
-    """The map of one fold (or of all photos) with what belongs to it: everything below the MLP."""
+class Gallery:
+    """Photos that one space has not seen, as rows of the features, with what the space makes of them."""
 
-    map: LinearMap
-    meaning: LinearMap
-    bank: np.ndarray
+    photos: np.ndarray
+    space: Space
+    side: PhotoSide
+
+    @classmethod
+    def of(cls, features: Features, photos: np.ndarray, space: Space) -> "Gallery":
+        regions = None if features.regions is None else features.regions[photos]
+        return cls(photos, space, space.photo_side(features.x[photos], regions))
+
+    def queries(self, features: Features, rows: np.ndarray) -> QuerySide:
+        """The query side of some captions."""
+        return self.space.query_side(features.t[rows], [features.texts[r] for r in rows], features.tokens.select(rows))
 
 
-def training_pairs(
-    features: Features,
-    vectors: np.ndarray,
-    judgments: Judgments,
-    fold_of: np.ndarray,
-    held_out: np.ndarray,
-    spaces: Sequence[Space],
-    settings: PairSettings,
-    seed: int,
-) -> tuple[Pairs, np.ndarray]:
-    """Pairs for the MLP, each scored by the map of a fold that has not seen its photo; (pairs, kind of each).
+def galleries(
+    features: Features, fold_of: np.ndarray, held_out: np.ndarray, spaces: Sequence[Space]
+) -> Iterator[tuple[bool, Gallery]]:
+    """(whether it is held out, gallery) of every fold and side; a mined pair never joins two of them.
 
-    vectors: (m, e) float32, the text vectors with their lexical part; fold_of: (n,) int, the place in `spaces` of the
-    map that has not seen a photo; held_out: (n,) bool, photos of the validation side, whose captions are paired with
-    photos of that side only. Judged pairs go by their photo.
+    fold_of: (n,) int, the place in `spaces` of the one that has not seen a photo; held_out: (n,) bool, photos of the
+    validation side.
     """
-    generator = np.random.default_rng(seed)
-    position = {name: i for i, name in enumerate(features.photos)}
-    caption_row = {caption: i for i, caption in enumerate(features.captions)}
-    scored = generalised_scores(judgments.expert, judgments.crowd)
-    judged = [(position[p], caption_row[c], *score) for (p, c), score in scored.items() if p in position]
-    parts, kinds = [], []
     for fold, held in product(range(len(spaces)), (False, True)):
-        gallery = np.flatnonzero((fold_of == fold) & (held_out == held))
-        if len(gallery) < 2:
-            continue
-        side = PhotoRows(spaces[fold], features.x[gallery])
-        mined = _mined_pairs(features, vectors, gallery, spaces[fold], side, settings, generator)
-        parts.append(mined)
-        kinds.append(np.full(len(mined), CAPTION))
-        rows = [row for row in judged if fold_of[row[0]] == fold and held_out[row[0]] == held]
-        if rows:
-            photo, text = (np.array([row[i] for row in rows], np.int64) for i in (0, 1))
-            target = np.array([row[2] for row in rows], np.float32)
-            weight = np.where([row[3] for row in rows], settings.expert_weight, settings.crowd_weight)
-            scalars = side.scalars(np.searchsorted(gallery, photo), vectors[text], unit(features.t[text]))
-            parts.append(Pairs(photo, text, scalars, target, weight.astype(np.float32)))
-            kinds.append(np.where([row[3] for row in rows], EXPERT, CROWD))
-    return Pairs.join(parts), np.concatenate(kinds)
+        photos = np.flatnonzero((fold_of == fold) & (held_out == held))
+        if len(photos) > 1:
+            yield held, Gallery.of(features, photos, spaces[fold])
 
 
-class PhotoRows:
-    """Photos of a gallery in one space, to take the MLP's scalars from."""
-
-    def __init__(self, space: Space, x: np.ndarray) -> None:
-        self.space = space
-        self.z = space.map.images(x)
-        self.meaning = space.meaning.images(x)
-        self.hub = hub_terms(self.z, space.bank)
-
-    def scalars(self, photo: np.ndarray, vectors: np.ndarray, t: np.ndarray) -> np.ndarray:
-        """(n, 3) float32 of n pairs: photo rows beside their text vectors, with and without the lexical part."""
-        cosine = (self.z[photo] * self.space.map.texts(vectors)).sum(axis=1)
-        meaning = (self.meaning[photo] * self.space.meaning.texts(t)).sum(axis=1)
-        return np.stack([cosine, meaning, self.hub[photo]], axis=1).astype(np.float32)
-
-
-def _mined_pairs(
-    features: Features,
-    vectors: np.ndarray,
-    gallery: np.ndarray,
-    space: Space,
-    side: PhotoRows,
-    settings: PairSettings,
-    generator: np.random.Generator,
-) -> Pairs:
-    """Own captions, hard negatives from the candidate stage and random ones, of the photos in one gallery."""
-    rows, own = within(features, np.flatnonzero(features.owner >= 0), gallery)
-    count = settings.mined + settings.random
-    first = min(settings.mined_from, len(gallery) - 1)
-    q = space.map.texts(vectors[rows])
-    photo = np.empty((len(rows), 1 + count), np.int64)
+def caption_lists(
+    features: Features, gallery: Gallery, settings: PairSettings, generator: np.random.Generator, report: Report
+) -> Lists:
+    """Every caption of a gallery's photos with its own photo first, then mined and random ones."""
+    rows, own = captions_within(features, np.flatnonzero(features.owner >= 0), gallery.photos)
+    first = min(settings.mined_from, len(gallery.photos) - 1)
+    count = min(settings.mined, first)
+    photo = np.empty((len(rows), 1 + count + settings.random), np.int64)
     photo[:, 0] = own
-    for begin in range(0, len(rows), 1024):
-        block = slice(begin, begin + 1024)
-        scores = q[block] @ side.z.T - settings.hub_weight * side.hub
-        scores[np.arange(len(scores)), own[block]] = -np.inf
-        candidates = np.argpartition(-scores, first - 1, axis=1)[:, :first]
-        picks = generator.integers(0, first, (len(scores), settings.mined))
-        photo[block, 1 : 1 + settings.mined] = np.take_along_axis(candidates, picks, axis=1)
-        others = generator.integers(0, len(gallery) - 1, (len(scores), settings.random))
-        photo[block, 1 + settings.mined :] = others + (others >= own[block, None])
-    flat, text = photo.reshape(-1), np.repeat(rows, 1 + count)
-    target = _soft_targets(features, gallery, rows, own, photo)
-    scalars = side.scalars(flat, vectors[text], unit(features.t[text]))
-    return Pairs(gallery[flat], text, scalars, target, np.ones(len(flat), np.float32))
+    scalars = []
+    for begin in range(0, len(rows), BLOCK):
+        block = slice(begin, min(begin + BLOCK, len(rows)))
+        query = gallery.queries(features, rows[block])
+        scores = candidate_scores(gallery.side, query)
+        mine, places = own[block], np.arange(block.stop - begin)
+        scores[places, mine] = -np.inf
+        near = np.argpartition(-scores, first - 1, axis=1)[:, :first]
+        picks = generator.permuted(np.tile(np.arange(first), (len(mine), 1)), axis=1)[:, :count]
+        photo[block, 1 : 1 + count] = np.take_along_axis(near, picks, axis=1)
+        others = generator.integers(0, len(gallery.photos) - 1, (len(mine), settings.random))
+        photo[block, 1 + count :] = others + (others >= mine[:, None])
+        matrix = gallery.space.matrix(gallery.side, query, slice(0, len(mine)))
+        scalars.append(np.take_along_axis(matrix, photo[block][..., None], axis=1))
+        report(block.stop, len(rows))
+    target = _soft_targets(features, gallery.photos, rows, own, photo)
+    return Lists(gallery.photos[photo], rows, np.concatenate(scalars), target, np.ones(len(rows), np.float32))
+
+
+def own_only(lists: Lists) -> Lists:
+    """The same lists with their own photo as the only right one: what an order is measured by."""
+    target = np.zeros_like(lists.target)
+    target[:, 0] = 1
+    return Lists(lists.photo, lists.text, lists.scalars, target, lists.weight)
+
+
+def judged_pairs(
+    features: Features, judgments: Judgments, gallery: Gallery, settings: PairSettings
+) -> tuple[Lists, np.ndarray]:
+    """The judged pairs of a gallery's photos, with their generalised score; and which of them experts graded."""
+    position = {features.photos[row]: place for place, row in enumerate(gallery.photos)}
+    caption_row = {caption: row for row, caption in enumerate(features.captions)}
+    scored = generalised_scores(judgments.expert, judgments.crowd)
+    judged = [(caption_row[c], position[p], *score) for (p, c), score in scored.items() if p in position]
+    judged.sort()
+    text, photo = (np.array([row[i] for row in judged], np.int64) for i in (0, 1))
+    target = np.array([row[2] for row in judged], np.float32)
+    by_experts = np.array([row[3] for row in judged], bool)
+    scalars = np.empty((len(judged), 1, 7), np.float32)
+    distinct, which = np.unique(text, return_inverse=True)
+    for begin in range(0, len(distinct), BLOCK):
+        rows = distinct[begin : begin + BLOCK]
+        matrix = gallery.space.matrix(gallery.side, gallery.queries(features, rows), slice(0, len(rows)))
+        inside = np.flatnonzero((which >= begin) & (which < begin + BLOCK))
+        scalars[inside, 0] = matrix[which[inside] - begin, photo[inside]]
+    weight = np.where(by_experts, settings.expert_weight, settings.crowd_weight).astype(np.float32)
+    return Lists(gallery.photos[photo][:, None], text, scalars, target[:, None], weight), by_experts
+
+
+@dataclass(frozen=True, slots=True)
+class WordQueries:
+    """Words of the captions, asked as queries: their text vectors t (w, e), tokens, and how well each photo fits a
+    word, `fits` (w, photos) float32 in 0..1, by how many of its captions say it."""
+
+    texts: tuple[str, ...]
+    t: np.ndarray
+    tokens: Tokens
+    fits: np.ndarray
+
+
+def word_queries(features: Features, encoder: TextEncoder, settings: PairSettings) -> WordQueries:
+    """Usual words, as they are and in "a photo of a WORD" in turns; a photo fits if two of its captions say it."""
+    owned = np.flatnonzero(features.owner >= 0)
+    said = [words_of(features.texts[row]) for row in owned]
+    counts = Counter(word for words in said for word in words)
+    usual = [w for w, n in sorted(counts.items()) if n >= settings.word_captions and re.match(r"[a-z]{3}", w)]
+    words = {word: place for place, word in enumerate(w for w in usual if w not in STOP_WORDS)}
+    fits = np.zeros((len(words), len(features.photos)), np.float32)
+    for row, of_caption in zip(owned, said, strict=True):
+        places = [words[word] for word in of_caption if word in words]
+        fits[places, features.owner[row]] += 0.5
+    texts = tuple(word if place % 2 else f"a photo of a {word}" for word, place in words.items())
+    t, tokens = encoder.encode_with_tokens(texts)
+    return WordQueries(texts, t, tokens, np.minimum(fits, 1))
+
+
+def word_pairs(
+    queries: WordQueries, gallery: Gallery, settings: PairSettings, generator: np.random.Generator, first_row: int
+) -> Lists:
+    """Words with photos that they fit, with their first candidates and with random photos; a third each.
+
+    `first_row`: the row of the first word's text vector among those that the MLP will see.
+    """
+    query = gallery.space.query_side(queries.t, queries.texts, queries.tokens)
+    matrix = gallery.space.matrix(gallery.side, query, slice(0, len(queries.texts)))
+    scores = candidate_scores(gallery.side, query)
+    third = settings.word_pairs // 3
+    photo, text = [], []
+    for word, fits in enumerate(queries.fits[:, gallery.photos]):
+        fitting = np.flatnonzero(fits > 0)
+        near = np.argsort(-scores[word])[: 4 * third]
+        some = [generator.permutation(fitting)[:third], generator.permutation(near)[:third]]
+        some.append(generator.integers(0, len(fits), third))
+        photo.append(np.unique(np.concatenate(some)))
+        text.append(np.full(len(photo[-1]), word))
+    places, words = np.concatenate(photo), np.concatenate(text)
+    target = queries.fits[words, gallery.photos[places]]
+    weight = np.full(len(words), settings.word_weight, np.float32)
+    scalars = matrix[words, places][:, None]
+    return Lists(gallery.photos[places][:, None], words + first_row, scalars, target[:, None], weight)
+
+
+def candidate_scores(side: PhotoSide, query: QuerySide) -> np.ndarray:
+    """Scores of the candidate stage, (queries, photos) float32."""
+    scores: np.ndarray = query.candidate[:, :-1] @ side.z.T
+    scores += query.candidate[:, -1:] * side.hub
+    return scores
 
 
 def _soft_targets(
     features: Features, gallery: np.ndarray, rows: np.ndarray, own: np.ndarray, photo: np.ndarray
 ) -> np.ndarray:
-    """How likely a caption fits each photo, judged by the photo's other captions: (captions * photos,) float32.
+    """How likely a caption fits each photo, judged by the photo's other captions: (captions, photos) float32.
 
     A photo whose captions say the same thing is no true negative. The chance is a logistic regression of "is the
     caption's own photo" on the largest similarity between the caption and the photo's captions (its own left out).
@@ -140,23 +207,19 @@ def _soft_targets(
     t = unit(features.t)[rows]
     captions_of = [np.flatnonzero(own == i) for i in range(len(gallery))]
     similarity = np.full(photo.shape, -1.0, np.float32)
-    for column in range(photo.shape[1]):
-        for offset in range(max(map(len, captions_of))):
-            other = np.array([ids[offset] if offset < len(ids) else -1 for ids in captions_of])[photo[:, column]]
-            usable = (other >= 0) & (other != np.arange(len(rows)))
-            products = (t * t[other]).sum(axis=1)
+    for offset in range(max(map(len, captions_of))):
+        other = np.array([ids[offset] if offset < len(ids) else -1 for ids in captions_of])
+        for column in range(photo.shape[1]):
+            compared = other[photo[:, column]]
+            usable = (compared >= 0) & (compared != np.arange(len(rows)))
+            products = np.einsum("ij,ij->i", t, t[compared])
             similarity[:, column] = np.maximum(similarity[:, column], np.where(usable, products, -1.0))
     is_own = np.zeros(photo.shape, np.float32)
     is_own[:, 0] = 1
     known = (similarity > -1).reshape(-1)
     if not known.any() or is_own.reshape(-1)[known].min() == is_own.reshape(-1)[known].max():
-        return is_own.reshape(-1)
+        return is_own
     model = LogisticRegression().fit(similarity.reshape(-1, 1)[known], is_own.reshape(-1)[known])
     chance = model.predict_proba(similarity.reshape(-1, 1))[:, 1].astype(np.float32)
-    return np.where(is_own.reshape(-1) == 1, 1.0, np.where(known, chance, 0.0)).astype(np.float32)
-
-
-def within(features: Features, captions: np.ndarray, photos: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The captions of some photos (sorted rows), and each one's photo as a position among them."""
-    rows = captions[np.isin(features.owner[captions], photos)]
-    return rows, np.searchsorted(photos, features.owner[rows])
+    chance = np.where(known, chance, 0.0).reshape(photo.shape)
+    return np.where(is_own == 1, 1.0, chance).astype(np.float32)

@@ -1,4 +1,4 @@
-"""A ranker: the trained linear map, the hub bank, the MLP and its calibration, as one folder; numpy is all it needs."""
+"""A ranker: a space, the MLPs above it, their calibration and the no-match decision, as one folder; numpy is enough."""
 
 import hashlib
 import json
@@ -14,50 +14,46 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
+from indexer.encoders.base import Tokens
 from indexer.errors import PhotoseekError
 from indexer.views import PhotoSide
 from reranker.calibration import Calibration
-from reranker.lexicon import Lexicon
-from reranker.linear_map import LinearMap, hub_terms, unit
+from reranker.linear_map import unit
+from reranker.match import Match, match_features
 from reranker.mlp import MLP
+from reranker.space import QuerySide, Space, space_arrays, space_of_arrays
 
-FORMAT = 1
+FORMAT = 2
 DEFAULT_FOLDER = Path(__file__).parent / "default"
+FAST_FOLDER = Path(__file__).parent / "default-fast"
 
 
 @dataclass(frozen=True, slots=True)
-class QuerySide:
-    """What a ranker computes once a query, for b queries.
+class Scores:
+    """What a ranker says of n gathered photos for one query: `order` (n,) float32, any scale, sorts them; `relevance`
+    (n,) float32 is the chance that a person says "this fits"; `scalars` (n, 7) as in `reranker.space`."""
 
-    `candidate`: (b, k + 1), to be multiplied with `[z ; hub]`; `meaning`: (b, r) unit rows; `hidden`: (b, m).
-    """
-
-    candidate: np.ndarray
-    meaning: np.ndarray
-    hidden: np.ndarray
+    order: np.ndarray
+    relevance: np.ndarray
+    scalars: np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
 class Ranker:
     """Everything that turns a photo's and a sentence's vectors into a rank and a relevance.
 
-    `map` gives candidates; `meaning` compares a photo with what sentences mean, from regressing the mean vector of a
-    photo's captions; `bank` (c, k) holds mapped captions for the hub term. `image_encoder` and `text_encoder` are
-    fingerprints, `text_encoder_name` is what loads the latter. `no_match` is the relevance under which the best hit is
-    called no good match.
+    `order` is trained to put a caption's own photo first, `relevance` on what people say of a pair: one score cannot
+    serve both. `image_encoder` and `text_encoder` are fingerprints, `text_encoder_name` is what loads the latter.
     """
 
     image_encoder: str
     text_encoder: str
     text_encoder_name: str
-    map: LinearMap
-    meaning: LinearMap
-    lexicon: Lexicon
-    bank: np.ndarray
-    mlp: MLP
+    space: Space
+    order: MLP
+    relevance: MLP
     calibration: Calibration
-    hub_weight: float
-    no_match: float
+    match: Match
     training: dict[str, Any] = field(default_factory=dict)
     figures: dict[str, Any] = field(default_factory=dict)
     id: str = ""
@@ -77,21 +73,20 @@ class Ranker:
                 f"{path / 'ranker.json'} cannot be read: the ranker is damaged; train it again"
             ) from None
         if card.get("format") != FORMAT:
-            raise PhotoseekError(f"ranker {path} has format {card.get('format')}, this photoseek reads {FORMAT}")
+            raise PhotoseekError(
+                f"ranker {path} has format {card.get('format')}, this photoseek reads {FORMAT}; train it again"
+            )
         try:
-            arrays = _unpack(load_file(path / "weights.safetensors"))
+            arrays = unpack(load_file(path / "weights.safetensors"))
             ranker = cls(
                 image_encoder=card["image_encoder"],
                 text_encoder=card["text_encoder"],
                 text_encoder_name=card["text_encoder_name"],
-                map=LinearMap(*(arrays[f"map.{f.name}"] for f in fields(LinearMap))),
-                meaning=LinearMap(*(arrays[f"meaning.{f.name}"] for f in fields(LinearMap))),
-                lexicon=Lexicon(tuple(card["vocabulary"]), arrays["idf"]),
-                bank=arrays["bank"],
-                mlp=MLP(*(arrays[f"mlp.{f.name}"] for f in fields(MLP))),
+                space=space_of_arrays(arrays, tuple(card["vocabulary"])),
+                order=_mlp(arrays, "order"),
+                relevance=_mlp(arrays, "relevance"),
                 calibration=Calibration.from_dict(card["calibration"]),
-                hub_weight=card["hub_weight"],
-                no_match=card["operating_points"]["no_match"],
+                match=Match.from_dict(card["operating_points"]["no_match"]),
                 training=card["training"],
                 figures=card["figures"],
             )
@@ -108,16 +103,23 @@ class Ranker:
         """The ranker that photoseek ships, for the default encoders."""
         return cls.load(DEFAULT_FOLDER)
 
+    @classmethod
+    def shipped(cls, image_encoder: str) -> "Ranker | None":
+        """The shipped ranker for an image encoder's fingerprint, if there is one."""
+        for folder in (DEFAULT_FOLDER, FAST_FOLDER):
+            ranker = cls.load(folder)
+            if ranker.image_encoder == image_encoder:
+                return ranker
+        return None
+
     def finished(self) -> "Ranker":
         """The same ranker with its weights rounded as they are stored, and its id: what `load` gives after `save`."""
-        arrays = _unpack(_pack(self._arrays()))
+        arrays = unpack(pack(self._arrays()))
         rounded = replace(
             self,
-            map=LinearMap(*(arrays[f"map.{f.name}"] for f in fields(LinearMap))),
-            meaning=LinearMap(*(arrays[f"meaning.{f.name}"] for f in fields(LinearMap))),
-            lexicon=Lexicon(self.lexicon.words, arrays["idf"]),
-            bank=arrays["bank"],
-            mlp=MLP(*(arrays[f"mlp.{f.name}"] for f in fields(MLP))),
+            space=space_of_arrays(arrays, self.space.lexicon.words),
+            order=_mlp(arrays, "order"),
+            relevance=_mlp(arrays, "relevance"),
         )
         return replace(rounded, id=rounded._digest())
 
@@ -133,15 +135,14 @@ class Ranker:
                 "image_encoder": self.image_encoder,
                 "text_encoder": self.text_encoder,
                 "text_encoder_name": self.text_encoder_name,
-                "hub_weight": self.hub_weight,
                 "calibration": self.calibration.as_dict(),
-                "operating_points": {"no_match": self.no_match},
+                "operating_points": {"no_match": self.match.as_dict()},
                 "training": self.training,
                 "figures": self.figures,
-                "vocabulary": list(self.lexicon.words),
+                "vocabulary": list(self.space.lexicon.words),
             }
             (scratch / "ranker.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
-            (scratch / "weights.safetensors").write_bytes(save(_pack(self._arrays())))
+            (scratch / "weights.safetensors").write_bytes(save(pack(self._arrays())))
             path.mkdir(exist_ok=True)
             for name in ("weights.safetensors", "ranker.json"):
                 (scratch / name).chmod(0o644)
@@ -150,48 +151,79 @@ class Ranker:
             shutil.rmtree(scratch, ignore_errors=True)
 
     def photo_side(self, embeddings: np.ndarray, regions: np.ndarray | None = None) -> PhotoSide:
-        """embeddings: (n, d) unit rows -> what a view keeps of them; `hidden` is [meaning ; photo part of the MLP].
+        """embeddings: (n, d) unit rows; regions: (n, c, r) int8, if the index has them -> what a view keeps of them.
 
-        `regions`, (n, count, w) int8, are not used.
+        `hidden` is [late hub term ; photo part of the order's MLP ; photo part of the relevance's].
         """
         x = np.asarray(embeddings, np.float32)
-        z = self.map.images(x)
-        hidden = np.concatenate([self.meaning.images(x), self.mlp.photo_part(x)], axis=1)
-        return PhotoSide(z, hub_terms(z, self.bank), hidden)
+        side = self.space.photo_side(x, regions)
+        hidden = np.concatenate([side.hidden, self.order.photo_part(x), self.relevance.photo_part(x)], axis=1)
+        return replace(side, hidden=hidden)
 
-    def query_side(self, vectors: np.ndarray, texts: Sequence[str]) -> QuerySide:
-        """vectors: (b, e) from the text encoder, for `texts`."""
-        q = self.map.texts(self.lexicon.extend(vectors, texts))
+    def query_side(self, vectors: np.ndarray, texts: Sequence[str], tokens: Tokens) -> QuerySide:
+        """vectors: (b, e) and tokens from the text encoder, for `texts`."""
         t = unit(vectors)
-        weight = np.full((len(q), 1), -self.hub_weight, np.float32)
-        return QuerySide(np.concatenate([q, weight], axis=1), self.meaning.texts(t), self.mlp.text_part(t))
+        hidden = np.concatenate([self.order.text_part(t), self.relevance.text_part(t)], axis=1)
+        return replace(self.space.query_side(vectors, texts, tokens), hidden=hidden)
 
-    def logits(self, side: PhotoSide, query: QuerySide, row: int) -> np.ndarray:
-        """Uncalibrated scores of gathered photos for query `row`: (n,) float32."""
-        r = self.meaning.k
-        scalars = np.stack(
-            [side.z @ query.candidate[row, :-1], side.hidden[:, :r] @ query.meaning[row], side.hub], axis=1
-        )
-        return self.mlp.logits(side.hidden[:, r:], query.hidden[row], scalars)
+    def scores(self, side: PhotoSide, query: QuerySide, row: int) -> Scores:
+        """Order and relevance of gathered photos for query `row`."""
+        scalars = self.space.scalars(side, query, row)
+        order, logits = self._logits(side.hidden, query.hidden[row], scalars)
+        return Scores(order, self.calibration.apply(logits), scalars)
 
-    def relevance(self, side: PhotoSide, query: QuerySide, row: int) -> np.ndarray:
-        """Calibrated relevance of gathered photos for query `row`: (n,) float32 in 0..1."""
-        return self.calibration.apply(self.logits(side, query, row))
+    def score_matrix(self, side: PhotoSide, query: QuerySide, rows: slice) -> Scores:
+        """The same of every photo for some queries: arrays of (queries, n) and (queries, n, 7)."""
+        scalars = self.space.matrix(side, query, rows)
+        order, relevance = np.empty((2, *scalars.shape[:2]), np.float32)
+        for place, row in enumerate(range(rows.start, rows.stop)):
+            order[place], logits = self._logits(side.hidden, query.hidden[row], scalars[place])
+            relevance[place] = self.calibration.apply(logits)
+        return Scores(order, relevance, scalars)
+
+    def match_probability(self, order: np.ndarray, scalars: np.ndarray, usual: np.ndarray) -> np.ndarray:
+        """(b,) chance that something in the gallery fits, from first hits: their order (b,), their scalars (b, 7), and
+        the queries' `usual` (b,)."""
+        return self.match.probability(match_features(order, scalars, usual))
+
+    def _logits(self, hidden: np.ndarray, text: np.ndarray, scalars: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        m = self.order.hidden
+        order = self.order.logits(hidden[:, 1 : 1 + m], text[:m], scalars)
+        return order, self.relevance.logits(hidden[:, 1 + m :], text[m:], scalars)
 
     def _arrays(self) -> dict[str, np.ndarray]:
-        arrays = {f"map.{f.name}": getattr(self.map, f.name) for f in fields(LinearMap)}
-        arrays |= {f"meaning.{f.name}": getattr(self.meaning, f.name) for f in fields(LinearMap)}
-        arrays |= {f"mlp.{f.name}": getattr(self.mlp, f.name) for f in fields(MLP)}
-        return {**arrays, "bank": self.bank, "idf": self.lexicon.idf}
+        arrays = space_arrays(self.space)
+        for name, mlp in (("order", self.order), ("relevance", self.relevance)):
+            arrays |= {f"{name}.{f.name}": getattr(mlp, f.name) for f in fields(MLP)}
+        return arrays
 
     def _digest(self) -> str:
         digest = hashlib.sha256()
         for name, array in sorted(self._arrays().items()):
-            digest.update(name.encode() + np.ascontiguousarray(array, "<f4").tobytes())
-        extra = [self.image_encoder, self.text_encoder, self.text_encoder_name, self.lexicon.words, self.hub_weight]
-        extra += [self.calibration.as_dict(), self.no_match]
+            kept = "<i8" if array.dtype.kind == "i" else "<f4"
+            digest.update(name.encode() + np.ascontiguousarray(array, kept).tobytes())
+        extra: list[Any] = [self.image_encoder, self.text_encoder, self.text_encoder_name, self.space.lexicon.words]
+        extra += [self.calibration.as_dict(), self.match.as_dict()]
         digest.update(json.dumps(extra).encode())
         return digest.hexdigest()[:12]
+
+
+def shown_relevance(order: np.ndarray, relevance: np.ndarray) -> np.ndarray:
+    """Relevance that never rises down the order: (n,) float32, the nearest such values by least squares.
+
+    order: (n,) places, best first; relevance: (n,). Pool-adjacent-violators (Barlow et al. 1972), which scipy has as
+    well; but importing that would double the time of a fresh search.
+    """
+    pools: list[tuple[float, int]] = []
+    for value in relevance[order].tolist():
+        total, count = value, 1
+        while pools and pools[-1][0] * count <= total * pools[-1][1]:
+            before, size = pools.pop()
+            total, count = total + before, count + size
+        pools.append((total, count))
+    shown = np.empty(len(relevance), np.float32)
+    shown[order] = np.repeat([total / count for total, count in pools], [count for _, count in pools])
+    return shown
 
 
 def check_place(folder: Path) -> None:
@@ -208,22 +240,23 @@ def check_place(folder: Path) -> None:
         raise PhotoseekError(f"ranker {folder} cannot be written: {folder.parent} is read-only")
 
 
-def _pack(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Matrices as int8 with one float32 scale a column, all else as float32: half the size of float16."""
+def pack(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Float matrices as int8 with one float32 scale a column, all else as it is: half the size of float16."""
     packed = {}
     for name, array in arrays.items():
-        if array.ndim == 2 and len(array) >= 64:
+        if array.ndim == 2 and len(array) >= 64 and array.size:
             # Scales of 12 bits make every product below exact, so that packing twice changes nothing.
             fraction, exponent = np.frexp(np.maximum(np.abs(array).max(axis=0), 1e-12) / 127)
             scale = np.ldexp(np.ceil(fraction * 4096) / 4096, exponent).astype(np.float32)
             packed[name] = np.ascontiguousarray(np.rint(array / scale).astype(np.int8))
             packed[name + ".scale"] = scale
         else:
-            packed[name] = np.ascontiguousarray(array, np.float32)
+            packed[name] = np.ascontiguousarray(array, np.int64 if array.dtype.kind == "i" else np.float32)
     return packed
 
 
-def _unpack(packed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def unpack(packed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What `pack` packed."""
     arrays = {}
     for name, array in packed.items():
         if array.dtype == np.int8:
@@ -231,3 +264,7 @@ def _unpack(packed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         elif not name.endswith(".scale"):
             arrays[name] = array
     return arrays
+
+
+def _mlp(arrays: dict[str, np.ndarray], name: str) -> MLP:
+    return MLP(*(arrays[f"{name}.{f.name}"] for f in fields(MLP)))

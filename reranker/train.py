@@ -1,30 +1,49 @@
-"""Training: judged data -> ranker. Captions teach the map; captions, mined candidates and judgments teach the MLP."""
+"""Training: judged data -> ranker. Captions teach the space and the order; people's judgments teach the relevance."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from indexer.encoders import ImageEncoder, TextEncoder
+from indexer.encoders.network import cache_folder
 from indexer.errors import PhotoseekError
-from indexer.views import PhotoSide
 from reranker.calibration import Calibration
 from reranker.features import Features
+from reranker.fit_space import KeptSpaces, SpaceSettings, captions_within, fit_space, guess_late
 from reranker.judgments import Judgments, grouped_split
 from reranker.lexicon import Lexicon
-from reranker.linear_map import MapSettings, fit_map, fit_meaning, unit
+from reranker.linear_map import MapSettings, unit
+from reranker.match import Match, fit_match, match_features
 from reranker.metrics import ranks_of_own, recall_at
-from reranker.mlp import MLPSettings, fit, start
-from reranker.pairs import CROWD, EXPERT, PairSettings, PhotoRows, Space, training_pairs, within
-from reranker.ranker import QuerySide, Ranker
+from reranker.mlp import MLP, Lists, MLPSettings, fit, start
+from reranker.pairs import (
+    BLOCK,
+    Gallery,
+    PairSettings,
+    candidate_scores,
+    caption_lists,
+    galleries,
+    judged_pairs,
+    own_only,
+    word_pairs,
+    word_queries,
+)
+from reranker.ranker import Ranker
+from reranker.space import HUB_WEIGHT, MEANING_WEIGHT, NAMES_WEIGHT, SCALARS, Space
+from reranker.vocabulary import Thing, learn_names, own_class_names
 
 # Shrinkages that the held-out photos choose from: (images, texts). Few photos need more.
 SHRINKAGES = ((1.0, 0.3), (3.0, 1.0), (10.0, 3.0))
 
 # Share of queries with a photo to find that may be told "no good match".
 MISSED = 0.05
+# A query's best matches, taken away with its own photo: what a gallery of other subjects is like.
+FOREIGN_SHARE = 0.3
 
 ENOUGH_TO_CALIBRATE = 50
+LEAST = 20
 
 Stage = Callable[[str, int, int], None]
 
@@ -33,14 +52,18 @@ Stage = Callable[[str, int, int], None]
 class TrainSettings:
     """Everything that training may be told."""
 
-    map: MapSettings = field(default_factory=MapSettings)
-    mlp: MLPSettings = field(default_factory=MLPSettings)
+    space: SpaceSettings = field(default_factory=SpaceSettings)
+    order: MLPSettings = field(default_factory=MLPSettings)
+    relevance: MLPSettings = field(default_factory=MLPSettings)
     pairs: PairSettings = field(default_factory=PairSettings)
     choose_shrinkage: bool = True
-    # The map has seen its own photos, so the MLP learns from scores that maps of other photos gave.
+    lexical: bool = True
+    # The map has seen its own photos, so the MLPs learn from scores that maps of other photos gave.
     folds: int = 3
     validation: float = 0.3
-    bank: int = 2000
+    # With a base: whether its order goes on learning, and whether its relevance is the start or is forgotten.
+    keep_order: bool = False
+    fresh_relevance: bool = False
     seed: int = 0
 
 
@@ -51,92 +74,118 @@ def train(
     settings: TrainSettings | None = None,
     *,
     base: Ranker | None = None,
+    things: Sequence[Thing] | None = None,
     on_stage: Stage | None = None,
 ) -> Ranker:
     """Train a ranker on judged data.
 
-    `encoders`: the image and the text encoder that made `features`. With `base`, its map is kept as
-    it is (it must not have seen these photos) and its MLP is the start. `on_stage` gets (stage, done, total).
+    `encoders`: the image and the text encoder that made `features`. With `base`, its space is kept as it is (it must
+    not have seen these photos) and its MLPs are the start. `things` is a vocabulary beside the encoder's own class
+    names. `on_stage` gets (stage, done, total). An interrupted training goes on with the spaces it had fitted.
     Raises PhotoseekError if there is too little to learn from.
     """
     settings = settings or TrainSettings()
     report = on_stage or (lambda stage, done, total: None)
-    if base is not None and (base.image_encoder, base.text_encoder) != tuple(e.fingerprint for e in encoders):
-        raise PhotoseekError(
-            f"ranker {base.id} was trained with {base.image_encoder} and {base.text_encoder}; --from needs the same "
-            "encoders"
-        )
+    _check(features, encoders, base)
+    count = len(features.photos)
     captions = np.flatnonzero(features.owner >= 0)
-    if len(features.photos) < 20 or len(captions) < 20:
-        raise PhotoseekError(
-            f"{len(features.photos)} photos with {len(captions)} captions of their own are too few to train on; "
-            "20 is the least"
-        )
+    kept = KeptSpaces(cache_folder() / "training", features)
+    summary: dict[str, Any] = {
+        "photos": count,
+        "captions": len(captions),
+        "expert_rows": len(judgments.expert),
+        "crowd_rows": len(judgments.crowd),
+        "seed": settings.seed,
+    }
     if base is None:
-        lexicon = Lexicon.fit([features.texts[i] for i in captions])
-        vectors = lexicon.extend(features.t, features.texts)
-        map_settings = settings.map
-        if settings.choose_shrinkage:
-            map_settings = choose_shrinkage(features, vectors, settings, report)
-        fold_of, spaces = _cross_fit(features, vectors, map_settings, settings, report)
-        final = _fit_space(features, vectors, np.arange(len(features.photos)), map_settings, settings, report, "map")
+        space, spaces, fold_of = _new_spaces(features, encoders, settings, things, kept, summary, report)
     else:
-        lexicon, map_settings = base.lexicon, settings.map
-        vectors = lexicon.extend(features.t, features.texts)
-        final = Space(base.map, base.meaning, base.bank)
-        settings = replace(settings, pairs=replace(settings.pairs, hub_weight=base.hub_weight))
-        fold_of, spaces = np.zeros(len(features.photos), np.int64), [final]
+        space, spaces, fold_of = base.space, [base.space], np.zeros(count, np.int64)
+        summary |= {"base": base.id, "before": {k: v for k, v in base.training.items() if k != "before"}}
+        if things:
+            names, unknown = learn_names(features, [*own_class_names(encoders[0]), *things], *encoders)
+            space = replace(space, names=names)
+            spaces = [space]
+            summary |= {"names": len(names.keys), "names_without_example": unknown}
 
-    _, validation_photos = grouped_split(np.arange(len(features.photos)), settings.validation, settings.seed)
-    is_validation = np.isin(np.arange(len(features.photos)), validation_photos)
-    pairs, kind = training_pairs(
-        features, vectors, judgments, fold_of, is_validation, spaces, settings.pairs, settings.seed
+    _, validation_photos = grouped_split(np.arange(count), settings.validation, settings.seed)
+    held_out = np.isin(np.arange(count), validation_photos)
+    material = _collect(features, judgments, encoders[1], settings, fold_of, held_out, spaces, report)
+    t = np.concatenate([unit(features.t), material.word_vectors])
+    dims = (features.x.shape[1], t.shape[1])
+
+    order = candidate_order(*dims) if base is None else base.order
+    learns_order = base is None or not settings.keep_order
+    if learns_order:
+        first = start(*dims, own_only(material.lists[0]), settings.seed) if base is None else base.order
+        learned, losses = fit(
+            first,
+            features.x,
+            t,
+            own_only(material.lists[0]),
+            own_only(material.lists[1]),
+            settings.order,
+            listwise=True,
+            seed=settings.seed,
+            on_progress=lambda done, total: report("order", done, total),
+        )
+        summary["order_loss"] = [round(loss, 4) for loss in losses]
+        order, summary["order"], recalls = _gate(features, t, material.galleries, order, learned)
+    else:
+        recalls = {}
+        summary["order"] = "that of the base"
+
+    begin = (
+        base.relevance
+        if base is not None and not settings.fresh_relevance
+        else start(*dims, material.pairs[0], settings.seed)
     )
-    held_out = is_validation[pairs.photo]
-    learn, validate = pairs.take(np.flatnonzero(~held_out)), pairs.take(np.flatnonzero(held_out))
-    t = unit(features.t)
-    first = start(features.x.shape[1], t.shape[1], learn, settings.seed) if base is None else base.mlp
-    mlp, losses = fit(
-        first,
+    relevance, losses = fit(
+        begin,
         features.x,
         t,
-        learn,
-        validate,
-        settings.mlp,
-        settings.seed,
-        lambda done, total: report("reranker", done, total),
+        material.pairs[0],
+        material.pairs[1],
+        settings.relevance,
+        listwise=False,
+        seed=settings.seed,
+        on_progress=lambda done, total: report("relevance", done, total),
     )
-    measured = validate.take(_calibration_rows(kind[held_out]))
-    logits = mlp.plain(features.x[measured.photo], t[measured.text], measured.scalars)
-    calibration = Calibration.fit(logits, measured.target, measured.weight, groups=measured.text)
+    summary["relevance_loss"] = [round(loss, 4) for loss in losses]
+    measured = material.to_calibrate
+    logits = relevance.plain(features.x[measured.photo[:, 0]], t[measured.text], measured.scalars[:, 0])
+    calibration = Calibration.fit(logits, measured.target[:, 0], measured.weight, groups=measured.text)
+    summary |= {"calibration": calibration.method, "calibration_pairs": len(measured)}
+    summary["calibration_log_loss"] = {name: round(loss, 5) for name, loss in calibration.losses.items()}
+    match = (
+        base.match
+        if base is not None and settings.keep_order
+        else _learn_match(features, t, material.galleries, order)
+    )
     ranker = Ranker(
         image_encoder=encoders[0].fingerprint,
         text_encoder=encoders[1].fingerprint,
         text_encoder_name=encoders[1].name,
-        map=final.map,
-        meaning=final.meaning,
-        lexicon=lexicon,
-        bank=final.bank,
-        mlp=mlp,
+        space=space,
+        order=order,
+        relevance=relevance,
         calibration=calibration,
-        hub_weight=settings.pairs.hub_weight,
-        no_match=0.0,
-        training={
-            "photos": len(features.photos),
-            "captions": len(captions),
-            "expert_rows": len(judgments.expert),
-            "crowd_rows": len(judgments.crowd),
-            "pairs": len(pairs),
-            **({"shrinkage": [map_settings.shrink_images, map_settings.shrink_texts]} if base is None else {}),
-            **({"base": base.id} if base is not None else {}),
-            "validation_log_loss": [round(loss, 4) for loss in losses],
-            "calibration": calibration.method,
-            "calibration_log_loss": {method: round(loss, 4) for method, loss in calibration.losses.items()},
-            "seed": settings.seed,
-        },
-    )
-    figures, no_match = _validate(ranker, features, fold_of, spaces, validation_photos)
-    return replace(ranker, no_match=no_match, figures=figures).finished()
+        match=match,
+        training=summary,
+        figures={"validation_photos": float(held_out.sum()), **recalls},
+    ).finished()
+    kept.clear()
+    return ranker
+
+
+def candidate_order(d: int, e: int) -> MLP:
+    """An order that is the candidates' own: what a reranker has to beat."""
+    weights = np.zeros(len(SCALARS), np.float32)
+    for name, weight in (("cosine", 1), ("meaning", MEANING_WEIGHT), ("named", NAMES_WEIGHT), ("hub", -HUB_WEIGHT)):
+        weights[SCALARS.index(name)] = weight
+    one = np.zeros(1, np.float32)
+    Wx, Wt, Ws = (np.zeros((rows, 1), np.float32) for rows in (d, e, len(SCALARS)))
+    return MLP(Wx, Wt, Ws, one, np.zeros((1, 1), np.float32), one, one, weights, one)
 
 
 def training_photos(judgments: Judgments, photo_set: str | None) -> tuple[str, ...]:
@@ -153,95 +202,210 @@ def training_photos(judgments: Judgments, photo_set: str | None) -> tuple[str, .
     return judgments.sets[photo_set]
 
 
-def choose_shrinkage(features: Features, vectors: np.ndarray, settings: TrainSettings, report: Stage) -> MapSettings:
+def _check(features: Features, encoders: tuple[ImageEncoder, TextEncoder], base: Ranker | None) -> None:
+    if base is not None and (base.image_encoder, base.text_encoder) != tuple(e.fingerprint for e in encoders):
+        raise PhotoseekError(
+            f"ranker {base.id} was trained with {base.image_encoder} and {base.text_encoder}; --from needs the same "
+            "encoders"
+        )
+    captions = np.count_nonzero(features.owner >= 0)
+    if len(features.photos) < LEAST or captions < LEAST:
+        raise PhotoseekError(
+            f"{len(features.photos)} photos with {captions} captions of their own are too few to train on; "
+            f"{LEAST} is the least"
+        )
+
+
+def _new_spaces(
+    features: Features,
+    encoders: tuple[ImageEncoder, TextEncoder],
+    settings: TrainSettings,
+    things: Sequence[Thing] | None,
+    kept: KeptSpaces,
+    summary: dict[str, Any],
+    report: Stage,
+) -> tuple[Space, list[Space], np.ndarray]:
+    """The space of all photos, those of the cross-fit, and which of these has not seen a photo."""
+    owned = np.flatnonzero(features.owner >= 0)
+    lexicon = Lexicon.fit([features.texts[row] for row in owned]) if settings.lexical else Lexicon.none()
+    names, unknown = learn_names(features, [*own_class_names(encoders[0]), *(things or ())], *encoders)
+    summary |= {"names": len(names.keys), "names_without_example": unknown}
+
+    def fitted(photos: np.ndarray, what: SpaceSettings, stage: str) -> Space:
+        return kept.get(
+            photos,
+            what,
+            settings.seed,
+            names,
+            lambda: fit_space(features, photos, lexicon, names, what, settings.seed, stage, report),
+        )
+
+    chosen = settings.space
+    everything = np.arange(len(features.photos))
+    if settings.choose_shrinkage:
+        chosen = replace(chosen, map=_choose_shrinkage(features, settings, fitted))
+    summary["shrinkage"] = [chosen.map.shrink_images, chosen.map.shrink_texts]
+    fold_of = np.random.default_rng(settings.seed).permutation(len(features.photos)) % settings.folds
+    spaces = [
+        fitted(np.flatnonzero(fold_of != fold), chosen, f"{fold + 1} of {settings.folds + 1}")
+        for fold in range(settings.folds)
+    ]
+    final = fitted(everything, chosen, f"{settings.folds + 1} of {settings.folds + 1}")
+    guess = guess_late(spaces, features, fold_of)
+    return replace(final, guess=guess), [replace(space, guess=guess) for space in spaces], fold_of
+
+
+def _choose_shrinkage(
+    features: Features, settings: TrainSettings, fitted: Callable[[np.ndarray, SpaceSettings, str], Space]
+) -> MapSettings:
     """The shrinkage whose tuned map ranks held-out photos best, by recall@1 + 5 + 10 with the hub term."""
-    kept, held = grouped_split(np.arange(len(features.photos)), 0.2, settings.seed)
-    rows, photo = within(features, np.flatnonzero(features.owner >= 0), np.sort(held))
-    best, chosen = -1.0, settings.map
+    seen, held = grouped_split(np.arange(len(features.photos)), 0.2, settings.seed)
+    best, chosen = -1.0, settings.space.map
     for number, (images, texts) in enumerate(SHRINKAGES, 1):
-        tried = replace(settings.map, shrink_images=images, shrink_texts=texts)
-        stage = f"shrinkage {number} of {len(SHRINKAGES)}"
-        space = _fit_space(features, vectors, np.sort(kept), tried, settings, report, stage)
-        side = PhotoRows(space, features.x[np.sort(held)])
-        scores = space.map.texts(vectors[rows]) @ side.z.T - settings.pairs.hub_weight * side.hub
-        total = sum(recall_at(ranks_of_own(scores, photo), k) for k in (1, 5, 10))
+        tried = replace(settings.space.map, shrink_images=images, shrink_texts=texts)
+        space = fitted(
+            np.sort(seen), replace(settings.space, map=tried, late=None), f"shrinkage {number} of {len(SHRINKAGES)}"
+        )
+        gallery = Gallery.of(features, np.sort(held), space)
+        rows, own = captions_within(features, np.flatnonzero(features.owner >= 0), gallery.photos)
+        ranks = ranks_of_own(candidate_scores(gallery.side, gallery.queries(features, rows)), own)
+        total = sum(recall_at(ranks, k) for k in (1, 5, 10))
         if total > best:
             best, chosen = total, tried
     return chosen
 
 
-def _calibration_rows(kind: np.ndarray) -> np.ndarray:
-    """The pairs to calibrate on: yes and no of a crowd before experts' grades before captions, where there are enough.
+@dataclass(frozen=True, slots=True)
+class _Material:
+    """What the MLPs learn from. `lists` and `pairs`: (training, validation); `galleries`: those of the validation side;
+    `word_vectors` (w, e) follow the captions' among the rows of t; `to_calibrate`: validation pairs."""
 
-    Relevance is the probability that a person says "this fits", and that is what a crowd was asked.
-    """
-    for wanted in (CROWD, EXPERT):
-        rows = np.flatnonzero(kind == wanted)
-        if len(rows) >= ENOUGH_TO_CALIBRATE:
-            return rows
-    return np.arange(len(kind))
-
-
-def _cross_fit(
-    features: Features, vectors: np.ndarray, map_settings: MapSettings, settings: TrainSettings, report: Stage
-) -> tuple[np.ndarray, list[Space]]:
-    """Fold of each photo, and per fold the space fitted on the photos of the other folds."""
-    generator = np.random.default_rng(settings.seed)
-    fold_of = generator.permutation(len(features.photos)) % settings.folds
-    spaces = []
-    for fold in range(settings.folds):
-        others = np.flatnonzero(fold_of != fold)
-        stage = f"map without fold {fold + 1} of {settings.folds}"
-        spaces.append(_fit_space(features, vectors, others, map_settings, settings, report, stage))
-    return fold_of, spaces
+    lists: tuple[Lists, Lists]
+    pairs: tuple[Lists, Lists]
+    galleries: list[Gallery]
+    word_vectors: np.ndarray
+    to_calibrate: Lists
 
 
-def _fit_space(
+def _collect(
     features: Features,
-    vectors: np.ndarray,
-    photos: np.ndarray,
-    map_settings: MapSettings,
+    judgments: Judgments,
+    text: TextEncoder,
     settings: TrainSettings,
-    report: Stage,
-    stage: str,
-) -> Space:
-    rows, photo = within(features, np.flatnonzero(features.owner >= 0), photos)
-    x = features.x[photos]
-    fitted = fit_map(x, vectors[rows], photo, map_settings, settings.seed, lambda d, n: report(stage, d, n))
-    meaning = fit_meaning(x, unit(features.t[rows]), photo)
-    chosen = np.random.default_rng(settings.seed).permutation(len(rows))[: settings.bank]
-    return Space(fitted, meaning, fitted.texts(vectors[rows[chosen]]))
-
-
-def _validate(
-    ranker: Ranker,
-    features: Features,
     fold_of: np.ndarray,
+    held_out: np.ndarray,
     spaces: Sequence[Space],
-    photos: np.ndarray,
-) -> tuple[dict[str, float], float]:
-    """Recall on validation photos before and after reranking, and the relevance under which nothing matches.
+    report: Stage,
+) -> _Material:
+    generator = np.random.default_rng(settings.seed)
+    words = word_queries(features, text, settings.pairs)
+    lists: tuple[list[Lists], list[Lists]] = ([], [])
+    pairs: tuple[list[Lists], list[Lists]] = ([], [])
+    to_calibrate: dict[str, list[Lists]] = {"crowd": [], "expert": [], "caption": []}
+    kept = []
+    shown = settings.pairs.shown
+    total = len(np.unique(np.stack([fold_of, held_out]), axis=1).T)
+    for number, (held, gallery) in enumerate(galleries(features, fold_of, held_out, spaces), 1):
+        side = int(held)
+        of_captions = caption_lists(features, gallery, settings.pairs, generator, lambda done, total: None)
+        lists[side].append(of_captions)
+        pairs[side].append(of_captions.pairs(slice(0, shown)))
+        pairs[side].append(of_captions.pairs(slice(-1, None)))
+        if len(words.texts):
+            pairs[side].append(word_pairs(words, gallery, settings.pairs, generator, len(features.t)))
+        judged, by_experts = judged_pairs(features, judgments, gallery, settings.pairs)
+        pairs[side].append(judged)
+        if held:
+            kept.append(gallery)
+            to_calibrate["crowd"].append(judged.take(np.flatnonzero(~by_experts)))
+            to_calibrate["expert"].append(judged.take(np.flatnonzero(by_experts)))
+            to_calibrate["caption"] += pairs[side][-3:]
+        report("pairs", number, total)
+    # Relevance is the probability that a person says "this fits", and that is what a crowd was asked.
+    for name in ("crowd", "expert", "caption"):
+        measured = Lists.join(to_calibrate[name])
+        if len(measured) >= ENOUGH_TO_CALIBRATE:
+            break
+    return _Material(
+        (Lists.join(lists[0]), Lists.join(lists[1])),
+        (Lists.join(pairs[0]), Lists.join(pairs[1])),
+        kept,
+        unit(words.t) if len(words.texts) else np.zeros((0, features.t.shape[1]), np.float32),
+        measured,
+    )
 
-    Every photo is scored by the space of a fold that has not seen it. The no-match point is a low quantile of the best
-    relevance that queries reach whose photo is there.
-    """
-    fold = int(np.bincount(fold_of[photos]).argmax())
-    gallery = photos[fold_of[photos] == fold]
-    rows, own = within(features, np.flatnonzero(features.owner >= 0), gallery)
-    space = spaces[fold]
-    there = replace(ranker, map=space.map, meaning=space.meaning, bank=space.bank)
-    side = there.photo_side(features.x[gallery])
-    query = there.query_side(features.t[rows], [features.texts[row] for row in rows])
-    before = query.candidate @ np.concatenate([side.z, side.hub[:, None]], axis=1).T
-    after = relevance_matrix(there, side, query)
-    figures = {"validation_photos": float(len(gallery))}
-    for name, scores in (("candidates", before), ("reranked", after)):
-        ranks = ranks_of_own(scores, own)
-        figures |= {f"{name}_recall@{k}": round(recall_at(ranks, k), 4) for k in (1, 5, 10)}
-    best_with = after.max(axis=1)
-    return figures, float(np.quantile(best_with, MISSED))
+
+def _ranked(
+    features: Features, t: np.ndarray, gallery: Gallery, order: MLP
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Of every caption of a gallery: candidate scores and order scores of every photo (captions, photos), the scalars
+    of its first hit, and again with its own photo, the place of which is last, taken away."""
+    rows, own = captions_within(features, np.flatnonzero(features.owner >= 0), gallery.photos)
+    photo_part = order.photo_part(features.x[gallery.photos])
+    before, after = np.empty((2, len(rows), len(gallery.photos)), np.float32)
+    for begin in range(0, len(rows), BLOCK):
+        block = slice(begin, min(begin + BLOCK, len(rows)))
+        query = gallery.queries(features, rows[block])
+        before[block] = candidate_scores(gallery.side, query)
+        scalars = gallery.space.matrix(gallery.side, query, slice(0, block.stop - begin))
+        text_part = order.text_part(t[rows[block]])
+        for place in range(block.stop - begin):
+            after[begin + place] = order.logits(photo_part, text_part[place], scalars[place])
+    return before, after, rows, own
 
 
-def relevance_matrix(ranker: Ranker, side: PhotoSide, query: QuerySide) -> np.ndarray:
-    """Relevance of every photo for every query: (queries, photos) float32."""
-    return np.stack([ranker.relevance(side, query, row) for row in range(len(query.candidate))])
+def _gate(
+    features: Features, t: np.ndarray, held: Sequence[Gallery], fallback: MLP, learned: MLP
+) -> tuple[MLP, str, dict[str, float]]:
+    """The learned order, unless it finds fewer photos on validation than the one it would replace."""
+    ranks: dict[str, list[np.ndarray]] = {"candidates": [], "before": [], "reranked": []}
+    for gallery in held:
+        before, after, _, own = _ranked(features, t, gallery, learned)
+        ranks["candidates"].append(ranks_of_own(before, own))
+        ranks["reranked"].append(ranks_of_own(after, own))
+        if fallback.hidden > 1:
+            ranks["before"].append(ranks_of_own(_ranked(features, t, gallery, fallback)[1], own))
+    if not ranks["before"]:
+        ranks["before"] = ranks["candidates"]
+    total = {name: sum(recall_at(np.concatenate(found), k) for k in (1, 5, 10)) for name, found in ranks.items()}
+    figures = {
+        f"{name}_recall@{k}": round(recall_at(np.concatenate(ranks[name]), k), 4)
+        for name in ("candidates", "reranked")
+        for k in (1, 5, 10)
+    }
+    if total["reranked"] >= total["before"]:
+        return learned, "learned", figures
+    verdict = (
+        f"refused: on validation the learned one finds less (recall@1 + 5 + 10 {total['reranked']:.3f}) than "
+        f"{'the base' if fallback.hidden > 1 else 'the candidates'} ({total['before']:.3f})"
+    )
+    return fallback, verdict, figures
+
+
+def _learn_match(features: Features, t: np.ndarray, held: Sequence[Gallery], order: MLP) -> Match:
+    """The no-match decision, from validation captions with their own photo there, with it taken away, and with
+    everything near them taken away, too."""
+    present: list[np.ndarray] = []
+    absent: list[np.ndarray] = []
+    for gallery in held:
+        _, after, rows, own = _ranked(features, t, gallery, order)
+        places = np.arange(len(rows))
+        first = [after.argmax(axis=1)]
+        after[places, own] = -np.inf
+        first.append(after.argmax(axis=1))
+        near = int(FOREIGN_SHARE * after.shape[1])
+        if near:
+            gone = np.argpartition(-after, near, axis=1)[:, :near]
+            np.put_along_axis(after, gone, -np.inf, axis=1)
+            first.append(after.argmax(axis=1))
+        photo_part = order.photo_part(features.x[gallery.photos])
+        for kind, best in enumerate(first):
+            into = present if kind == 0 else absent
+            for begin in range(0, len(rows), BLOCK):
+                block = slice(begin, min(begin + BLOCK, len(rows)))
+                query = gallery.queries(features, rows[block])
+                matrix = gallery.space.matrix(gallery.side, query, slice(0, block.stop - begin))
+                scalars = np.take_along_axis(matrix, best[block][:, None, None], axis=1)[:, 0]
+                scores = order.logits(photo_part[best[block]], order.text_part(t[rows[block]]), scalars)
+                into.append(match_features(scores, scalars, query.usual))
+    return fit_match(np.concatenate(present), np.concatenate(absent), MISSED)

@@ -18,8 +18,8 @@ COLUMNS = ("query_id", "query", "rank", "path", "relevance", "score", "good_matc
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A found photo. `path` is absolute; `relevance` is 0..1; `score` is the candidate stage's; `copies` are the
-    paths of exact duplicates."""
+    """A found photo. `path` is absolute; `relevance` is 0..1 and never rises down the hits; `score`, of any scale, is
+    what they are ordered by; `copies` are the paths of exact duplicates."""
 
     rank: int
     path: str
@@ -32,7 +32,8 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one query found. `good` is False when the best hit is no good match; `notes` are for people.
+    """What one query found. `good` is False when nothing in the index is a good match; `notes` are for people;
+    `match` is the chance that something is one, None where that was not asked.
 
     `blocked` holds the disclaimer where a policy blocked the query; `error` what was wrong with a query that a batch
     went past.
@@ -43,12 +44,15 @@ class Answer:
     hits: tuple[Hit, ...]
     good: bool
     notes: tuple[str, ...] = ()
+    match: float | None = None
     blocked: str | None = None
     error: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON form. Paths that are not UTF-8 keep their bytes as surrogates, so that they round-trip."""
         values: dict[str, Any] = {"format": FORMAT, "id": self.id, "query": self.text, "good_match": self.good}
+        if self.match is not None:
+            values["match_probability"] = round(self.match, 4)
         if self.blocked is not None:
             values |= {"blocked": True, "disclaimer": self.blocked}
         if self.error is not None:
@@ -149,4 +153,4 @@ def _write_trec(answers: Iterable[Answer], path: Path) -> None:
             name = "_".join(answer.id.split()) or "_"
             for hit in answer.hits:
                 document = quote(os.fsencode(hit.path))
-                file.write(f"{name} Q0 {document} {hit.rank} {hit.relevance:.9g} photoseek\n")
+                file.write(f"{name} Q0 {document} {hit.rank} {hit.score:.9g} photoseek\n")

@@ -12,11 +12,13 @@ from threadpoolctl import ThreadpoolController
 from indexer.catalogue import Photo
 from indexer.decode import UnreadablePhoto, load
 from indexer.encoders import TextEncoder, load_image_encoder, open_text_encoder
+from indexer.encoders.base import Tokens
 from indexer.errors import PhotoseekError
 from indexer.index import Index
 from indexer.views import PhotoSide
 from reranker.policy import Policy
-from reranker.ranker import QuerySide, Ranker
+from reranker.ranker import Ranker, shown_relevance
+from reranker.space import QuerySide
 from search.results import Answer, Hit
 
 CANDIDATES = 200
@@ -116,12 +118,12 @@ class Searcher:
         x = encoder.encode(pixels[None])
         z = self.ranker.photo_side(x).z
         query = np.concatenate([z, np.zeros((1, 1), np.float32)], axis=1)
-        rows, scores = self.view.search(query, max(CANDIDATES, k), self._allowed(under))
+        rows, _ = self.view.search(query, max(CANDIDATES, k), self._allowed(under))
         cosines = np.asarray(self.index.embeddings()[rows[0]], np.float32) @ x[0]
         order = np.lexsort((rows[0], -cosines))[:k]
         relevance = np.clip(cosines, 0, 1)
         kept = order[relevance[order] >= min_score]
-        hits = self._hits(rows[0][kept], relevance[kept], scores[0][kept], under)
+        hits = self._hits(rows[0][kept], relevance[kept], cosines[kept], under)
         return Answer("1", f"like {os.fspath(photo)}", hits, good=True)
 
     def _answer_block(
@@ -136,37 +138,50 @@ class Searcher:
         texts = [text for _, text in queries]
         query = self.query_side(texts)
         with self._stage("candidates"):
-            rows, scores = self.view.search(query.candidate, max(CANDIDATES, k), allowed)
+            rows, _ = self.view.search(query.candidate, max(CANDIDATES, k), allowed)
         with self._stage("rerank"):
             ranked = [self._rerank(rows[i], query, i, unwanted) for i in range(len(texts))]
         answers = []
         for i, (name, text) in enumerate(queries):
-            order, relevance = ranked[i]
-            kept = order[:k][relevance[order[:k]] >= min_score]
+            ranked_rows, order, relevance, chance = ranked[i]
+            kept = np.flatnonzero(relevance[:k] >= min_score)
             with self._stage("fetch"):
-                hits = self._hits(rows[i][kept], relevance[kept], scores[i][kept], under)
-            good = bool(len(order)) and bool(relevance[order[0]] >= self.ranker.no_match)
-            answers.append(Answer(name, text, hits, good, self._notes(text)))
+                hits = self._hits(ranked_rows[kept], relevance[kept], order[kept], under)
+            good = chance >= self.ranker.match.threshold
+            answers.append(Answer(name, text, hits, good, self._notes(text), chance))
         return answers
 
     def query_side(self, texts: Sequence[str]) -> QuerySide:
         with self._stage("encode"):
-            vectors = self._text_encoder().encode(texts)
+            if self.view.regions is None:
+                vectors = self._text_encoder().encode(texts)
+                tokens = Tokens.none(len(texts))
+            else:
+                vectors, tokens = self._text_encoder().encode_with_tokens(texts)
         with self._stage("map"):
-            return self.ranker.query_side(vectors, list(texts))
+            return self.ranker.query_side(vectors, list(texts), tokens)
 
     def _rerank(
         self, rows: np.ndarray, query: QuerySide, i: int, unwanted: QuerySide | None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Candidate rows (c,) of query i -> (their order, best first, ties by row; their relevance (c,))."""
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+        """Candidate rows (c,) of query i -> best first, ties by row: rows, order scores and shown relevance, (c,) each;
+        and the chance that anything fits the query."""
         view = self.view
         side = PhotoSide(
             view.gather_z(rows), view.gather_hub(rows), view.gather_hidden(rows), view.gather_regions(rows)
         )
-        relevance = self.ranker.relevance(side, query, i)
+        scores = self.ranker.scores(side, query, i)
+        order, relevance = scores.order, scores.relevance
         if unwanted is not None:
-            relevance = relevance * (1 - self.ranker.relevance(side, unwanted, 0))
-        return np.lexsort((rows, -relevance)), relevance
+            # The order is a log-probability up to a constant, so what is missing of the unwanted multiplies it.
+            wanted = 1 - self.ranker.scores(side, unwanted, 0).relevance
+            order, relevance = order + np.log(np.maximum(wanted, 1e-6)), relevance * wanted
+        places = np.lexsort((rows, -order))
+        if not len(places):
+            return rows, order, relevance, 0.0
+        first = places[:1]
+        chance = self.ranker.match_probability(scores.order[first], scores.scalars[first], query.usual[i : i + 1])
+        return rows[places], order[places], shown_relevance(places, relevance)[places], float(chance[0])
 
     def _hits(self, rows: np.ndarray, relevance: np.ndarray, scores: np.ndarray, under: str | None) -> tuple[Hit, ...]:
         """Hits of rows in their order. Of exact duplicates the first path is shown, one below `under` if given."""

@@ -39,6 +39,9 @@ class ImageEncoder:
     normalising the pixels are part of it. On CUDA `module` runs instead. A row is the embedding, `dim` wide, and behind
     it the region vectors one after the other: `regions` says (how many, how wide), (0, 0) if there are none. Each is
     the unit vector of a part of the photo.
+
+    The last `class_dim` columns of an embedding say what a classifier makes of the photo; `prototypes`
+    (classes, dim) float32 are the embeddings of photos that show one of its classes and nothing else, unit rows.
     """
 
     name: str
@@ -49,6 +52,8 @@ class ImageEncoder:
     precision: str = "auto"
     module: Any = None
     regions: tuple[int, int] = (0, 0)
+    class_dim: int = 0
+    prototypes: np.ndarray | None = field(default=None, repr=False)
     _network: Network | None = field(default=None, repr=False)
 
     def encode(self, images: np.ndarray) -> np.ndarray:

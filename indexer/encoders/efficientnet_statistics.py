@@ -13,9 +13,9 @@ from indexer.decode import Fit, load
 from indexer.encoders.base import BATCH
 from indexer.encoders.efficientnet import (
     CLASS_DIM,
-    EMBEDDING_DIM,
     LAST,
     PARTS,
+    REDUCED,
     REGION_DIM,
     features,
     pools_module,
@@ -38,7 +38,7 @@ def main(encoder: str, photos: Path) -> None:
         kept[f"{name}.mean"] = values.mean(dim=0).numpy()
         kept[f"{name}.deviation"] = values.std(dim=0).clamp(min=1e-6).numpy()
     for name, rows, source, dim in (
-        ("embedding", pools[:, 0], "middle", EMBEDDING_DIM),
+        ("embedding", pools[:, 0], "middle", REDUCED[encoder]),
         # Neighbouring regions say much the same; every third is enough to find their components.
         ("regions", pools.flatten(0, 1)[::3], "region_middle", REGION_DIM),
     ):

@@ -1,0 +1,134 @@
+"""Fitting a space to photos and their captions; what was fitted is kept, so that an interrupted training goes on."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+from reranker.features import Features
+from reranker.late_interaction import LateSettings, fit_late
+from reranker.lexicon import Lexicon
+from reranker.linear_map import LinearMap, MapSettings, fit_map, fit_meaning, unit
+from reranker.names import Names
+from reranker.space import Hubs, Space, joined, space_arrays, space_of_arrays
+
+Stage = Callable[[str, int, int], None]
+
+# How many word-region scores are looked at to learn what a missing one would have been.
+GUESSED = 100
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceSettings:
+    """How a space is fitted; `bank` captions are kept for hub terms, `reference` photos for queries' usual scores."""
+
+    map: MapSettings = field(default_factory=MapSettings)
+    late: LateSettings | None = field(default_factory=LateSettings)
+    meaning_strength: float = 1.0
+    bank: int = 6000
+    reference: int = 1000
+
+
+def fit_space(
+    features: Features,
+    photos: np.ndarray,
+    lexicon: Lexicon,
+    names: Names,
+    settings: SpaceSettings,
+    seed: int,
+    stage: str,
+    report: Stage,
+) -> Space:
+    """Fit a space to some photos (sorted rows of `features`) and the captions that are theirs."""
+    rows, photo = captions_within(features, np.flatnonzero(features.owner >= 0), photos)
+    # A classifier's view of a photo is for names; it makes the match with sentences worse.
+    x, t = features.x[photos, : features.x.shape[1] - features.class_dim], features.t[rows]
+    vectors = lexicon.extend(t, [features.texts[row] for row in rows])
+    fitted = _widened(
+        fit_map(x, vectors, photo, settings.map, seed, lambda d, n: report(f"map {stage}", d, n)), features.class_dim
+    )
+    meaning = _widened(fit_meaning(x, unit(t), photo, strength=settings.meaning_strength), features.class_dim)
+    generator = np.random.default_rng(seed)
+    chosen = generator.permutation(len(rows))[: settings.bank]
+    seen = photos[generator.permutation(len(photos))[: settings.reference]]
+    captions = np.concatenate([fitted.texts(vectors[chosen]), meaning.texts(unit(t[chosen]))], axis=1)
+    hubs = Hubs.fit(captions, joined(fitted, meaning, features.x[seen]))
+    late = None
+    tokens = features.tokens.select(rows)
+    if settings.late is not None and features.regions is not None and len(tokens.vectors):
+        regions = features.regions[photos]
+        late = fit_late(regions, tokens, photo, settings.late, seed, lambda d, n: report(f"regions {stage}", d, n))
+    return Space(fitted, meaning, names, lexicon, late, hubs, np.zeros((4, 2), np.float32))
+
+
+def _widened(fitted: LinearMap, columns: int) -> LinearMap:
+    """The same map for embeddings with so many more columns, which it does not look at."""
+    blank = np.zeros((columns, fitted.k), np.float32)
+    return LinearMap(np.concatenate([fitted.A, blank]), fitted.a, fitted.B, fitted.b)
+
+
+def guess_late(spaces: Sequence[Space], features: Features, fold_of: np.ndarray) -> np.ndarray:
+    """What the late score and its hub term are, given a pair's other scores: (4, 2) least squares over pairs that the
+    space of a fold has not seen, as many near ones as random ones."""
+    inputs, outputs = [], []
+    for fold, space in enumerate(spaces):
+        gallery = np.flatnonzero(fold_of == fold)
+        rows, own = captions_within(features, np.flatnonzero(features.owner >= 0), gallery)
+        rows, own = rows[:: max(1, len(rows) // GUESSED)], own[:: max(1, len(rows) // GUESSED)]
+        side = space.photo_side(features.x[gallery], None if features.regions is None else features.regions[gallery])
+        query = space.query_side(features.t[rows], [features.texts[r] for r in rows], features.tokens.select(rows))
+        scalars = space.matrix(side, query, slice(0, len(rows)))
+        near = np.argsort(-scalars[..., 0], axis=1)[:, :GUESSED]
+        picked = np.take_along_axis(scalars, near[..., None], axis=1).reshape(-1, scalars.shape[2])
+        inputs.append(np.concatenate([np.ones((len(picked), 1)), picked[:, :3]], axis=1))
+        outputs.append(picked[:, 5:])
+    solved = np.linalg.lstsq(np.concatenate(inputs), np.concatenate(outputs), rcond=None)[0]
+    return np.asarray(solved, np.float32)
+
+
+class KeptSpaces:
+    """Spaces of one training, kept in a folder under what went into each; removed when the training is done."""
+
+    def __init__(self, folder: Path, features: Features) -> None:
+        self.folder = folder
+        digest = hashlib.sha256()
+        for array in (features.x, features.t, features.owner, features.tokens.pieces):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        if features.regions is not None:
+            digest.update(features.regions.tobytes())
+        self._features = digest.hexdigest()
+
+    def get(
+        self, photos: np.ndarray, settings: SpaceSettings, seed: int, names: Names, fit: Callable[[], Space]
+    ) -> Space:
+        """The space that `fit` gives, from the folder if it is there."""
+        what = repr((self._features, photos.tolist(), asdict(settings), seed, names.keys.shape, names.values.sum()))
+        path = self.folder / f"{hashlib.sha256(what.encode()).hexdigest()[:20]}.safetensors"
+        if path.exists():
+            arrays = load_file(path)
+            words = bytes(arrays.pop("vocabulary")).decode("utf-8").split("\n")
+            return space_of_arrays(arrays, tuple(word for word in words if word))
+        space = fit()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        arrays = space_arrays(space)
+        arrays["vocabulary"] = np.frombuffer("\n".join(space.lexicon.words).encode() or b"\n", np.uint8)
+        with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
+            save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, Path(scratch) / path.name)
+            os.replace(Path(scratch) / path.name, path)
+        return space
+
+    def clear(self) -> None:
+        """Forget them."""
+        for path in self.folder.glob("*.safetensors"):
+            path.unlink(missing_ok=True)
+
+
+def captions_within(features: Features, captions: np.ndarray, photos: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The captions of some photos (sorted rows), and each one's photo as a position among them."""
+    rows = captions[np.isin(features.owner[captions], photos)]
+    return rows, np.searchsorted(photos, features.owner[rows])

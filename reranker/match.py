@@ -1,0 +1,65 @@
+"""Whether anything in the gallery fits a query at all: a probability a query, and the point below which it is no match.
+
+The best score alone does not tell: some queries score high with everything. Beside the first hit's scores, the decision
+looks at how high the query scores among reference photos that were kept from training. It never looks at how many
+photos there are, so it means the same in a small and in a large gallery.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from reranker.space import SCALARS
+
+FEATURES = len(SCALARS) + 2
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """`probability = sigmoid(features @ weights + bias)`; `threshold` is the operating point.
+
+    weights: one a feature, see `match_features`.
+    """
+
+    weights: tuple[float, ...]
+    bias: float
+    threshold: float
+
+    def probability(self, features: np.ndarray) -> np.ndarray:
+        """features: (b, FEATURES) -> (b,) float32 in 0..1."""
+        scores = features @ np.asarray(self.weights, np.float64) + self.bias
+        return np.exp(-np.logaddexp(0, -scores)).astype(np.float32)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Match":
+        return cls(tuple(values["weights"]), values["bias"], values["threshold"])
+
+
+def match_features(order: np.ndarray, scalars: np.ndarray, usual: np.ndarray) -> np.ndarray:
+    """What the decision looks at, for b queries: (b, FEATURES) float32.
+
+    order: (b,) order score of the first hit; scalars: (b, 7), its scores; usual: (b,) how high the query scores among
+    reference photos.
+    """
+    return np.concatenate([scalars, order[:, None], usual[:, None]], axis=1).astype(np.float32)
+
+
+def fit_match(present: np.ndarray, absent: np.ndarray, missed: float) -> Match:
+    """Logistic regression of whether a fitting photo is there.
+
+    present, absent: (n, FEATURES) of queries with and without one. The operating point lets `missed` of the queries
+    with a photo to find be told "no good match", and no more.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    inputs = np.concatenate([present, absent]).astype(np.float64)
+    spread = np.maximum(inputs.std(axis=0), 1e-6)
+    outcome = np.repeat([1, 0], [len(present), len(absent)])
+    model = LogisticRegression(C=1.0, max_iter=1000, class_weight="balanced").fit(inputs / spread, outcome)
+    match = Match(tuple(float(w) for w in model.coef_[0] / spread), float(model.intercept_[0]), 0.0)
+    threshold = float(np.quantile(match.probability(present), missed))
+    return Match(match.weights, match.bias, threshold)
