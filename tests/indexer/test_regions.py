@@ -235,7 +235,7 @@ def test_a_disk_that_is_full_while_regions_are_filled_in_leaves_an_index_without
 
 
 def test_regions_of_an_encoder_without_are_refused_and_make_no_index(photos, folder):
-    line = "image encoder tiny gives no region vectors; encoders that do: none yet"
+    line = "image encoder tiny gives no region vectors; encoders that do: efficientnet-lite, efficientnet-lite2"
     assert refusal(lambda: build(photos, folder, encoder=replace(ENCODER, regions=(0, 0)), regions=True)) == line
     assert not folder.exists()
 

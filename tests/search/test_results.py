@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 import ir_measures
+import numpy as np
 import pyarrow.parquet
 import pytest
 
@@ -23,6 +24,7 @@ ANSWERS = [
         (Hit(1, "/p/bus.jpg", 0.875, 1.5, 640, 480, ("/p/copy.jpg",)), Hit(2, ODD, 0.25, -0.125, 30, 20)),
         good=True,
         notes=("the query is longer",),
+        match=0.123456,
     ),
     Answer("no 8", "चाय 🍵", (), good=False),
     Answer("9", "", (), good=False, error="q.csv line 4: the query is empty"),
@@ -62,6 +64,7 @@ def test_json_lines_read_back_are_what_was_written(tmp_path: Path) -> None:
             "id": "7",
             "query": 'a "red", bus\nat night',
             "good_match": True,
+            "match_probability": 0.1235,
             "notes": ["the query is longer"],
             "hits": [{**bus, "copies": ["/p/copy.jpg"]}, {**odd, "copies": []}],
         },
@@ -90,17 +93,32 @@ def test_parquet_read_back_is_what_was_written(tmp_path: Path) -> None:
 
 def test_a_trec_run_is_read_by_ir_measures(tmp_path: Path) -> None:
     path = tmp_path / "r.trec"
-    write_answers([*ANSWERS, Answer("no 11", "a cat", (Hit(1, "/p/é.jpg", 1e-9, 0.0, 1, 1),), good=True)], path)
+    write_answers([*ANSWERS, Answer("no 11", "a cat", (Hit(1, "/p/é.jpg", 0.0, 1e-9, 1, 1),), good=True)], path)
     run = list(ir_measures.read_trec_run(str(path)))
     read = [(doc.query_id, unquote_to_bytes(doc.doc_id), doc.score) for doc in run]
     assert read == [
-        ("7", b"/p/bus.jpg", 0.875),
-        ("7", os.fsencode(ODD), 0.25),
+        ("7", b"/p/bus.jpg", 1.5),
+        ("7", os.fsencode(ODD), -0.125),
         ("no_11", "/p/é.jpg".encode(), 1e-9),
     ]
     qrels = [ir_measures.Qrel("7", run[1].doc_id, 1), ir_measures.Qrel("no_11", run[2].doc_id, 1)]
     # The right photo is second for one query and first for the other: (1/2 + 1) / 2.
     assert ir_measures.calc_aggregate([ir_measures.RR], qrels, run)[ir_measures.RR] == 0.75
+
+
+def test_scores_of_a_trec_run_fall_with_every_rank(tmp_path: Path) -> None:
+    # Equal photos have equal scores, 0.1 and 0.1 + 1e-12 are the same float32, and some are below zero.
+    scores = [0.1 + 1e-12, 0.1, 0.1, 0.0, 0.0, -7.5, -7.5, -7.5, -20.0]
+    hits = tuple(Hit(i + 1, f"/p/{9 - i}.jpg", 0.5, score, 1, 1) for i, score in enumerate(scores))
+    write_answers([Answer("1", "a", hits, good=True), Answer("2", "b", hits[:2], good=True)], tmp_path / "r.trec")
+    run = [
+        (doc.query_id, doc.doc_id, np.float32(doc.score)) for doc in ir_measures.read_trec_run(str(tmp_path / "r.trec"))
+    ]
+    for name, count in (("1", 9), ("2", 2)):
+        by_score = sorted((doc for doc in run if doc[0] == name), key=lambda doc: -doc[2])
+        assert [doc[1] for doc in by_score] == [hit.path for hit in hits[:count]]
+        assert len({doc[2] for doc in by_score}) == count
+        assert [doc[2] for doc in by_score] == pytest.approx(scores[:count], abs=1e-6)
 
 
 def test_only_known_endings_are_written(tmp_path: Path) -> None:
