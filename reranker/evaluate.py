@@ -9,7 +9,7 @@ import numpy as np
 
 from indexer.errors import PhotoseekError
 from reranker import baselines, metrics
-from reranker.evaluation import JUDGED_SET, Evaluation, search
+from reranker.evaluation import JUDGED_SET, Evaluation, Photos, search
 from reranker.judgments import photo_of
 from reranker.space import SCALARS
 
@@ -60,12 +60,17 @@ def course_default(evaluation: Evaluation) -> Figures | None:
 
 
 def official(evaluation: Evaluation) -> Figures | None:
-    """Every caption of the judged photos against those photos, before and after reranking."""
+    """Every caption of the judged photos against those photos: candidates, reranked, and reranked without regions."""
     if not evaluation.has_judged():
         return None
     found, own = evaluation.official()
-    before = _recalls(metrics.ranks_of_own(found.candidates, own)[None])
-    return {"official": {**_recalls(metrics.ranks_of_own(found.order, own)[None]), "candidates": before}}
+    _, features = evaluation.judged()
+    figures = _recalls(metrics.ranks_of_own(found.order, own)[None])
+    figures["candidates"] = _recalls(metrics.ranks_of_own(found.candidates, own)[None])
+    if features.regions is not None:
+        plain = search(evaluation.ranker, Photos(features.x, None), evaluation.captions())
+        figures["without_regions"] = _recalls(metrics.ranks_of_own(plain.order, own)[None])
+    return {"official": figures}
 
 
 def expert(evaluation: Evaluation) -> Figures | None:

@@ -43,7 +43,7 @@ def demo(photos: Path | None, folder: Path, queries: Path) -> None:
 def _run(photos: list[Path], folder: Path, queries: Path) -> None:
     for source in photos:
         click.echo(f"indexing {_from_here(str(source))}")
-        Index.build(source, folder)
+        Index.build(source, folder, regions=True)
     index = Index.open(folder)
     index.attach(Ranker.default())
     click.echo(f"{index.catalogue.photo_count()} photos in {folder}\n")
