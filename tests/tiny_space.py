@@ -52,7 +52,11 @@ def make_late(generator: np.random.Generator, order: str = "C") -> LateInteracti
         random(generator, order, W),
         np.array(PIECES),
     ]
-    bank = Words(unit(random(generator, order, 20, LATE)), np.full(20, 0.5, np.float32), np.arange(0, 21, 2))
+    bank = Words(
+        np.asarray(unit(random(generator, "C", 20, LATE)), order=order),
+        np.full(20, 0.5, np.float32),
+        np.arange(0, 21, 2),
+    )
     return LateInteraction.of(weights, bank)
 
 
@@ -62,9 +66,12 @@ def make_space(seed: int = 0, order: str = "C", names: bool = True, late: bool =
     def weights(*shape: int) -> np.ndarray:
         return random(generator, order, *shape)
 
+    def directions(*shape: int) -> np.ndarray:
+        return np.asarray(unit(random(generator, "C", *shape)), order=order)
+
     e = E + len(WORDS)
     of_names = Names(
-        weights(D, NAMED), 0.1 * weights(NAMED), unit(weights(9, E)), unit(weights(9, NAMED)), 9 * weights(E + 2)
+        weights(D, NAMED), 0.1 * weights(NAMED), directions(9, E), directions(9, NAMED), 9 * weights(E + 2)
     )
     return Space(
         map=LinearMap(weights(D, K), 0.1 * weights(K), weights(e, K), 0.1 * weights(K)),
