@@ -7,10 +7,11 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 JUDGED ?= ../shared/data/flickr8k
+CLASS_NAMES ?= $(JUDGED)/../imagenet_classes.tsv
 INDEX ?= indexes/demo
 QUERIES ?= data/demo-queries.txt
 
-.PHONY: help setup demo test lint default-ranker figures bench clean
+.PHONY: help setup demo test lint default-ranker shipped-ranker ablation figures bench clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -40,9 +41,20 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-## make default-ranker   train the shipped ranker again (JUDGED=folder with train_224; some ten minutes)
+## make default-ranker   train both shipped rankers again (JUDGED=folder with train_224; some 20 minutes, resumable)
 default-ranker: setup
-	$(BIN)/photoseek train $(JUDGED) --photos train_224 -o reranker/default
+	@$(MAKE) --no-print-directory shipped-ranker ENCODER=efficientnet-lite FOLDER=default
+	@$(MAKE) --no-print-directory shipped-ranker ENCODER=efficientnet-lite2 FOLDER=default-fast
+
+# Captions of the official train photos teach the space and the order; then judgments of other photos teach relevance.
+shipped-ranker:
+	test -f build/$(ENCODER)/ranker.json || $(BIN)/photoseek train $(JUDGED) --photos train_224 \
+		--image-encoder $(ENCODER) --class-names $(CLASS_NAMES) -o build/$(ENCODER)
+	$(BIN)/photoseek train $(JUDGED) --photos train_images --from build/$(ENCODER) --keep-order -o reranker/$(FOLDER)
+
+## make ablation         every part of the ranking switched off in turn, mean of 3 seeds (some 20 minutes)
+ablation: setup
+	$(BIN)/python -m reranker.ablation $(JUDGED)
 
 ## make figures          every figure of the README's table (JUDGED=folder; about four minutes)
 figures: setup
@@ -55,4 +67,4 @@ bench: setup
 
 ## make clean            remove the virtual environment and what tools left behind
 clean:
-	rm -rf $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -4,7 +4,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -73,8 +73,8 @@ def _widened(fitted: LinearMap, columns: int) -> LinearMap:
 
 
 def guess_late(spaces: Sequence[Space], features: Features, fold_of: np.ndarray) -> np.ndarray:
-    """What the late score and its hub term are, given a pair's other scores: (4, 2) least squares over pairs that the
-    space of a fold has not seen, as many near ones as random ones."""
+    """What the late score and its hub term are, given a pair's other scores: (4, 2) least squares over captions that the
+    space of a fold has not seen and the photos that are nearest to them."""
     inputs, outputs = [], []
     for fold, space in enumerate(spaces):
         gallery = np.flatnonzero(fold_of == fold)
@@ -104,11 +104,20 @@ class KeptSpaces:
         self._features = digest.hexdigest()
 
     def get(
-        self, photos: np.ndarray, settings: SpaceSettings, seed: int, names: Names, fit: Callable[[], Space]
+        self,
+        photos: np.ndarray,
+        settings: SpaceSettings,
+        seed: int,
+        names: Names,
+        lexicon: Lexicon,
+        fit: Callable[[], Space],
     ) -> Space:
         """The space that `fit` gives, from the folder if it is there."""
-        what = repr((self._features, photos.tolist(), asdict(settings), seed, names.keys.shape, names.values.sum()))
-        path = self.folder / f"{hashlib.sha256(what.encode()).hexdigest()[:20]}.safetensors"
+        what = repr((self._features, photos.tolist(), asdict(settings), seed, lexicon.words))
+        digest = hashlib.sha256(what.encode())
+        for part in fields(Names):
+            digest.update(getattr(names, part.name).tobytes())
+        path = self.folder / f"{digest.hexdigest()[:20]}.safetensors"
         if path.exists():
             arrays = load_file(path)
             words = bytes(arrays.pop("vocabulary")).decode("utf-8").split("\n")

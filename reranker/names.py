@@ -82,7 +82,9 @@ def fit_names(
     keys = unit(vectors.reshape(len(thing), len(TEMPLATES), -1).mean(axis=1))
     similarity = vectors @ keys.T
     # What a name of its own would not know: it must look like a name without itself among the names.
-    similarity[np.repeat(thing, len(TEMPLATES))[:, None] == thing] = -1.0
+    others = np.repeat(thing, len(TEMPLATES))[:, None] != thing
+    usual = (similarity * others).sum(axis=1, keepdims=True) / others.sum(axis=1, keepdims=True)
+    similarity = np.where(others, similarity, usual)
     inputs = np.concatenate([_gate_features(vectors, similarity), _gate_features(captions, captions @ keys.T)])
     is_name = np.repeat([1, 0], [len(vectors), len(captions)])
     model = LogisticRegression(C=10.0, class_weight="balanced", max_iter=1000, fit_intercept=False).fit(inputs, is_name)

@@ -18,7 +18,7 @@ from reranker.lexicon import STOP_WORDS, words_of
 from reranker.linear_map import unit
 from reranker.mlp import Lists
 from reranker.scores import generalised_scores
-from reranker.space import QuerySide, Space
+from reranker.space import SCALARS, QuerySide, Space
 
 BLOCK = 256
 
@@ -81,11 +81,10 @@ def caption_lists(
 ) -> Lists:
     """Every caption of a gallery's photos with its own photo first, then mined and random ones."""
     rows, own = captions_within(features, np.flatnonzero(features.owner >= 0), gallery.photos)
-    first = min(settings.mined_from, len(gallery.photos) - 1)
-    count = min(settings.mined, first)
+    first, count = min(settings.mined_from, len(gallery.photos) - 1), settings.mined
     photo = np.empty((len(rows), 1 + count + settings.random), np.int64)
     photo[:, 0] = own
-    scalars = []
+    scalars = np.empty((*photo.shape, len(SCALARS)), np.float32)
     for begin in range(0, len(rows), BLOCK):
         block = slice(begin, min(begin + BLOCK, len(rows)))
         query = gallery.queries(features, rows[block])
@@ -93,15 +92,16 @@ def caption_lists(
         mine, places = own[block], np.arange(block.stop - begin)
         scores[places, mine] = -np.inf
         near = np.argpartition(-scores, first - 1, axis=1)[:, :first]
-        picks = generator.permuted(np.tile(np.arange(first), (len(mine), 1)), axis=1)[:, :count]
+        # A gallery too small for so many has some of them more than once: lists of all galleries are equally long.
+        picks = generator.permuted(np.tile(np.arange(first), (len(mine), 1)), axis=1)[:, np.arange(count) % first]
         photo[block, 1 : 1 + count] = np.take_along_axis(near, picks, axis=1)
         others = generator.integers(0, len(gallery.photos) - 1, (len(mine), settings.random))
         photo[block, 1 + count :] = others + (others >= mine[:, None])
         matrix = gallery.space.matrix(gallery.side, query, slice(0, len(mine)))
-        scalars.append(np.take_along_axis(matrix, photo[block][..., None], axis=1))
+        scalars[block] = np.take_along_axis(matrix, photo[block][..., None], axis=1)
         report(block.stop, len(rows))
     target = _soft_targets(features, gallery.photos, rows, own, photo)
-    return Lists(gallery.photos[photo], rows, np.concatenate(scalars), target, np.ones(len(rows), np.float32))
+    return Lists(gallery.photos[photo], rows, scalars, target, np.ones(len(rows), np.float32))
 
 
 def own_only(lists: Lists) -> Lists:
@@ -123,7 +123,7 @@ def judged_pairs(
     text, photo = (np.array([row[i] for row in judged], np.int64) for i in (0, 1))
     target = np.array([row[2] for row in judged], np.float32)
     by_experts = np.array([row[3] for row in judged], bool)
-    scalars = np.empty((len(judged), 1, 7), np.float32)
+    scalars = np.empty((len(judged), 1, len(SCALARS)), np.float32)
     distinct, which = np.unique(text, return_inverse=True)
     for begin in range(0, len(distinct), BLOCK):
         rows = distinct[begin : begin + BLOCK]

@@ -108,8 +108,9 @@ def train(
             spaces = [space]
             summary |= {"names": len(names.keys), "names_without_example": unknown}
 
-    _, validation_photos = grouped_split(np.arange(count), settings.validation, settings.seed)
-    held_out = np.isin(np.arange(count), validation_photos)
+    described = np.unique(features.owner[captions])
+    _, validation_photos = grouped_split(described, settings.validation, settings.seed)
+    held_out = np.isin(np.arange(count), described[validation_photos])
     material = _collect(features, judgments, encoders[1], settings, fold_of, held_out, spaces, report)
     t = np.concatenate([unit(features.t), material.word_vectors])
     dims = (features.x.shape[1], t.shape[1])
@@ -117,7 +118,9 @@ def train(
     order = candidate_order(*dims) if base is None else base.order
     learns_order = base is None or not settings.keep_order
     if learns_order:
-        first = start(*dims, own_only(material.lists[0]), settings.seed) if base is None else base.order
+        # A base that was left with the candidates' own order has no network to go on with.
+        goes_on = base is not None and base.order.hidden > 1
+        first = order if goes_on else start(*dims, own_only(material.lists[0]), settings.seed)
         learned, losses = fit(
             first,
             features.x,
@@ -208,11 +211,11 @@ def _check(features: Features, encoders: tuple[ImageEncoder, TextEncoder], base:
             f"ranker {base.id} was trained with {base.image_encoder} and {base.text_encoder}; --from needs the same "
             "encoders"
         )
-    captions = np.count_nonzero(features.owner >= 0)
-    if len(features.photos) < LEAST or captions < LEAST:
+    owned = features.owner[features.owner >= 0]
+    described = len(np.unique(owned))
+    if described < LEAST:
         raise PhotoseekError(
-            f"{len(features.photos)} photos with {captions} captions of their own are too few to train on; "
-            f"{LEAST} is the least"
+            f"{described} photos with {len(owned)} captions of their own are too few to train on; {LEAST} is the least"
         )
 
 
@@ -237,6 +240,7 @@ def _new_spaces(
             what,
             settings.seed,
             names,
+            lexicon,
             lambda: fit_space(features, photos, lexicon, names, what, settings.seed, stage, report),
         )
 
@@ -309,8 +313,8 @@ def _collect(
         side = int(held)
         of_captions = caption_lists(features, gallery, settings.pairs, generator, lambda done, total: None)
         lists[side].append(of_captions)
-        pairs[side].append(of_captions.pairs(slice(0, shown)))
-        pairs[side].append(of_captions.pairs(slice(-1, None)))
+        taught = [of_captions.pairs(slice(0, shown)), of_captions.pairs(slice(-1, None))]
+        pairs[side].extend(taught)
         if len(words.texts):
             pairs[side].append(word_pairs(words, gallery, settings.pairs, generator, len(features.t)))
         judged, by_experts = judged_pairs(features, judgments, gallery, settings.pairs)
@@ -319,7 +323,7 @@ def _collect(
             kept.append(gallery)
             to_calibrate["crowd"].append(judged.take(np.flatnonzero(~by_experts)))
             to_calibrate["expert"].append(judged.take(np.flatnonzero(by_experts)))
-            to_calibrate["caption"] += pairs[side][-3:]
+            to_calibrate["caption"] += taught
         report("pairs", number, total)
     # Relevance is the probability that a person says "this fits", and that is what a crowd was asked.
     for name in ("crowd", "expert", "caption"):
@@ -368,12 +372,13 @@ def _gate(
     if not ranks["before"]:
         ranks["before"] = ranks["candidates"]
     total = {name: sum(recall_at(np.concatenate(found), k) for k in (1, 5, 10)) for name, found in ranks.items()}
+    better = total["reranked"] >= total["before"]
     figures = {
-        f"{name}_recall@{k}": round(recall_at(np.concatenate(ranks[name]), k), 4)
-        for name in ("candidates", "reranked")
+        f"{name}_recall@{k}": round(recall_at(np.concatenate(ranks[kept]), k), 4)
+        for name, kept in (("candidates", "candidates"), ("reranked", "reranked" if better else "before"))
         for k in (1, 5, 10)
     }
-    if total["reranked"] >= total["before"]:
+    if better:
         return learned, "learned", figures
     verdict = (
         f"refused: on validation the learned one finds less (recall@1 + 5 + 10 {total['reranked']:.3f}) than "

@@ -42,14 +42,14 @@ def read_class_names(path: Path) -> list[Thing]:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise PhotoseekError(f"class names {path}: {reason}") from None
     if path.suffix == ".txt":
-        rows = [{"names": line} for line in text.splitlines()]
+        rows = [(number, {"names": line}) for number, line in enumerate(text.splitlines(), 1)]
     else:
         reader = csv.DictReader(text.splitlines(), delimiter="\t" if path.suffix == ".tsv" else ",")
         if "names" not in (reader.fieldnames or ()):
             raise PhotoseekError(f"class names {path}: no column 'names' in its first line")
-        rows = list(reader)
+        rows = [(reader.line_num, row) for row in reader]
     found: dict[tuple[str, ...], Thing] = {}
-    for number, row in enumerate(rows, 1 if path.suffix == ".txt" else 2):
+    for number, row in rows:
         names = tuple(name.strip() for name in (row["names"] or "").split(",") if name.strip())
         if not names:
             continue
@@ -106,7 +106,8 @@ def learn_names(
                 )
         rows = [place[photo] for photo in thing.photos]
         if not rows:
-            forms = [f" {form} " for name in thing.names for form in (name.lower(), f"{name.lower()}s")]
+            plain = [" ".join(WORD.findall(name.lower())) for name in thing.names]
+            forms = [f" {form} " for name in plain if name for form in (name, f"{name}s")]
             rows = [
                 int(features.owner[row])
                 for row, text_ in zip(owned, said, strict=True)

@@ -1,0 +1,125 @@
+"""Judged data as arrays that share eight known directions, one a word, with the encoders that see and hear them."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from zlib import crc32
+
+import numpy as np
+
+from indexer.encoders import Tokens
+from reranker.features import Features
+from reranker.judgments import CrowdRow, ExpertRow, Judgments
+from reranker.late_interaction import LateSettings
+from reranker.fit_space import SpaceSettings
+from reranker.linear_map import MapSettings, unit
+from reranker.lexicon import WORD
+from reranker.mlp import MLPSettings
+from reranker.pairs import PairSettings
+from reranker.train import TrainSettings
+
+WORDS = ("dog", "cat", "man", "woman", "snow", "sea", "ball", "car")
+_KNOWN = np.random.default_rng(7)
+SEEN, HEARD = _KNOWN.standard_normal((8, 40)), _KNOWN.standard_normal((8, 30))
+REGION, TOKEN = _KNOWN.standard_normal((8, 12)), _KNOWN.standard_normal((8, 10))
+
+
+@dataclass(frozen=True, slots=True)
+class Eyes:
+    """The part of an image encoder that training knows."""
+
+    name: str = "eyes"
+    fingerprint: str = "eyes@1"
+    class_dim: int = 0
+    prototypes: np.ndarray | None = None
+
+
+@dataclass(slots=True)
+class Ears:
+    """Text -> the sum of what its words sound like, (30,); a word piece a word, (10,), numbered by its place in WORDS.
+
+    Any other word sounds like something of its own, at a tenth of the loudness.
+    """
+
+    name: str = "ears"
+    fingerprint: str = "ears@1"
+    dim: int = 30
+    asked: list[str] = field(default_factory=list)
+
+    def encode(self, texts) -> np.ndarray:
+        self.asked += texts
+        rows = [sum((self._word(word) for word in WORD.findall(text.lower())), np.zeros(30)) for text in texts]
+        return np.array(rows, np.float32).reshape(-1, 30)
+
+    def encode_with_tokens(self, texts) -> tuple[np.ndarray, Tokens]:
+        pieces = [[WORDS.index(word) for word in WORD.findall(text) if word in WORDS] or [8] for text in texts]
+        flat = np.array([piece for of_text in pieces for piece in of_text], np.int64)
+        vectors = np.concatenate([TOKEN, np.zeros((1, 10))])[flat].astype(np.float32)
+        return self.encode(texts), Tokens(vectors, flat, np.cumsum([0, *map(len, pieces)]))
+
+    def _word(self, word: str) -> np.ndarray:
+        if word in WORDS:
+            return HEARD[WORDS.index(word)]
+        return 0.1 * np.random.default_rng(crc32(word.encode())).standard_normal(30)
+
+
+ENCODERS = (Eyes(), Ears())
+QUICK = TrainSettings(
+    space=SpaceSettings(
+        map=MapSettings(k=8, epochs=10, batch=40, dropout_images=0.2),
+        late=LateSettings(k=32, epochs=8, batch=30, dropout_images=0.2, dropout_texts=0.1, bank=60),
+        bank=200,
+        reference=40,
+    ),
+    order=MLPSettings(epochs=3, batch=512),
+    relevance=MLPSettings(epochs=3, batch=512),
+    folds=2,
+    choose_shrinkage=False,
+    pairs=PairSettings(mined_from=20),
+)
+
+
+def made(photos: int, seed: int, regions: bool = False) -> tuple[Features, Judgments, np.ndarray]:
+    """Photos and four captions each that share eight known directions; a caption names the two strongest.
+
+    With `regions`, a photo has three: the whole, and one of each of its two strongest; captions have a token a word.
+    Returns the hidden directions of the photos too: (photos, 8).
+    """
+    generator = np.random.default_rng(seed)
+    hidden = generator.standard_normal((photos, 8))
+    owner = np.repeat(np.arange(photos), 4)
+    x = unit(hidden @ SEEN + generator.standard_normal((photos, 40)))
+    t = unit(hidden[owner] @ HEARD + generator.standard_normal((len(owner), 30)))
+    strongest = np.argsort(-hidden, axis=1)[:, :2]
+    names = tuple(f"{seed}-{i}.jpg" for i in range(photos))
+    captions = tuple(f"{names[photo]}#{n % 4}" for n, photo in enumerate(owner))
+    texts = tuple(" and ".join(WORDS[i] for i in strongest[photo]) for photo in owner)
+    judgments = Judgments(
+        folder=Path("judged"),
+        photos={name: Path(name) for name in names},
+        sets={},
+        splits={},
+        captions=dict(zip(captions, texts, strict=True)),
+        expert=(),
+        crowd=(),
+    )
+    features = Features(names, x, captions, texts, t, owner, Tokens.none(len(owner), 10))
+    if regions:
+        of_photo = np.stack([hidden @ REGION, REGION[strongest[:, 0]], REGION[strongest[:, 1]]], axis=1)
+        of_photo += 0.3 * generator.standard_normal(of_photo.shape)
+        steps = np.rint(127 * of_photo / np.abs(of_photo).max(axis=2, keepdims=True)).astype(np.int8)
+        features = replace(features, regions=steps, tokens=Ears().encode_with_tokens(texts)[1])
+    return features, judgments, hidden
+
+
+def judged(features: Features, judgments: Judgments, hidden: np.ndarray, count: int) -> Judgments:
+    """With the votes of a crowd, and grades, that follow how near the hidden directions of photo and caption are."""
+    near = unit(hidden) @ unit(hidden)[features.owner].T
+    generator = np.random.default_rng(3)
+    expert, crowd = [], []
+    for _ in range(count):
+        photo, caption = int(generator.integers(len(near))), int(generator.integers(near.shape[1]))
+        name, other = features.photos[photo], features.captions[caption]
+        fits = near[photo, caption] > 0.3
+        crowd.append(CrowdRow(name, other, 3 * int(fits), 3 * int(not fits)))
+        expert.append(ExpertRow(name, other, (4, 4, 3) if fits else (1, 1, 2)))
+    return replace(judgments, expert=tuple(expert[: count // 4]), crowd=tuple(crowd))
