@@ -73,8 +73,8 @@ def _widened(fitted: LinearMap, columns: int) -> LinearMap:
 
 
 def guess_late(spaces: Sequence[Space], features: Features, fold_of: np.ndarray) -> np.ndarray:
-    """What the late score and its hub term are, given a pair's other scores: (4, 2) least squares over captions that the
-    space of a fold has not seen and the photos that are nearest to them."""
+    """What the late score and its hub term are, given a pair's other scores: (4, 2) least squares over captions that
+    the space of a fold has not seen, and the photos that are nearest to them."""
     inputs, outputs = [], []
     for fold, space in enumerate(spaces):
         gallery = np.flatnonzero(fold_of == fold)

@@ -161,9 +161,7 @@ def train(
     summary |= {"calibration": calibration.method, "calibration_pairs": len(measured)}
     summary["calibration_log_loss"] = {name: round(loss, 5) for name, loss in calibration.losses.items()}
     match = (
-        base.match
-        if base is not None and settings.keep_order
-        else _learn_match(features, t, material.galleries, order)
+        base.match if base is not None and settings.keep_order else _learn_match(features, t, material.galleries, order)
     )
     ranker = Ranker(
         image_encoder=encoders[0].fingerprint,

@@ -31,10 +31,10 @@ def loaded(*arguments: str) -> tuple[set[str], str]:
     return {name.partition(".")[0] for name in json.loads(done.stderr.splitlines()[-1])}, done.stdout
 
 
-@pytest.fixture(scope="module")
-def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", params=[False, True], ids=["plain", "regions"])
+def index(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("index") / "photos"
-    Index.build(SAMPLE, folder).attach(Ranker.default())
+    Index.build(SAMPLE, folder, regions=request.param).attach(Ranker.default())
     return folder
 
 
@@ -45,7 +45,7 @@ def test_help_loads_none_of_the_heavy_libraries(command: list[str]) -> None:
     assert modules & (HEAVY | {"faiss", "openvino", "tokenizers"}) == set()
 
 
-@pytest.mark.parametrize("options", [[], ["--json"], ["--paths"], ["--without", "a coin"]])
+@pytest.mark.parametrize("options", [[], ["--misses", "-k", "3"], ["--json"], ["--paths"], ["--without", "a coin"]])
 def test_a_search_loads_no_training_libraries(index: Path, options: list[str]) -> None:
     # The first search may have to export the text encoder, which takes torch.
     loaded("search", "a cat", "-i", str(index))

@@ -32,5 +32,6 @@ def test_every_data_file_beside_the_code_is_taken_along():
         for path in (ROOT / room).rglob("*")
         if path.is_file() and path.suffix in (".safetensors", ".toml", ".json")
     }
-    assert "reranker/default/weights.safetensors" in beside
+    for name in ("reranker/default/weights", "reranker/default-fast/weights", "indexer/encoders/efficientnet_lite"):
+        assert f"{name}.safetensors" in beside
     assert beside <= packaged()

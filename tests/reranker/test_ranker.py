@@ -1,67 +1,37 @@
 import ast
 import json
-from dataclasses import fields, replace
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
+from sklearn.isotonic import isotonic_regression
 
 import reranker
 from indexer.errors import PhotoseekError
+from indexer.views import PhotoSide
 from reranker.calibration import Calibration
 from reranker.lexicon import Lexicon
-from reranker.linear_map import LinearMap, hub_terms, unit
-from reranker.mlp import MLP, SCALARS
-from reranker.ranker import DEFAULT_FOLDER, Ranker
+from reranker.match import match_features
+from reranker.ranker import DEFAULT_FOLDER, Ranker, pack, shown_relevance, unpack
+from reranker.space import QuerySide
 
-D, E, WORDS, K, R, M, P = 80, 70, ("cat", "dog"), 6, 4, 24, 8
-
-
-def make_ranker(seed: int = 0, order: str = "C") -> Ranker:
-    generator = np.random.default_rng(seed)
-
-    def weights(*shape: int) -> np.ndarray:
-        return np.asarray(generator.standard_normal(shape) / shape[0] ** 0.5, np.float32, order=order)
-
-    e = E + len(WORDS)
-    return Ranker(
-        image_encoder="eyes@1",
-        text_encoder="ears@1",
-        text_encoder_name="ears",
-        map=LinearMap(weights(D, K), 0.1 * weights(K), weights(e, K), 0.1 * weights(K)),
-        meaning=LinearMap(weights(D, R), 0.1 * weights(R), weights(E, R), 0.1 * weights(R)),
-        lexicon=Lexicon(WORDS, np.float32([1.5, 0.7])),
-        bank=unit(weights(100, K)),
-        mlp=MLP(
-            weights(D, M),
-            weights(E, M),
-            weights(SCALARS, M),
-            weights(M),
-            weights(M, P),
-            weights(P),
-            weights(P),
-            weights(SCALARS),
-            weights(1),
-        ),
-        calibration=Calibration(1.7, -0.3),
-        hub_weight=0.5,
-        no_match=0.12,
-        training={"photos": 3, "validation_log_loss": [0.5, 0.4]},
-        figures={"reranked_recall@1": 0.25},
-    )
-
-
-def inputs(seed: int = 1) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    generator = np.random.default_rng(seed)
-    x, t = unit(generator.standard_normal((7, D))), unit(generator.standard_normal((3, E)))
-    return x, t, ["a dog", "a cat and a dog", "a bird"]
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from tiny_space import WORDS, inputs, make_ranker
 
 
 def arrays_of(ranker: Ranker) -> dict[str, np.ndarray]:
-    parts = {"map": ranker.map, "meaning": ranker.meaning, "mlp": ranker.mlp}
-    arrays = {f"{name}.{f.name}": getattr(part, f.name) for name, part in parts.items() for f in fields(part)}
-    return {**arrays, "bank": ranker.bank, "idf": ranker.lexicon.idf}
+    return ranker._arrays()
+
+
+def sides(ranker: Ranker, regions: bool = True) -> tuple[PhotoSide, QuerySide]:
+    given = inputs()
+    photos = ranker.photo_side(given.x, given.regions if regions else None)
+    return photos, ranker.query_side(given.t, given.texts, given.tokens)
 
 
 def refusal(folder: Path) -> str:
@@ -77,27 +47,27 @@ def saved(tmp_path) -> Path:
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_a_loaded_ranker_is_the_saved_one_whatever_the_memory_order_of_its_matrices(tmp_path, order):
-    ranker = make_ranker(order=order).finished()
+@pytest.mark.parametrize(("names", "late"), [(True, True), (False, False)])
+def test_a_loaded_ranker_is_the_saved_one_whatever_the_memory_order_of_its_matrices(tmp_path, order, names, late):
+    ranker = make_ranker(order=order, names=names, late=late).finished()
     ranker.save(tmp_path / "ranker")
     loaded = Ranker.load(tmp_path / "ranker")
     assert loaded.id == ranker.id != ""
     found, expected = arrays_of(loaded), arrays_of(ranker)
+    assert set(found) == set(expected)
     for name, array in expected.items():
         assert np.array_equal(found[name], array), name
-    for name in ("image_encoder", "text_encoder", "text_encoder_name", "hub_weight", "no_match", "training", "figures"):
+    for name in ("image_encoder", "text_encoder", "text_encoder_name", "calibration", "match", "training", "figures"):
         assert getattr(loaded, name) == getattr(ranker, name), name
-    assert loaded.calibration == ranker.calibration
-    assert loaded.lexicon.words == WORDS
-    x, t, texts = inputs()
-    sides, queries = [], []
-    for one in (ranker, loaded):
-        sides.append(one.photo_side(x))
-        queries.append(one.query_side(t, texts))
+    assert loaded.space.lexicon.words == WORDS
+    (side, query), (other_side, other_query) = sides(ranker), sides(loaded)
     for part in ("z", "hub", "hidden"):
-        assert np.array_equal(getattr(sides[0], part), getattr(sides[1], part)), part
+        assert np.array_equal(getattr(side, part), getattr(other_side, part)), part
     for row in range(3):
-        assert np.array_equal(ranker.relevance(sides[0], queries[0], row), loaded.relevance(sides[1], queries[1], row))
+        one, two = ranker.scores(side, query, row), loaded.scores(other_side, other_query, row)
+        assert np.array_equal(one.order, two.order)
+        assert np.array_equal(one.relevance, two.relevance)
+    assert np.array_equal(query.usual, other_query.usual)
 
 
 @pytest.mark.parametrize(
@@ -112,9 +82,8 @@ def test_a_loaded_ranker_has_the_calibration_of_its_method(tmp_path, calibration
     ranker.save(tmp_path / "ranker")
     loaded = Ranker.load(tmp_path / "ranker")
     assert (loaded.id, loaded.calibration) == (ranker.id, calibration)
-    x, t, texts = inputs()
-    side, query = loaded.photo_side(x), loaded.query_side(t, texts)
-    assert np.array_equal(loaded.relevance(side, query, 0), calibration.apply(loaded.logits(side, query, 0)))
+    expected = calibration.apply(plain(loaded, True)[1][0])
+    np.testing.assert_allclose(loaded.scores(*sides(loaded), 0).relevance, expected, atol=1e-6)
 
 
 def test_the_memory_order_of_matrices_does_not_change_the_id():
@@ -134,6 +103,26 @@ def test_finishing_rounds_weights_to_a_hundredth_of_their_column_and_twice_is_as
         assert np.array_equal(arrays_of(again)[name], array), name
 
 
+@given(st.integers(0, 2**32 - 1), st.floats(-10, 10))
+def test_packing_what_was_packed_changes_nothing(seed, exponent):
+    generator = np.random.default_rng(seed)
+    matrix = (generator.standard_normal((70, 9)) * 10 ** (exponent * generator.random(9))).astype(np.float32)
+    matrix[:, 4] = 0
+    arrays = {"matrix": matrix, "small": matrix[:63], "row": matrix[0], "none": matrix[:, :0], "pieces": np.arange(70)}
+    packed = pack(arrays)
+    once = unpack(packed)
+    twice = pack(once)
+    assert set(packed) == {*arrays, "matrix.scale"} == set(twice)
+    assert packed["matrix"].dtype == np.int8
+    for name, array in packed.items():
+        assert np.array_equal(twice[name], array), name
+    for name in ("small", "row", "none", "pieces"):
+        assert np.array_equal(once[name], arrays[name]), name
+        assert once[name].dtype == arrays[name].dtype, name
+    step = np.abs(matrix).max(axis=0) / 127
+    assert (np.abs(once["matrix"] - matrix) <= 0.51 * step).all()
+
+
 def test_the_id_tells_rankers_apart():
     ranker = make_ranker()
     ids = {
@@ -141,60 +130,158 @@ def test_the_id_tells_rankers_apart():
         for one in (
             ranker,
             make_ranker(1),
-            replace(ranker, hub_weight=0.4),
+            make_ranker(late=False),
+            replace(ranker, match=replace(ranker.match, threshold=0.13)),
+            replace(ranker, order=ranker.relevance),
             replace(ranker, calibration=Calibration(1.7, -0.2)),
             replace(ranker, calibration=Calibration(1.7, -0.3, "isotonic", knots=((0.0, 0.1), (1.0, 0.9)))),
             replace(ranker, image_encoder="eyes@2"),
-            replace(ranker, lexicon=Lexicon(("cow", "dog"), ranker.lexicon.idf)),
+            replace(ranker, space=replace(ranker.space, guess=ranker.space.guess + 1)),
+            replace(ranker, space=replace(ranker.space, lexicon=Lexicon(("cow", "dog"), ranker.space.lexicon.idf))),
         )
     }
-    assert len(ids) == 7
+    assert len(ids) == 10
 
 
-def test_the_photo_side_is_what_the_maps_and_the_network_give_one_by_one():
-    ranker, (x, _, _) = make_ranker(), inputs()
-    side = ranker.photo_side(x.astype(np.float16))
-    x = x.astype(np.float16).astype(np.float32)
-    z = unit(x @ ranker.map.A - ranker.map.a)
-    np.testing.assert_allclose(side.z, z, atol=1e-6)
-    np.testing.assert_allclose(side.hub, hub_terms(z, ranker.bank), atol=1e-6)
-    meaning = unit(x @ ranker.meaning.A - ranker.meaning.a)
-    np.testing.assert_allclose(side.hidden, np.concatenate([meaning, x @ ranker.mlp.Wx], axis=1), atol=1e-5)
+def test_what_a_ranker_was_trained_on_and_how_well_is_no_part_of_its_id():
+    ranker = make_ranker()
+    assert replace(ranker, training={}, figures={}).finished().id == ranker.finished().id
 
 
-def test_candidates_relevances_and_logits_equal_the_plain_computation():
-    ranker, (x, t, texts) = make_ranker(), inputs()
-    side, query = ranker.photo_side(x), ranker.query_side(t, texts)
-    with_words = np.concatenate([t, 0.5 * unit(np.array([[0, 0.7], [1.5, 0.7], [0, 0]]))], axis=1)
-    z, q = unit(x @ ranker.map.A - ranker.map.a), unit(unit(with_words) @ ranker.map.B - ranker.map.b)
-    hub = np.sort(z @ ranker.bank.T, axis=1)[:, -10:].mean(axis=1)
-    both = np.concatenate([side.z, side.hub[:, None]], axis=1)
-    np.testing.assert_allclose(query.candidate @ both.T, q @ z.T - 0.5 * hub, atol=1e-5)
-    meant = unit(t @ ranker.meaning.B - ranker.meaning.b) @ unit(x @ ranker.meaning.A - ranker.meaning.a).T
+def test_hidden_is_the_late_hub_term_and_both_networks_parts():
+    ranker, given = make_ranker(), inputs()
+    side, query = sides(ranker)
+    late = ranker.space.late
+    expected = [
+        late.hub_terms(late.regions(given.regions))[:, None],
+        given.x @ ranker.order.Wx,
+        given.x @ ranker.relevance.Wx,
+    ]
+    np.testing.assert_allclose(side.hidden, np.concatenate(expected, axis=1), atol=1e-5)
+    assert side.hidden.shape[1] == 1 + 24 + 16
+    texts = [given.t @ one.Wt + one.b1 for one in (ranker.order, ranker.relevance)]
+    np.testing.assert_allclose(query.hidden, np.concatenate(texts, axis=1), atol=1e-5)
+
+
+def test_half_precision_embeddings_are_taken_as_they_are():
+    ranker, given = make_ranker(), inputs()
+    half = given.x.astype(np.float16)
+    stored, exact = ranker.photo_side(half, given.regions), ranker.photo_side(half.astype(np.float32), given.regions)
+    assert np.array_equal(stored.hidden, exact.hidden)
+    assert np.array_equal(stored.z, exact.z)
+
+
+def plain(ranker: Ranker, regions: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Logits of every query and photo by the plain networks on the concatenated vector: of both MLPs, (3, 7) each."""
+    given = inputs()
+    space = ranker.space
+    query = space.query_side(given.t, given.texts, given.tokens)
+    scalars = space.matrix(space.photo_side(given.x, given.regions if regions else None), query, slice(0, 3))
+    repeated = [np.repeat(given.t[row : row + 1], 7, axis=0) for row in range(3)]
+    order, relevance = (
+        np.stack([mlp.plain(given.x, repeated[row], scalars[row]) for row in range(3)])
+        for mlp in (ranker.order, ranker.relevance)
+    )
+    return order, relevance
+
+
+@pytest.mark.parametrize("regions", [True, False])
+@pytest.mark.parametrize(("names", "late"), [(True, True), (False, True), (True, False)])
+def test_scores_their_matrix_and_the_network_on_the_concatenated_vector_agree(names, late, regions):
+    ranker = make_ranker(names=names, late=late)
+    side, query = sides(ranker, regions)
+    order, logits = plain(ranker, regions)
+    relevance = 1 / (1 + np.exp(-(logits / 1.7 - 0.3)))
+    matrix = ranker.score_matrix(side, query, slice(0, 3))
+    np.testing.assert_allclose(matrix.order, order, atol=2e-5)
+    np.testing.assert_allclose(matrix.relevance, relevance, atol=1e-5)
+    np.testing.assert_allclose(ranker.score_matrix(side, query, slice(1, 2)).order, order[1:2], atol=2e-5)
     for row in range(3):
-        scalars = np.stack([q[row] @ z.T, meant[row], hub], axis=1).astype(np.float32)
-        logits = ranker.mlp.plain(x, np.repeat(t[row : row + 1], len(x), axis=0), scalars)
-        np.testing.assert_allclose(ranker.logits(side, query, row), logits, atol=1e-5)
-        expected = 1 / (1 + np.exp(-(logits / 1.7 - 0.3)))
-        np.testing.assert_allclose(ranker.relevance(side, query, row), expected, atol=1e-5)
+        scores = ranker.scores(side, query, row)
+        np.testing.assert_allclose(scores.order, order[row], atol=2e-5)
+        np.testing.assert_allclose(scores.relevance, relevance[row], atol=1e-5)
+        np.testing.assert_allclose(scores.scalars, matrix.scalars[row], atol=1e-6)
+
+
+def test_what_a_view_keeps_of_photos_moves_scores_by_no_more_than_its_rounding():
+    ranker = make_ranker()
+    side, query = sides(ranker)
+    kept = replace(side, z=side.z.astype(np.float16), hidden=side.hidden.astype(np.float16))
+    for row in range(3):
+        exact, stored = ranker.scores(side, query, row), ranker.scores(kept, query, row)
+        np.testing.assert_allclose(stored.order, exact.order, atol=0.02)
+        np.testing.assert_allclose(stored.relevance, exact.relevance, atol=0.005)
+
+
+def test_gathered_photos_are_scored_as_among_all():
+    ranker = make_ranker()
+    side, query = sides(ranker)
+    rows = np.array([6, 1])
+    part = PhotoSide(side.z[rows], side.hub[rows], side.hidden[rows], side.regions[rows])
+    for row in range(3):
+        every = ranker.scores(side, query, row)
+        np.testing.assert_allclose(ranker.scores(part, query, row).order, every.order[rows], atol=1e-5)
 
 
 def test_queries_in_a_batch_are_as_one_by_one():
-    ranker, (_, t, texts) = make_ranker(), inputs()
-    batch = ranker.query_side(t, texts)
+    ranker, given = make_ranker(), inputs()
+    side, batch = sides(ranker)
     for row in range(3):
-        alone = ranker.query_side(t[row : row + 1], texts[row : row + 1])
-        for part in ("candidate", "meaning", "hidden"):
-            np.testing.assert_allclose(getattr(alone, part)[0], getattr(batch, part)[row], atol=1e-6)
+        one = slice(row, row + 1)
+        alone = ranker.query_side(given.t[one], given.texts[one], given.tokens.select(np.array([row])))
+        np.testing.assert_allclose(alone.hidden[0], batch.hidden[row], atol=1e-5)
+        np.testing.assert_allclose(
+            ranker.scores(side, alone, 0).order, ranker.scores(side, batch, row).order, atol=1e-5
+        )
+
+
+def test_the_length_of_a_text_vector_does_not_matter_to_the_networks():
+    ranker, given = make_ranker(), inputs()
+    long = ranker.query_side(3 * given.t, given.texts, given.tokens)
+    np.testing.assert_allclose(long.hidden, sides(ranker)[1].hidden, atol=1e-5)
+
+
+def test_the_chance_of_a_match_is_the_decisions_on_the_first_hits():
+    ranker = make_ranker()
+    side, query = sides(ranker)
+    scores = ranker.score_matrix(side, query, slice(0, 3))
+    first, every = scores.order.argmax(axis=1), np.arange(3)
+    order, scalars = scores.order[every, first], scores.scalars[every, first]
+    expected = ranker.match.probability(match_features(order, scalars, query.usual))
+    assert np.array_equal(ranker.match_probability(order, scalars, query.usual), expected)
+    assert expected.shape == (3,)
+
+
+def test_relevance_is_shown_as_it_is_where_it_falls_and_as_the_mean_where_it_rises():
+    order = np.array([2, 0, 3, 1])
+    # Down the order: 0.9, 0.2, 0.6, 0.1; the two in the middle become their mean.
+    shown = shown_relevance(order, np.float32([0.2, 0.1, 0.9, 0.6]))
+    assert shown.tolist() == pytest.approx([0.4, 0.1, 0.9, 0.4])
+    # 0.1, 0.2, 0.9: all three, and one alone.
+    assert shown_relevance(np.arange(3), np.float32([0.1, 0.2, 0.9])).tolist() == pytest.approx([0.4] * 3)
+    assert shown_relevance(np.arange(1), np.float32([0.3])).tolist() == pytest.approx([0.3])
+    assert shown_relevance(np.zeros(0, np.int64), np.zeros(0, np.float32)).tolist() == []
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 60), st.integers(1, 20))
+def test_shown_relevance_is_isotonic_regression_and_never_rises(seed, count, levels):
+    generator = np.random.default_rng(seed)
+    relevance = (generator.integers(0, levels + 1, count) / levels).astype(np.float32)
+    order = generator.permutation(count)
+    shown = shown_relevance(order, relevance)
+    theirs = isotonic_regression(relevance[order].astype(np.float64), increasing=False)
+    np.testing.assert_allclose(shown[order], theirs, atol=1e-6)
+    assert (np.diff(shown[order]) <= 0).all()
 
 
 def test_a_saved_ranker_is_one_json_and_one_safetensors_file_that_everybody_may_read(saved):
     assert sorted(path.name for path in saved.parent.rglob("*")) == ["ranker", "ranker.json", "weights.safetensors"]
     assert [path.stat().st_mode & 0o777 for path in saved.iterdir()] == [0o644, 0o644]
     card = json.loads((saved / "ranker.json").read_text())
-    assert card["format"] == 1
-    assert card["operating_points"] == {"no_match": 0.12}
-    assert {str(array.dtype) for array in load_file(saved / "weights.safetensors").values()} == {"int8", "float32"}
+    assert card["format"] == 2
+    assert card["operating_points"]["no_match"]["threshold"] == 0.12
+    kinds = {str(array.dtype) for array in load_file(saved / "weights.safetensors").values()}
+    assert kinds == {"int8", "float32", "int64"}
 
 
 @pytest.mark.parametrize("place", [-1, -3000, 1000])
@@ -212,7 +299,8 @@ def test_a_flipped_byte_of_the_weights_is_refused(saved, place):
     ("key", "value"),
     [
         ("image_encoder", "eyes@2"),
-        ("hub_weight", 0.4),
+        ("text_encoder_name", "eyes"),
+        ("operating_points", {"no_match": {"weights": [0.0], "bias": 0.0, "threshold": 0.12}}),
         ("calibration", {"temperature": 1.0, "bias": -0.3}),
         ("vocabulary", ["cow", "dog"]),
         ("id", "0123456789ab"),
@@ -231,13 +319,20 @@ def test_a_card_of_an_unknown_calibration_is_refused(saved):
     assert refusal(saved) == f"ranker {saved} is damaged (no calibration method 'platt'); train it again"
 
 
-@pytest.mark.parametrize("key", json.loads((DEFAULT_FOLDER / "ranker.json").read_text()))
+CARD = "format id image_encoder text_encoder text_encoder_name calibration operating_points training figures vocabulary"
+
+
+def test_a_card_has_these_entries_and_no_others(saved):
+    assert list(json.loads((saved / "ranker.json").read_text())) == CARD.split()
+
+
+@pytest.mark.parametrize("key", CARD.split())
 def test_a_card_that_lacks_an_entry_is_refused(saved, key):
     card = json.loads((saved / "ranker.json").read_text())
     del card[key]
     (saved / "ranker.json").write_text(json.dumps(card))
     assert refusal(saved) == {
-        "format": f"ranker {saved} has format None, this photoseek reads 1",
+        "format": f"ranker {saved} has format None, this photoseek reads 2; train it again",
         "id": f"ranker {saved} is damaged (its weights are not those of None); train it again",
     }.get(key, f"ranker {saved} is damaged ('{key}'); train it again")
 
@@ -250,8 +345,8 @@ def test_weights_of_another_ranker_are_refused(saved):
 
 def test_a_ranker_of_another_format_is_refused(saved):
     card = json.loads((saved / "ranker.json").read_text())
-    (saved / "ranker.json").write_text(json.dumps({**card, "format": 2}))
-    assert refusal(saved) == f"ranker {saved} has format 2, this photoseek reads 1"
+    (saved / "ranker.json").write_text(json.dumps({**card, "format": 1}))
+    assert refusal(saved) == f"ranker {saved} has format 1, this photoseek reads 2; train it again"
 
 
 def test_a_missing_cut_or_foreign_ranker_is_refused(saved):
@@ -263,8 +358,8 @@ def test_a_missing_cut_or_foreign_ranker_is_refused(saved):
     assert refusal(saved).startswith(f"ranker {saved} is damaged (")
     (saved / "weights.safetensors").unlink()
     assert refusal(saved).startswith(f"ranker {saved} is damaged (")
-    save_file({name: array for name, array in arrays.items() if name != "bank"}, saved / "weights.safetensors")
-    assert refusal(saved) == f"ranker {saved} is damaged ('bank'); train it again"
+    save_file({name: array for name, array in arrays.items() if name != "hubs.turn"}, saved / "weights.safetensors")
+    assert refusal(saved) == f"ranker {saved} is damaged ('hubs.turn'); train it again"
     damaged = f"{saved / 'ranker.json'} cannot be read: the ranker is damaged; train it again"
     for content in (b"{", b"\xff", b"[]", b""):
         (saved / "ranker.json").write_bytes(content)
@@ -290,7 +385,7 @@ def test_a_ranker_replaces_a_ranker_and_an_empty_folder(saved):
 def test_the_shipped_ranker_loads():
     ranker = Ranker.default()
     assert ranker.id == ranker.finished().id == json.loads((DEFAULT_FOLDER / "ranker.json").read_text())["id"]
-    assert 0 < ranker.no_match < 1
+    assert 0 < ranker.match.threshold < 1
 
 
 def test_no_module_of_the_room_unpickles_anything():

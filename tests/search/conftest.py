@@ -1,4 +1,5 @@
-"""A small real index: the photos that scikit-image and scikit-learn ship, the default encoders, the shipped ranker."""
+"""Small real indexes, with regions and without: the photos that scikit-image and scikit-learn ship, default encoders,
+the shipped ranker."""
 
 import shutil
 from importlib.util import find_spec
@@ -8,7 +9,7 @@ import pytest
 from PIL import Image
 
 from indexer.encoders import ImageEncoder, load_image_encoder
-from indexer.index import Index
+from indexer.index import DEFAULT_ENCODER, Index
 from reranker.ranker import Ranker
 
 LAYOUT = {
@@ -34,7 +35,7 @@ def shipped_photos() -> dict[str, Path]:
 
 @pytest.fixture(scope="session")
 def encoder() -> ImageEncoder:
-    return load_image_encoder("efficientnet-lite2", device="cpu")
+    return load_image_encoder(DEFAULT_ENCODER, device="cpu")
 
 
 @pytest.fixture(scope="session")
@@ -56,9 +57,43 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture(scope="session")
-def built(photos: Path, encoder: ImageEncoder, ranker: Ranker, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The index folder of `photos`, the ranker attached. Tests only read it."""
-    folder = tmp_path_factory.mktemp("index") / "photos"
-    Index.build(photos, folder, encoder=encoder).attach(ranker)
+def build_folder(root: Path, folder: Path, encoder: ImageEncoder, ranker: Ranker, regions: bool) -> Path:
+    Index.build(root, folder, encoder=encoder, regions=regions).attach(ranker)
     return folder
+
+
+@pytest.fixture(scope="session")
+def plain(photos: Path, encoder: ImageEncoder, ranker: Ranker, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The index folder of `photos` without regions, the ranker attached. Tests only read it."""
+    return build_folder(photos, tmp_path_factory.mktemp("plain") / "photos", encoder, ranker, regions=False)
+
+
+@pytest.fixture(scope="session")
+def regional(photos: Path, encoder: ImageEncoder, ranker: Ranker, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Likewise, with regions."""
+    return build_folder(photos, tmp_path_factory.mktemp("regional") / "photos", encoder, ranker, regions=True)
+
+
+@pytest.fixture(scope="session", params=["plain", "regional"])
+def built(request: pytest.FixtureRequest) -> Path:
+    """Either of them."""
+    folder: Path = request.getfixturevalue(request.param)
+    return folder
+
+
+@pytest.fixture(params=["plain", "regional"])
+def grown(
+    request: pytest.FixtureRequest, photos: Path, encoder: ImageEncoder, ranker: Ranker, tmp_path: Path
+) -> tuple[Path, Path]:
+    """(photo folder, index) of seven photos with the ranker attached; then the coffee goes and two photos come."""
+    root, folder = tmp_path / "root", tmp_path / "index"
+    shutil.copytree(photos / "things", root)
+    for name in ("animals/horse.png", "space/moon.png", "space/rocket.jpg"):
+        shutil.copy(photos / name, root)
+    (root / "tea.png").unlink()
+    build_folder(root, folder, encoder, ranker, regions=request.param == "regional")
+    (root / "coffee.png").unlink()
+    for name in ("animals/chelsea.png", "nature/flower.jpg"):
+        shutil.copy(photos / name, root)
+    Index.build(root, folder, encoder=encoder)
+    return root, folder

@@ -93,13 +93,13 @@ def test_parquet_read_back_is_what_was_written(tmp_path: Path) -> None:
 
 def test_a_trec_run_is_read_by_ir_measures(tmp_path: Path) -> None:
     path = tmp_path / "r.trec"
-    write_answers([*ANSWERS, Answer("no 11", "a cat", (Hit(1, "/p/é.jpg", 0.0, 1e-9, 1, 1),), good=True)], path)
+    write_answers([*ANSWERS, Answer("no 11", "a cat", (Hit(1, "/p/é.jpg", 0.0, 2**-30, 1, 1),), good=True)], path)
     run = list(ir_measures.read_trec_run(str(path)))
     read = [(doc.query_id, unquote_to_bytes(doc.doc_id), doc.score) for doc in run]
     assert read == [
         ("7", b"/p/bus.jpg", 1.5),
         ("7", os.fsencode(ODD), -0.125),
-        ("no_11", "/p/é.jpg".encode(), 1e-9),
+        ("no_11", "/p/é.jpg".encode(), pytest.approx(2**-30)),
     ]
     qrels = [ir_measures.Qrel("7", run[1].doc_id, 1), ir_measures.Qrel("no_11", run[2].doc_id, 1)]
     # The right photo is second for one query and first for the other: (1/2 + 1) / 2.

@@ -1,0 +1,63 @@
+"""photoseek use, info and bench: what is done with an index that is there."""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from indexer.index import Index
+from reranker.ranker import Ranker
+from search.searcher import Searcher
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from command_line import photoseek, refused
+
+
+def test_use_attaches_a_ranker(photos: Path, tmp_path: Path) -> None:
+    index, ranker = tmp_path / "index", tmp_path / "ranker"
+    Index.build(photos, index)
+    shipped = Ranker.default()
+    changed = replace(shipped, match=replace(shipped.match, threshold=0.25)).finished()
+    changed.save(ranker)
+    result = photoseek("use", ranker, "-i", index)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == f"index {index} now uses ranker {changed.id}\n"
+    assert Searcher(Index.open(index)).ranker.id == changed.id
+    none = tmp_path / "none"
+    refused(photoseek("use", none, "-i", index), f"no ranker at {none}; train one: photoseek train JUDGED -o {none}")
+
+
+def test_info_prints_the_state_of_an_index(index: Path, photos: Path) -> None:
+    facts = Index.open(index).facts()
+    printed = json.loads(photoseek("info", "-i", index, "--json").stdout)
+    assert printed == {"format": 1, **json.loads(json.dumps(facts))}
+    result = photoseek("info", "-i", index, "--skipped")
+    lines = result.stdout.splitlines()
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert lines[:6] == [
+        f"index           {index}",
+        "photos          8",
+        "rows            7",
+        "dead rows       0",
+        "skipped         2",
+        f"roots           {photos}",
+    ]
+    assert lines[-2:] == [
+        "  broken.jpg: not an image, or of a kind that is not read",
+        "  empty.png: empty file",
+    ]
+
+
+def test_bench_prints_every_stage(index: Path, tmp_path: Path) -> None:
+    queries = tmp_path / "q.txt"
+    queries.write_text("a cat\ncoins\n")
+    result = photoseek("bench", "-i", index, "--json", "--count", 5, "--runs", 1, "--queries", queries)
+    assert (result.exit_code, result.stderr) == (0, "")
+    figures = json.loads(result.stdout)
+    assert figures["format"] == 1
+    for stage in ("encode", "map", "candidates", "rerank", "fetch", "total"):
+        times = figures["stages"][stage]
+        assert 0 < times["p50_ms"] <= times["p95_ms"] <= times["p99_ms"]
+    assert figures["cold"]["total_ms"] > figures["stages"]["total"]["p50_ms"]
+    assert figures["candidates"]["recall@100"] == 1.0
+    assert min(figures["memory"].values()) > 0

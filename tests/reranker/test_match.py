@@ -1,0 +1,63 @@
+"""The no-match decision: its probability, its operating point, its card."""
+
+import json
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from reranker.match import FEATURES, Match, fit_match, match_features
+from reranker.metrics import auroc
+
+
+def drawn(count: int, shift: float, seed: int) -> np.ndarray:
+    """What the decision looks at, (count, FEATURES): two columns tell, one never changes, the rest is noise."""
+    rows = np.random.default_rng(seed).standard_normal((count, FEATURES))
+    rows[:, 0] += shift
+    rows[:, 7] = 5 * rows[:, 7] - 5 * shift
+    rows[:, 3] = 0.25
+    return rows.astype(np.float32)
+
+
+def test_a_probability_by_hand():
+    match = Match((1.0, *[0.0] * (FEATURES - 2), -2.0), 0.5, 0.1)
+    features = np.zeros((2, FEATURES), np.float32)
+    features[0, 0], features[1, -1] = 1.5, 0.25
+    # 1.5 + 0.5 = 2 and -0.5 + 0.5 = 0
+    assert match.probability(features) == pytest.approx([1 / (1 + np.exp(-2)), 0.5], rel=1e-6)
+
+
+def test_the_features_are_the_first_hits_scalars_its_order_and_the_usual_score():
+    scalars = np.arange(14, dtype=np.float32).reshape(2, 7)
+    features = match_features(np.float32([70, 71]), scalars, np.float32([80, 81]))
+    assert features.tolist() == [[0, 1, 2, 3, 4, 5, 6, 70, 80], [7, 8, 9, 10, 11, 12, 13, 71, 81]]
+    assert features.dtype == np.float32
+    assert features.shape[1] == FEATURES
+
+
+def test_the_operating_point_refuses_no_more_than_the_share_that_may_be_missed():
+    present, absent = drawn(400, 1.0, 0), drawn(800, -1.0, 1)
+    match = fit_match(present, absent, 0.05)
+    refused = match.probability(present) < match.threshold
+    # 5 % of 400 are 20; the quantile lies between the twentieth and the next.
+    assert refused.sum() == 20
+    # And so on others, as nearly as 1,000 tell.
+    assert (match.probability(drawn(1000, 1.0, 2)) < match.threshold).mean() == pytest.approx(0.05, abs=0.03)
+    assert (match.probability(drawn(1000, -1.0, 3)) < match.threshold).mean() > 0.5
+    assert auroc(match.probability(drawn(1000, 1.0, 2)), match.probability(drawn(1000, -1.0, 3))) > 0.95
+
+
+def test_the_decision_is_a_logistic_regression_on_features_of_unit_spread():
+    present, absent = drawn(300, 0.5, 0), drawn(500, -0.5, 1)
+    match = fit_match(present, absent, 0.1)
+    inputs = np.concatenate([present, absent]).astype(np.float64)
+    spread = np.maximum(inputs.std(axis=0), 1e-6)
+    theirs = LogisticRegression(max_iter=1000, class_weight="balanced").fit(inputs / spread, [1] * 300 + [0] * 500)
+    np.testing.assert_allclose(match.probability(present), theirs.predict_proba(present / spread)[:, 1], atol=1e-4)
+
+
+def test_a_decision_survives_its_card():
+    match = fit_match(drawn(50, 1.0, 0), drawn(50, -1.0, 1), 0.05)
+    again = Match.from_dict(json.loads(json.dumps(match.as_dict())))
+    assert again == match
+    assert np.array_equal(again.probability(drawn(9, 0, 4)), match.probability(drawn(9, 0, 4)))

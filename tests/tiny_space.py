@@ -1,0 +1,110 @@
+"""A space and a ranker of random weights, small enough to compare with a plain computation."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from indexer.encoders import Tokens
+from reranker.calibration import Calibration
+from reranker.late_interaction import LateInteraction, Words
+from reranker.lexicon import Lexicon
+from reranker.linear_map import LinearMap, unit
+from reranker.match import FEATURES, Match
+from reranker.mlp import MLP
+from reranker.names import Names
+from reranker.ranker import Ranker
+from reranker.space import SCALARS, Hubs, Space
+
+# Embeddings, text vectors, regions and tokens; the heads; the vocabulary of the lexicon and of late interaction.
+D, E, R, W = 80, 70, 12, 10
+K, MEANING, NAMED, LATE = 6, 4, 5, 64
+WORDS, PIECES = ("cat", "dog"), (3, 8, 9)
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """x (7, D), regions (7, 3, R) int8, t (3, E) unit, tokens of 2, 1 and 3 pieces for three texts."""
+
+    x: np.ndarray
+    regions: np.ndarray
+    t: np.ndarray
+    texts: tuple[str, ...]
+    tokens: Tokens
+
+
+def inputs(seed: int = 1) -> Inputs:
+    generator = np.random.default_rng(seed)
+    x, t = unit(generator.standard_normal((7, D))), unit(generator.standard_normal((3, E)))
+    regions = generator.integers(-127, 128, (7, 3, R)).astype(np.int8)
+    vectors = generator.standard_normal((6, W)).astype(np.float32)
+    tokens = Tokens(vectors, np.array([3, 8, 5, 9, 9, 1]), np.array([0, 2, 3, 6]))
+    return Inputs(x, regions, t, ("a dog", "a cat and a dog", "a bird"), tokens)
+
+
+def make_late(generator: np.random.Generator, order: str = "C") -> LateInteraction:
+    weights = [
+        random(generator, order, R, LATE),
+        0.1 * random(generator, order, LATE),
+        random(generator, order, W, LATE),
+        0.1 * random(generator, order, LATE),
+        random(generator, order, len(PIECES) + 1, LATE),
+        random(generator, order, len(PIECES) + 1),
+        random(generator, order, W),
+        np.array(PIECES),
+    ]
+    bank = Words(
+        np.asarray(unit(random(generator, "C", 20, LATE)), order=order),
+        np.full(20, 0.5, np.float32),
+        np.arange(0, 21, 2),
+    )
+    return LateInteraction.of(weights, bank)
+
+
+def make_space(seed: int = 0, order: str = "C", names: bool = True, late: bool = True) -> Space:
+    generator = np.random.default_rng(seed)
+
+    def weights(*shape: int) -> np.ndarray:
+        return random(generator, order, *shape)
+
+    def directions(*shape: int) -> np.ndarray:
+        return np.asarray(unit(random(generator, "C", *shape)), order=order)
+
+    e = E + len(WORDS)
+    of_names = Names(
+        weights(D, NAMED), 0.1 * weights(NAMED), directions(9, E), directions(9, NAMED), 9 * weights(E + 2)
+    )
+    return Space(
+        map=LinearMap(weights(D, K), 0.1 * weights(K), weights(e, K), 0.1 * weights(K)),
+        meaning=LinearMap(weights(D, MEANING), 0.1 * weights(MEANING), weights(E, MEANING), 0.1 * weights(MEANING)),
+        names=of_names if names else Names.none(D, E),
+        lexicon=Lexicon(WORDS, np.float32([1.5, 0.7])),
+        late=make_late(np.random.default_rng(seed + 50), order) if late else None,
+        hubs=Hubs(weights(K + MEANING, 4), weights(100, 4), weights(30, 4)),
+        guess=weights(4, 2),
+    )
+
+
+def make_mlp(d: int, e: int, generator: np.random.Generator, m: int = 24, order: str = "C") -> MLP:
+    s, p = len(SCALARS), 8
+    shapes = ((d, m), (e, m), (s, m), (m,), (m, p), (p,), (p,), (s,), (1,))
+    return MLP(*(random(generator, order, *shape) for shape in shapes))
+
+
+def make_ranker(seed: int = 0, order: str = "C", names: bool = True, late: bool = True) -> Ranker:
+    generator = np.random.default_rng(seed + 100)
+    return Ranker(
+        image_encoder="eyes@1",
+        text_encoder="ears@1",
+        text_encoder_name="ears",
+        space=make_space(seed, order, names, late),
+        order=make_mlp(D, E, generator, 24, order),
+        relevance=make_mlp(D, E, generator, 16, order),
+        calibration=Calibration(1.7, -0.3),
+        match=Match(tuple(generator.standard_normal(FEATURES).tolist()), -0.25, 0.12),
+        training={"photos": 3, "order_loss": [0.5, 0.4]},
+        figures={"reranked_recall@1": 0.25},
+    )
+
+
+def random(generator: np.random.Generator, order: str, *shape: int) -> np.ndarray:
+    return np.asarray(generator.standard_normal(shape) / shape[0] ** 0.5, np.float32, order=order)
