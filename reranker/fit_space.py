@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -95,13 +96,13 @@ class KeptSpaces:
     """Spaces of one training, kept in a folder under what went into each; removed when the training is done."""
 
     def __init__(self, folder: Path, features: Features) -> None:
-        self.folder = folder
         digest = hashlib.sha256()
         for array in (features.x, features.t, features.owner, features.tokens.pieces):
             digest.update(np.ascontiguousarray(array).tobytes())
         if features.regions is not None:
             digest.update(features.regions.tobytes())
-        self._features = digest.hexdigest()
+        # A folder of its own, so that a training that is done takes nothing from one that still runs.
+        self.folder = folder / digest.hexdigest()[:16]
 
     def get(
         self,
@@ -113,7 +114,7 @@ class KeptSpaces:
         fit: Callable[[], Space],
     ) -> Space:
         """The space that `fit` gives, from the folder if it is there."""
-        what = repr((self._features, photos.tolist(), asdict(settings), seed, lexicon.words))
+        what = repr((photos.tolist(), asdict(settings), seed, lexicon.words))
         digest = hashlib.sha256(what.encode())
         for part in fields(Names):
             digest.update(getattr(names, part.name).tobytes())
@@ -133,8 +134,7 @@ class KeptSpaces:
 
     def clear(self) -> None:
         """Forget them."""
-        for path in self.folder.glob("*.safetensors"):
-            path.unlink(missing_ok=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def captions_within(features: Features, captions: np.ndarray, photos: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

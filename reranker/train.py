@@ -35,7 +35,7 @@ from reranker.space import HUB_WEIGHT, MEANING_WEIGHT, NAMES_WEIGHT, SCALARS, Sp
 from reranker.vocabulary import Thing, learn_names, own_class_names
 
 # Shrinkages that the held-out photos choose from: (images, texts). Few photos need more.
-SHRINKAGES = ((1.0, 0.3), (3.0, 1.0), (10.0, 3.0))
+SHRINKAGES = ((1.0, 0.3), (3.0, 1.0))
 
 # Share of queries with a photo to find that may be told "no good match".
 MISSED = 0.05
