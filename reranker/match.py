@@ -12,7 +12,7 @@ import numpy as np
 
 from reranker.space import SCALARS
 
-FEATURES = len(SCALARS) + 2
+FEATURES = 2 * (len(SCALARS) + 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +40,14 @@ class Match:
 
 
 def match_features(order: np.ndarray, scalars: np.ndarray, usual: np.ndarray) -> np.ndarray:
-    """What the decision looks at, for b queries: (b, FEATURES) float32.
+    """What the decision looks at, for b queries: (b, FEATURES) float32, once weighed as a sentence and once as a name.
 
     order: (b,) order score of the first hit; scalars: (b, 7), its scores; usual: (b,) how high the query scores among
     reference photos.
     """
-    return np.concatenate([scalars, order[:, None], usual[:, None]], axis=1).astype(np.float32)
+    shown = np.concatenate([scalars, order[:, None], usual[:, None], np.ones_like(order)[:, None]], axis=1)
+    gate = scalars[:, SCALARS.index("gate")][:, None]
+    return np.concatenate([(1 - gate) * shown, gate * shown], axis=1).astype(np.float32)
 
 
 def fit_match(present: np.ndarray, absent: np.ndarray, missed: float) -> Match:

@@ -21,9 +21,11 @@ from reranker.calibration import Calibration
 from reranker.linear_map import unit
 from reranker.match import Match, match_features
 from reranker.mlp import MLP
-from reranker.space import QuerySide, Space, space_arrays, space_of_arrays
+from reranker.space import SCALARS, QuerySide, Space, candidate_of, space_arrays, space_of_arrays
 
 FORMAT = 2
+# Brings a candidate's score to the scale of the learned order.
+NAMED_SCALE = 10.0
 DEFAULT_FOLDER = Path(__file__).parent / "default"
 FAST_FOLDER = Path(__file__).parent / "default-fast"
 
@@ -188,7 +190,7 @@ class Ranker:
 
     def _logits(self, hidden: np.ndarray, text: np.ndarray, scalars: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         m = self.order.hidden
-        order = self.order.logits(hidden[:, 1 : 1 + m], text[:m], scalars)
+        order = order_scores(self.order, hidden[:, 1 : 1 + m], text[:m], scalars)
         return order, self.relevance.logits(hidden[:, 1 + m :], text[m:], scalars)
 
     def _arrays(self) -> dict[str, np.ndarray]:
@@ -206,6 +208,14 @@ class Ranker:
         extra += [self.calibration.as_dict(), self.match.as_dict()]
         digest.update(json.dumps(extra).encode())
         return digest.hexdigest()[:12]
+
+
+def order_scores(order: MLP, photo_part: np.ndarray, text_part: np.ndarray, scalars: np.ndarray) -> np.ndarray:
+    """What sorts the hits, (n,) float32: the learned order, which knows sentences; what looks like a name, by the gate,
+    is left as the candidates have it. Arguments as of `MLP.logits`."""
+    gate = scalars[:, SCALARS.index("gate")]
+    learned = order.logits(photo_part, text_part, scalars)
+    return (1 - gate) * learned + gate * NAMED_SCALE * candidate_of(scalars)
 
 
 def shown_relevance(order: np.ndarray, relevance: np.ndarray) -> np.ndarray:

@@ -145,6 +145,13 @@ class Space:
         return scalars
 
 
+def candidate_of(scalars: np.ndarray) -> np.ndarray:
+    """The score of the candidate stage, put together again from scalars (..., 7) -> (...,)."""
+    cosine, meaning, hub, named, gate = np.moveaxis(scalars[..., :5], -1, 0)
+    together: np.ndarray = cosine + MEANING_WEIGHT * meaning + NAMES_WEIGHT * named - HUB_WEIGHT * (1 - gate) * hub
+    return together
+
+
 def joined(fitted: LinearMap, meaning: LinearMap, x: np.ndarray) -> np.ndarray:
     """x: (n, d) -> (n, K): photos in the map beside meaning, weighed as candidates are."""
     return np.concatenate([fitted.images(x), MEANING_WEIGHT * meaning.images(x)], axis=1)

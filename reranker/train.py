@@ -15,13 +15,12 @@ from reranker.fit_space import KeptSpaces, SpaceSettings, captions_within, fit_s
 from reranker.judgments import Judgments, grouped_split
 from reranker.lexicon import Lexicon
 from reranker.linear_map import MapSettings, unit
-from reranker.match import Match, fit_match, match_features
 from reranker.metrics import ranks_of_own, recall_at
 from reranker.mlp import MLP, Lists, MLPSettings, fit, start
 from reranker.pairs import (
-    BLOCK,
     Gallery,
     PairSettings,
+    WordQueries,
     candidate_scores,
     caption_lists,
     galleries,
@@ -32,15 +31,11 @@ from reranker.pairs import (
 )
 from reranker.ranker import Ranker
 from reranker.space import HUB_WEIGHT, MEANING_WEIGHT, NAMES_WEIGHT, SCALARS, Space
+from reranker.validation import gate, learn_match
 from reranker.vocabulary import Thing, learn_names, own_class_names
 
 # Shrinkages that the held-out photos choose from: (images, texts). Few photos need more.
 SHRINKAGES = ((1.0, 0.3), (3.0, 1.0))
-
-# Share of queries with a photo to find that may be told "no good match".
-MISSED = 0.05
-# A query's best matches, taken away with its own photo: what a gallery of other subjects is like.
-FOREIGN_SHARE = 0.3
 
 ENOUGH_TO_CALIBRATE = 50
 LEAST = 20
@@ -112,7 +107,7 @@ def train(
     _, validation_photos = grouped_split(described, settings.validation, settings.seed)
     held_out = np.isin(np.arange(count), described[validation_photos])
     material = _collect(features, judgments, encoders[1], settings, fold_of, held_out, spaces, report)
-    t = np.concatenate([unit(features.t), material.word_vectors])
+    t = np.concatenate([unit(features.t), unit(material.words.t)])
     dims = (features.x.shape[1], t.shape[1])
 
     order = candidate_order(*dims) if base is None else base.order
@@ -133,7 +128,7 @@ def train(
             on_progress=lambda done, total: report("order", done, total),
         )
         summary["order_loss"] = [round(loss, 4) for loss in losses]
-        order, summary["order"], recalls = _gate(features, t, material.galleries, order, learned)
+        order, summary["order"], recalls = gate(features, material.galleries, order, learned)
     else:
         recalls = {}
         summary["order"] = "that of the base"
@@ -160,9 +155,10 @@ def train(
     calibration = Calibration.fit(logits, measured.target[:, 0], measured.weight, groups=measured.text)
     summary |= {"calibration": calibration.method, "calibration_pairs": len(measured)}
     summary["calibration_log_loss"] = {name: round(loss, 5) for name, loss in calibration.losses.items()}
-    match = (
-        base.match if base is not None and settings.keep_order else _learn_match(features, t, material.galleries, order)
-    )
+    if base is not None and settings.keep_order:
+        match = base.match
+    else:
+        match = learn_match(features, material.words, material.galleries, order)
     ranker = Ranker(
         image_encoder=encoders[0].fingerprint,
         text_encoder=encoders[1].fingerprint,
@@ -280,12 +276,12 @@ def _choose_shrinkage(
 @dataclass(frozen=True, slots=True)
 class _Material:
     """What the MLPs learn from. `lists` and `pairs`: (training, validation); `galleries`: those of the validation side;
-    `word_vectors` (w, e) follow the captions' among the rows of t; `to_calibrate`: validation pairs."""
+    the vectors of `words` follow the captions' among the rows of t; `to_calibrate`: validation pairs."""
 
     lists: tuple[Lists, Lists]
     pairs: tuple[Lists, Lists]
     galleries: list[Gallery]
-    word_vectors: np.ndarray
+    words: WordQueries
     to_calibrate: Lists
 
 
@@ -332,83 +328,6 @@ def _collect(
         (Lists.join(lists[0]), Lists.join(lists[1])),
         (Lists.join(pairs[0]), Lists.join(pairs[1])),
         kept,
-        unit(words.t) if len(words.texts) else np.zeros((0, features.t.shape[1]), np.float32),
+        words,
         measured,
     )
-
-
-def _ranked(
-    features: Features, t: np.ndarray, gallery: Gallery, order: MLP
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Of every caption of a gallery: candidate scores and order scores of every photo (captions, photos), the scalars
-    of its first hit, and again with its own photo, the place of which is last, taken away."""
-    rows, own = captions_within(features, np.flatnonzero(features.owner >= 0), gallery.photos)
-    photo_part = order.photo_part(features.x[gallery.photos])
-    before, after = np.empty((2, len(rows), len(gallery.photos)), np.float32)
-    for begin in range(0, len(rows), BLOCK):
-        block = slice(begin, min(begin + BLOCK, len(rows)))
-        query = gallery.queries(features, rows[block])
-        before[block] = candidate_scores(gallery.side, query)
-        scalars = gallery.space.matrix(gallery.side, query, slice(0, block.stop - begin))
-        text_part = order.text_part(t[rows[block]])
-        for place in range(block.stop - begin):
-            after[begin + place] = order.logits(photo_part, text_part[place], scalars[place])
-    return before, after, rows, own
-
-
-def _gate(
-    features: Features, t: np.ndarray, held: Sequence[Gallery], fallback: MLP, learned: MLP
-) -> tuple[MLP, str, dict[str, float]]:
-    """The learned order, unless it finds fewer photos on validation than the one it would replace."""
-    ranks: dict[str, list[np.ndarray]] = {"candidates": [], "before": [], "reranked": []}
-    for gallery in held:
-        before, after, _, own = _ranked(features, t, gallery, learned)
-        ranks["candidates"].append(ranks_of_own(before, own))
-        ranks["reranked"].append(ranks_of_own(after, own))
-        if fallback.hidden > 1:
-            ranks["before"].append(ranks_of_own(_ranked(features, t, gallery, fallback)[1], own))
-    if not ranks["before"]:
-        ranks["before"] = ranks["candidates"]
-    total = {name: sum(recall_at(np.concatenate(found), k) for k in (1, 5, 10)) for name, found in ranks.items()}
-    better = total["reranked"] >= total["before"]
-    figures = {
-        f"{name}_recall@{k}": round(recall_at(np.concatenate(ranks[kept]), k), 4)
-        for name, kept in (("candidates", "candidates"), ("reranked", "reranked" if better else "before"))
-        for k in (1, 5, 10)
-    }
-    if better:
-        return learned, "learned", figures
-    verdict = (
-        f"refused: on validation the learned one finds less (recall@1 + 5 + 10 {total['reranked']:.3f}) than "
-        f"{'the base' if fallback.hidden > 1 else 'the candidates'} ({total['before']:.3f})"
-    )
-    return fallback, verdict, figures
-
-
-def _learn_match(features: Features, t: np.ndarray, held: Sequence[Gallery], order: MLP) -> Match:
-    """The no-match decision, from validation captions with their own photo there, with it taken away, and with
-    everything near them taken away, too."""
-    present: list[np.ndarray] = []
-    absent: list[np.ndarray] = []
-    for gallery in held:
-        _, after, rows, own = _ranked(features, t, gallery, order)
-        places = np.arange(len(rows))
-        first = [after.argmax(axis=1)]
-        after[places, own] = -np.inf
-        first.append(after.argmax(axis=1))
-        near = int(FOREIGN_SHARE * after.shape[1])
-        if near:
-            gone = np.argpartition(-after, near, axis=1)[:, :near]
-            np.put_along_axis(after, gone, -np.inf, axis=1)
-            first.append(after.argmax(axis=1))
-        photo_part = order.photo_part(features.x[gallery.photos])
-        for kind, best in enumerate(first):
-            into = present if kind == 0 else absent
-            for begin in range(0, len(rows), BLOCK):
-                block = slice(begin, min(begin + BLOCK, len(rows)))
-                query = gallery.queries(features, rows[block])
-                matrix = gallery.space.matrix(gallery.side, query, slice(0, block.stop - begin))
-                scalars = np.take_along_axis(matrix, best[block][:, None, None], axis=1)[:, 0]
-                scores = order.logits(photo_part[best[block]], order.text_part(t[rows[block]]), scalars)
-                into.append(match_features(scores, scalars, query.usual))
-    return fit_match(np.concatenate(present), np.concatenate(absent), MISSED)

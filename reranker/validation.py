@@ -1,0 +1,137 @@
+"""What validation photos decide: whether a learned order is kept, and how a missing match is told."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from reranker.features import Features
+from reranker.fit_space import captions_within
+from reranker.linear_map import unit
+from reranker.match import Match, fit_match, match_features
+from reranker.metrics import ranks_of_own, recall_at
+from reranker.mlp import MLP
+from reranker.pairs import BLOCK, Gallery, WordQueries, candidate_scores
+from reranker.ranker import order_scores
+from reranker.space import QuerySide
+
+# Share of queries with a photo to find that may be told "no good match".
+MISSED = 0.05
+# A query's best matches, taken away with its own photo: what a gallery of other subjects is like.
+FOREIGN_SHARE = 0.3
+# All words together count as this many captions do, so that the decision holds for names as well.
+WORDS_SHARE = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Queries put to a gallery. `candidates` and `order`: (queries, photos) scores of both stages; `fits`: (queries,
+    photos) bool, which photos are right; `side` and the unit text vectors `t` (queries, e) of the queries."""
+
+    gallery: Gallery
+    side: QuerySide
+    t: np.ndarray
+    candidates: np.ndarray
+    order: np.ndarray
+    fits: np.ndarray
+
+
+def gate(features: Features, held: Sequence[Gallery], fallback: MLP, learned: MLP) -> tuple[MLP, str, dict[str, float]]:
+    """The learned order, unless it finds fewer photos on validation than the one it would replace.
+
+    Returns the order to keep, a verdict in words, and recall of the candidates and of that order.
+    """
+    # The candidates' own order, in the form of an MLP, has a first layer of one.
+    from_base = fallback.hidden > 1
+    ranks: dict[str, list[np.ndarray]] = {"candidates": [], "before": [], "reranked": []}
+    for gallery in held:
+        asked = ask_captions(features, gallery, learned)
+        own = asked.fits.argmax(axis=1)
+        ranks["candidates"].append(ranks_of_own(asked.candidates, own))
+        ranks["reranked"].append(ranks_of_own(asked.order, own))
+        before = ask_captions(features, gallery, fallback).order if from_base else asked.candidates
+        ranks["before"].append(ranks_of_own(before, own))
+    total = {name: sum(recall_at(np.concatenate(found), k) for k in (1, 5, 10)) for name, found in ranks.items()}
+    better = total["reranked"] >= total["before"]
+    figures = {
+        f"{name}_recall@{k}": round(recall_at(np.concatenate(ranks[kept]), k), 4)
+        for name, kept in (("candidates", "candidates"), ("reranked", "reranked" if better else "before"))
+        for k in (1, 5, 10)
+    }
+    if better:
+        return learned, "learned", figures
+    verdict = (
+        f"refused: on validation the learned one finds less (recall@1 + 5 + 10 {total['reranked']:.3f}) than "
+        f"{'the base' if from_base else 'the candidates'} ({total['before']:.3f})"
+    )
+    return fallback, verdict, figures
+
+
+def learn_match(features: Features, words: WordQueries, held: Sequence[Gallery], order: MLP) -> Match:
+    """The no-match decision, from validation captions and words with a photo that fits, with all that fit taken away,
+    and with everything near them taken away, too."""
+    present: list[np.ndarray] = []
+    absent: list[np.ndarray] = []
+    for gallery in held:
+        of_captions = ask_captions(features, gallery, order)
+        there, gone = _with_and_without(of_captions)
+        present.append(there)
+        absent.append(gone)
+        if len(words.texts):
+            of_words = ask_words(features, words, gallery, order)
+            there, gone = _with_and_without(of_words)
+            times = max(1, round(WORDS_SHARE * len(of_captions.fits) / len(words.texts)))
+            present.append(np.tile(there, (times, 1)))
+            absent.append(np.tile(gone, (times, 1)))
+    return fit_match(np.concatenate(present), np.concatenate(absent), MISSED)
+
+
+def ask_captions(features: Features, gallery: Gallery, order: MLP) -> Asked:
+    """Every caption of a gallery's photos."""
+    rows, own = captions_within(features, np.flatnonzero(features.owner >= 0), gallery.photos)
+    fits = np.zeros((len(rows), len(gallery.photos)), bool)
+    fits[np.arange(len(rows)), own] = True
+    return _asked(features, gallery, gallery.queries(features, rows), unit(features.t[rows]), fits, order)
+
+
+def ask_words(features: Features, words: WordQueries, gallery: Gallery, order: MLP) -> Asked:
+    """Usual words of the captions."""
+    side = gallery.space.query_side(words.t, words.texts, words.tokens)
+    return _asked(features, gallery, side, unit(words.t), words.fits[:, gallery.photos] > 0, order)
+
+
+def _asked(features: Features, gallery: Gallery, side: QuerySide, t: np.ndarray, fits: np.ndarray, order: MLP) -> Asked:
+    photo_part, text_part = order.photo_part(features.x[gallery.photos]), order.text_part(t)
+    scores = np.empty(fits.shape, np.float32)
+    for begin in range(0, len(t), BLOCK):
+        rows = slice(begin, min(begin + BLOCK, len(t)))
+        for row, scalars in enumerate(gallery.space.matrix(gallery.side, side, rows), begin):
+            scores[row] = order_scores(order, photo_part, text_part[row], scalars)
+    return Asked(gallery, side, t, candidate_scores(gallery.side, side), scores, fits)
+
+
+def _with_and_without(asked: Asked) -> tuple[np.ndarray, np.ndarray]:
+    """What the decision looks at, of queries that have a photo that fits, and of all without any."""
+    scores = asked.order.copy()
+    has_any = asked.fits.any(axis=1)
+    present = _first_hits(asked, scores)[has_any]
+    scores[asked.fits] = -np.inf
+    absent = [_first_hits(asked, scores)]
+    near = int(FOREIGN_SHARE * scores.shape[1])
+    if near:
+        gone = np.argpartition(-scores, near, axis=1)[:, :near]
+        np.put_along_axis(scores, gone, -np.inf, axis=1)
+        absent.append(_first_hits(asked, scores))
+    return present, np.concatenate(absent)
+
+
+def _first_hits(asked: Asked, scores: np.ndarray) -> np.ndarray:
+    """`match_features` of the best photo a query, by `scores` (queries, photos)."""
+    best = scores.argmax(axis=1)
+    found = np.take_along_axis(asked.order, best[:, None], axis=1)[:, 0]
+    scalars = []
+    for begin in range(0, len(best), BLOCK):
+        rows = slice(begin, min(begin + BLOCK, len(best)))
+        matrix = asked.gallery.space.matrix(asked.gallery.side, asked.side, rows)
+        scalars.append(np.take_along_axis(matrix, best[rows][:, None, None], axis=1)[:, 0])
+    return match_features(found, np.concatenate(scalars), asked.side.usual)
