@@ -353,6 +353,7 @@ def test_words_and_names_are_learned_where_captions_say_them_often():
     ranker = train(features, judgments, (Eyes(), ears), settings, things=things)
     assert {"a photo of a ball", "car"} <= set(ears.asked)
     assert ranker.training["names"] == 8
+    assert ranker.training["calibration_pairs"] == 18 * 4 * 4  # of captions alone, not of words
     fresh, _, hidden = made(60, seed=1, regions=True)
     t, tokens = Ears().encode_with_tokens(WORDS)
     query = ranker.query_side(t, WORDS, tokens)
