@@ -30,7 +30,9 @@ def plain_net(features: Features, judgments: Judgments, x: np.ndarray, t: np.nda
     from sklearn.neural_network import MLPRegressor
 
     photo, text, score = _judged(features, judgments)
-    net = MLPRegressor((256, 64), early_stopping=True, max_iter=30, batch_size=256, random_state=seed)
+    net = MLPRegressor(
+        hidden_layer_sizes=(256, 64), early_stopping=True, max_iter=30, batch_size=256, random_state=seed
+    )
     net.fit(np.concatenate([features.x[photo], features.t[text]], axis=1), score)
     return np.stack([net.predict(np.concatenate([x, np.tile(query, (len(x), 1))], axis=1)) for query in t])
 

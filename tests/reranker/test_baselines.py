@@ -1,15 +1,18 @@
 """Baselines: each against the library's own, and the seed project's failure shown."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 from sklearn.linear_model import Ridge
+from sklearn.neural_network import MLPRegressor
 
 from indexer.encoders import Tokens
 from reranker import baselines
 from reranker.features import Features
 from reranker.judgments import CrowdRow, Judgments
-from reranker.linear_map import unit
+from reranker.linear_map import MapSettings, fit_cca, unit
 from reranker.metrics import largest_share
 
 
@@ -48,6 +51,34 @@ def test_the_ridge_map_finds_photos_that_are_a_linear_function_of_their_text():
     features = Features(names, x, names, names, t, np.arange(200), Tokens.none(200))
     scores = baselines.ridge_map(features, x, t)
     assert (scores.argmax(axis=1) == np.arange(200)).mean() > 0.5  # by chance 1 in 200
+
+
+def test_the_cosine_is_that_of_a_closed_form_that_does_not_look_at_a_classifiers_view():
+    generator = np.random.default_rng(1)
+    t = unit(generator.standard_normal((200, 8)))
+    x = unit(t @ generator.standard_normal((8, 8)))
+    names = tuple(map(str, range(200)))
+    features = Features(names, x, names, names, t, np.arange(200), Tokens.none(200))
+    scores = baselines.cosine(features, x, t)
+    space = fit_cca(x, t, np.arange(200), MapSettings(shrink_images=3.0))
+    np.testing.assert_allclose(scores, space.texts(t) @ space.images(x).T, atol=1e-6)
+    assert (scores.argmax(axis=1) == np.arange(200)).mean() > 0.5  # by chance 1 in 200
+    seeing = np.concatenate([x, generator.standard_normal((200, 4)).astype(np.float32)], axis=1)
+    with_view = baselines.cosine(replace(features, x=seeing, class_dim=4), seeing, t)
+    np.testing.assert_allclose(with_view, scores, atol=1e-5)
+
+
+# Its batches are larger than these few pairs, and it stops early.
+@pytest.mark.filterwarnings("ignore:::sklearn")
+def test_the_plain_net_is_sklearns_on_every_pair():
+    features, judgments = made()
+    scores = baselines.plain_net(features, judgments, features.x[:7], features.t[:3])
+    photo, text = np.repeat(np.arange(20), 4), np.tile(np.arange(4), 20)
+    target = [row.share for row in judgments.crowd]
+    net = MLPRegressor(hidden_layer_sizes=(256, 64), early_stopping=True, max_iter=30, batch_size=256, random_state=0)
+    net.fit(np.concatenate([features.x[photo], features.t[text]], axis=1), target)
+    pairs = np.concatenate([np.tile(features.x[:7], (3, 1)), np.repeat(features.t[:3], 7, axis=0)], axis=1)
+    np.testing.assert_allclose(scores, net.predict(pairs).reshape(3, 7), atol=1e-4)
 
 
 def test_chance_is_the_same_every_time_and_even():

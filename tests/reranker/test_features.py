@@ -14,7 +14,7 @@ from reranker.judgments import load_judgments
 class MeanColour:
     """An image encoder that one can compute by hand: the mean colour of a photo, as a unit row."""
 
-    name, fingerprint, dim, fit = "colour", "colour@1", 3, Fit(16)
+    name, fingerprint, dim, fit, regions, class_dim = "colour", "colour@1", 3, Fit(16), (0, 0), 0
 
     def __init__(self) -> None:
         self.seen = 0
@@ -23,6 +23,16 @@ class MeanColour:
         self.seen += len(images)
         means = images.reshape(len(images), -1, 3).mean(axis=1)
         return (means / np.linalg.norm(means, axis=1, keepdims=True)).astype(np.float32)
+
+
+class HalfColours(MeanColour):
+    """The same with the mean colours of the left and of the right half; the last column says "is it red"."""
+
+    fingerprint, regions, class_dim = "halves@1", (2, 3), 1
+
+    def encode_with_regions(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        halves = [MeanColour.encode(MeanColour(), half) for half in np.split(images, 2, axis=2)]
+        return self.encode(images), np.stack(halves, axis=1)
 
 
 class LetterCount:
@@ -71,8 +81,25 @@ def test_photos_of_several_folders_and_captions_become_arrays_that_belong_togeth
     assert features.t.tolist() == [[1, 2], [3, 0], [0, 1], [0, 0]]
     assert features.owner.tolist() == [1, -1, 2, 1]
     assert (features.x.dtype, features.t.dtype) == (np.float32, np.float32)
+    assert (features.regions, features.class_dim) == (None, 0)
     assert bytes(features.tokens.pieces.tolist()) == b"abbaaabx"
     assert features.tokens.offsets.tolist() == [0, 3, 6, 7, 8]
+
+
+def test_the_regions_of_an_encoder_that_gives_them_are_directions_in_whole_steps(judged):
+    both = Image.new("RGB", (20, 20), (0, 0, 250))
+    both.paste((250, 0, 0), (0, 0, 10, 20))
+    both.save(judged / "train_images" / "both.png")
+    features = embed_judgments(load_judgments(judged), HalfColours(), LetterCount())
+    assert features.photos == ("both.png", "green.png", "red.png", "blue.png")
+    assert (features.regions.shape, features.regions.dtype, features.class_dim) == ((4, 2, 3), np.int8, 1)
+    directions = features.regions / np.linalg.norm(features.regions, axis=2, keepdims=True)
+    red, green, blue = np.eye(3)
+    expected = [[red, blue], [green, green], [red, red], [blue, blue]]
+    np.testing.assert_allclose(directions, expected, atol=0.02)
+    chosen = features.select(np.array([0, 3]))
+    assert np.array_equal(chosen.regions, features.regions[[0, 3]])
+    assert chosen.class_dim == 1
 
 
 def test_selected_photos_keep_every_caption_and_only_their_own_an_owner(judged):
@@ -87,9 +114,10 @@ def test_selected_photos_keep_every_caption_and_only_their_own_an_owner(judged):
 def test_photos_are_embedded_once_and_come_in_the_order_asked(judged):
     files = [judged / "train_images/red.png", judged / "test_images/blue.png", judged / "train_images/green.png"]
     encoder = MeanColour()
-    first = embed_photos(files, encoder)
-    again = embed_photos(files[::-1], encoder)
+    first, regions = embed_photos(files, encoder)
+    again, _ = embed_photos(files[::-1], encoder)
     assert encoder.seen == 3
+    assert regions is None
     assert np.array_equal(first, again[::-1])
     np.testing.assert_allclose(first, [[1, 0, 0], [0, 0, 1], [0, 1, 0]], atol=1e-3)
 

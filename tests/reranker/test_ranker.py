@@ -388,6 +388,16 @@ def test_the_shipped_ranker_loads():
     assert 0 < ranker.match.threshold < 1
 
 
+def test_the_shipped_ranker_of_an_image_encoder_is_found_by_its_fingerprint(tmp_path, monkeypatch):
+    one, two = make_ranker().finished(), replace(make_ranker(1), image_encoder="eyes@2").finished()
+    for name, folder, ranker in (("DEFAULT_FOLDER", tmp_path / "one", one), ("FAST_FOLDER", tmp_path / "two", two)):
+        ranker.save(folder)
+        monkeypatch.setattr(f"reranker.ranker.{name}", folder)
+    assert Ranker.default().id == one.id
+    found = [Ranker.shipped(encoder) for encoder in ("eyes@1", "eyes@2", "eyes@3")]
+    assert [ranker and ranker.id for ranker in found] == [one.id, two.id, None]
+
+
 def test_no_module_of_the_room_unpickles_anything():
     """Nor imports what does: neither pickle nor joblib, no torch.load, no numpy.load that may unpickle."""
     for path in Path(reranker.__file__).parent.rglob("*.py"):
