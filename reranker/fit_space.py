@@ -5,10 +5,12 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from reranker.features import Features
@@ -113,13 +115,13 @@ class KeptSpaces:
         lexicon: Lexicon,
         fit: Callable[[], Space],
     ) -> Space:
-        """The space that `fit` gives, from the folder if it is there."""
+        """The space that `fit` gives, from the folder if it is there and whole."""
         what = repr((photos.tolist(), asdict(settings), seed, lexicon.words))
         digest = hashlib.sha256(what.encode())
         for part in fields(Names):
             digest.update(getattr(names, part.name).tobytes())
         path = self.folder / f"{digest.hexdigest()[:20]}.safetensors"
-        if path.exists():
+        with suppress(OSError, KeyError, ValueError, SafetensorError):
             arrays = load_file(path)
             words = bytes(arrays.pop("vocabulary")).decode("utf-8").split("\n")
             return space_of_arrays(arrays, tuple(word for word in words if word))

@@ -8,11 +8,11 @@ import numpy as np
 
 from indexer.encoders import Tokens
 from reranker.features import Features
+from reranker.fit_space import SpaceSettings
 from reranker.judgments import CrowdRow, ExpertRow, Judgments
 from reranker.late_interaction import LateSettings
-from reranker.fit_space import SpaceSettings
-from reranker.linear_map import MapSettings, unit
 from reranker.lexicon import WORD
+from reranker.linear_map import MapSettings, unit
 from reranker.mlp import MLPSettings
 from reranker.pairs import PairSettings
 from reranker.train import TrainSettings
