@@ -5,10 +5,12 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from reranker.features import Features
@@ -113,10 +115,10 @@ class KeptSpaces:
         lexicon: Lexicon,
         fit: Callable[[], Space],
     ) -> Space:
-        """The space that `fit` gives, from the folder if it is there; names are not fitted with it, but put in."""
+        """The space that `fit` gives, from the folder if it is there and whole; names are put in, not fitted with it."""
         what = repr((photos.tolist(), asdict(settings), seed, lexicon.words))
         path = self.folder / f"{hashlib.sha256(what.encode()).hexdigest()[:20]}.safetensors"
-        if path.exists():
+        with suppress(OSError, KeyError, ValueError, SafetensorError):
             arrays = load_file(path)
             words = bytes(arrays.pop("vocabulary")).decode("utf-8").split("\n")
             kept = space_of_arrays(arrays, tuple(word for word in words if word))

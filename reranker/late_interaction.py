@@ -96,17 +96,19 @@ class LateInteraction:
         return Words(vectors, (weights / total[query]).astype(np.float32), tokens.offsets)
 
     def scores(self, regions: np.ndarray, words: Words, query: int) -> np.ndarray:
-        """regions: (n, c, k) int8, mapped -> (n,) float32 in -1..1 for one query."""
+        """regions: (n, c, k) int8, mapped -> (n,) float32 in -1..1 for one query; 0 if it has no words."""
         own = slice(words.offsets[query], words.offsets[query + 1])
         n, c, k = regions.shape
         products = regions.reshape(-1, k).astype(np.float32) @ words.vectors[own].T
-        return products.reshape(n, c, -1).max(axis=1) @ words.weights[own] / np.float32(STEPS)
+        best: np.ndarray = products.reshape(n, c, products.shape[1]).max(axis=1)
+        scores: np.ndarray = best @ words.weights[own] / np.float32(STEPS)
+        return scores
 
     def matrix(self, regions: np.ndarray, words: Words) -> np.ndarray:
         """Scores of every photo for every query: (queries, n) float32."""
         n, c, k = regions.shape
         queries = len(words.offsets) - 1
-        scores = np.empty((queries, n), np.float32)
+        scores = np.zeros((queries, n), np.float32)
         for start in range(0, n, BLOCK):
             block = regions[start : start + BLOCK].astype(np.float32) / np.float32(STEPS)
             flat = np.ascontiguousarray(block.transpose(1, 0, 2)).reshape(-1, k).T
@@ -115,8 +117,10 @@ class LateInteraction:
                 own = slice(words.offsets[first], words.offsets[last])
                 best = (words.vectors[own] @ flat).reshape(-1, c, len(block)).max(axis=1)
                 best *= words.weights[own, None]
-                inner = words.offsets[first:last] - words.offsets[first]
-                scores[first:last, start : start + len(block)] = np.add.reduceat(best, inner, axis=0)
+                # A query without words keeps its 0: reduceat would give it the next one's first word.
+                some = first + np.flatnonzero(np.diff(words.offsets[first : last + 1]))
+                inner = words.offsets[some] - words.offsets[first]
+                scores[some, start : start + len(block)] = np.add.reduceat(best, inner, axis=0)
         return scores
 
     def hub_terms(self, regions: np.ndarray) -> np.ndarray:

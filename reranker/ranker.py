@@ -109,9 +109,10 @@ class Ranker:
     def shipped(cls, image_encoder: str) -> "Ranker | None":
         """The shipped ranker for an image encoder's fingerprint, if there is one."""
         for folder in (DEFAULT_FOLDER, FAST_FOLDER):
-            ranker = cls.load(folder)
-            if ranker.image_encoder == image_encoder:
-                return ranker
+            if folder.is_dir():
+                ranker = cls.load(folder)
+                if ranker.image_encoder == image_encoder:
+                    return ranker
         return None
 
     def finished(self) -> "Ranker":

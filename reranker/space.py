@@ -173,7 +173,7 @@ def space_arrays(space: Space) -> dict[str, np.ndarray]:
 def space_of_arrays(arrays: dict[str, np.ndarray], vocabulary: tuple[str, ...]) -> Space:
     """The space that `space_arrays` took apart. Raises KeyError if a part is missing."""
     late = None
-    if "late.A" in arrays:
+    if any(name.startswith("late.") for name in arrays):
         weights = [arrays[f"late.{f.name}"] for f in fields(LateInteraction) if f.name != "bank"]
         late = LateInteraction.of(weights, Words(*(arrays[f"late.bank.{f.name}"] for f in fields(Words))))
     return Space(

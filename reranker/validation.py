@@ -126,7 +126,7 @@ def _with_and_without(asked: Asked) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _first_hits(asked: Asked, scores: np.ndarray) -> np.ndarray:
-    """`match_features` of the best photo a query, by `scores` (queries, photos)."""
+    """`match_features` of the best photo a query, by `scores` (queries, photos); none where every photo is gone."""
     best = scores.argmax(axis=1)
     found = np.take_along_axis(asked.order, best[:, None], axis=1)[:, 0]
     scalars = []
@@ -134,4 +134,5 @@ def _first_hits(asked: Asked, scores: np.ndarray) -> np.ndarray:
         rows = slice(begin, min(begin + BLOCK, len(best)))
         matrix = asked.gallery.space.matrix(asked.gallery.side, asked.side, rows)
         scalars.append(np.take_along_axis(matrix, best[rows][:, None, None], axis=1)[:, 0])
-    return match_features(found, np.concatenate(scalars), asked.side.usual)
+    left = scores.max(axis=1) > -np.inf
+    return match_features(found, np.concatenate(scalars), asked.side.usual)[left]

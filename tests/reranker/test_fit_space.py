@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 from sklearn.linear_model import LinearRegression
 
 from reranker.features import Features
@@ -162,6 +163,25 @@ def test_a_kept_space_is_fitted_once_and_comes_back_as_it_was(tmp_path: Path, re
     for name, array in space_arrays(first).items():
         assert np.array_equal(space_arrays(again)[name], array), name
         assert space_arrays(again)[name].dtype == array.dtype, name
+
+
+@pytest.mark.parametrize("damage", ["hubs.turn", "late.A", "vocabulary", "cut", "empty"])
+def test_a_kept_space_that_lacks_a_part_or_cannot_be_read_is_fitted_again(tmp_path: Path, damage: str):
+    features = made(24, seed=0, regions=True)[0]
+    fit, asked = Fit(features), (np.arange(24), SETTINGS, 0, NAMES, Lexicon.fit(features.texts))
+    kept = KeptSpaces(tmp_path, features)
+    first = kept.get(*asked, fit)
+    (path,) = tmp_path.rglob("*.safetensors")
+    if damage in ("cut", "empty"):
+        path.write_bytes(path.read_bytes()[: 1000 if damage == "cut" else 0])
+    else:
+        save_file({name: array for name, array in load_file(path).items() if name != damage}, path)
+    for _ in range(2):
+        # The second time it is kept again.
+        again = kept.get(*asked, fit)
+        assert fit.times == 2
+        assert set(space_arrays(again)) == set(space_arrays(first))
+        assert again.lexicon.words == first.lexicon.words
 
 
 def test_a_space_of_anything_else_is_another_one(tmp_path: Path):

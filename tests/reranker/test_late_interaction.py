@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from indexer.encoders import Tokens
 from reranker.late_interaction import STEPS, LateInteraction, LateSettings, Words, fit_late
 from reranker.linear_map import unit
 from reranker.metrics import ranks_of_own, recall_at
@@ -50,6 +51,21 @@ def test_scores_and_their_matrix_equal_plain_loops(late):
     for query in range(3):
         np.testing.assert_allclose(late.scores(regions, words, query), expected[query], atol=1e-5)
         np.testing.assert_allclose(late.scores(regions[[4, 1]], words, query), expected[query, [4, 1]], atol=1e-5)
+
+
+@pytest.mark.parametrize("lengths", [(0, 2, 1), (2, 0, 0, 1), (1, 2, 0), (0, 0)])
+def test_a_query_without_words_scores_nothing_and_leaves_the_others_as_they_are(late, lengths):
+    given = inputs()
+    offsets = np.cumsum([0, *lengths])
+    tokens = Tokens(given.tokens.vectors[: offsets[-1]], given.tokens.pieces[: offsets[-1]], offsets)
+    regions, words = late.regions(given.regions), late.tokens(tokens)
+    matrix = late.matrix(regions, words)
+    np.testing.assert_allclose(matrix, plain(late, regions, words), atol=1e-5)
+    for query, length in enumerate(lengths):
+        assert matrix[query].any() == (length > 0)
+        np.testing.assert_allclose(late.scores(regions, words, query), matrix[query], atol=1e-5)
+    assert late.matrix(regions[:0], words).shape == (len(lengths), 0)
+    assert late.scores(regions[:0], words, 0).shape == (0,)
 
 
 def test_the_matrix_of_more_photos_and_queries_than_a_block_holds_is_still_scores(late):

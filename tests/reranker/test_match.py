@@ -8,6 +8,7 @@ from sklearn.linear_model import LogisticRegression
 
 from reranker.match import FEATURES, Match, fit_match, match_features
 from reranker.metrics import auroc
+from reranker.space import SCALARS
 
 
 def drawn(count: int, shift: float, seed: int) -> np.ndarray:
@@ -27,12 +28,28 @@ def test_a_probability_by_hand():
     assert match.probability(features) == pytest.approx([1 / (1 + np.exp(-2)), 0.5], rel=1e-6)
 
 
-def test_the_features_are_the_first_hits_scalars_its_order_and_the_usual_score():
-    scalars = np.arange(14, dtype=np.float32).reshape(2, 7)
-    features = match_features(np.float32([70, 71]), scalars, np.float32([80, 81]))
-    assert features.tolist() == [[0, 1, 2, 3, 4, 5, 6, 70, 80], [7, 8, 9, 10, 11, 12, 13, 71, 81]]
+def test_the_features_are_the_first_hits_scores_and_a_one_as_a_sentence_and_as_a_name():
+    # The gate is the fifth scalar: a sentence, a name, and a query that is a quarter of a name.
+    scalars = np.float32([[1, 2, 3, 4, 0, 6, 7], [1, 2, 3, 4, 1, 6, 7], [4, 8, 12, 16, 0.25, 24, 28]])
+    features = match_features(np.float32([70, 71, 72]), scalars, np.float32([80, 81, 84]))
+    assert features.tolist() == [
+        [1, 2, 3, 4, 0, 6, 7, 70, 80, 1, *[0] * 10],
+        [*[0] * 10, 1, 2, 3, 4, 1, 6, 7, 71, 81, 1],
+        [3, 6, 9, 12, 0.1875, 18, 21, 54, 63, 0.75, 1, 2, 3, 4, 0.0625, 6, 7, 18, 21, 0.25],
+    ]
     assert features.dtype == np.float32
     assert features.shape[1] == FEATURES
+
+
+def test_names_are_told_by_weights_of_their_own():
+    weights = np.zeros(FEATURES)
+    weights[0], weights[FEATURES // 2] = 2.0, -1.0
+    match = Match(tuple(weights.tolist()), 0.0, 0.5)
+    scalars = np.zeros((2, 7), np.float32)
+    scalars[:, 0], scalars[:, SCALARS.index("gate")] = 3, (0, 1)
+    chance = match.probability(match_features(np.zeros(2, np.float32), scalars, np.zeros(2, np.float32)))
+    # 2 x 3 as a sentence, -1 x 3 as a name.
+    assert chance == pytest.approx([1 / (1 + np.exp(-6)), 1 / (1 + np.exp(3))], rel=1e-5)
 
 
 def test_the_operating_point_refuses_no_more_than_the_share_that_may_be_missed():

@@ -17,8 +17,9 @@ from indexer.views import PhotoSide
 from reranker.calibration import Calibration
 from reranker.lexicon import Lexicon
 from reranker.match import match_features
-from reranker.ranker import DEFAULT_FOLDER, Ranker, pack, shown_relevance, unpack
-from reranker.space import QuerySide
+from reranker.pairs import candidate_scores
+from reranker.ranker import DEFAULT_FOLDER, NAMED_SCALE, Ranker, order_scores, pack, shown_relevance, unpack
+from reranker.space import SCALARS, QuerySide, candidate_of
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tiny_space import WORDS, inputs, make_ranker
@@ -172,17 +173,20 @@ def test_half_precision_embeddings_are_taken_as_they_are():
 
 
 def plain(ranker: Ranker, regions: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Logits of every query and photo by the plain networks on the concatenated vector: of both MLPs, (3, 7) each."""
+    """Order and relevance logits of every query and photo, (3, 7) each, by the plain networks on the concatenated
+    vector; what the gate takes for a name has the candidates' order."""
     given = inputs()
     space = ranker.space
     query = space.query_side(given.t, given.texts, given.tokens)
-    scalars = space.matrix(space.photo_side(given.x, given.regions if regions else None), query, slice(0, 3))
+    side = space.photo_side(given.x, given.regions if regions else None)
+    scalars = space.matrix(side, query, slice(0, 3))
     repeated = [np.repeat(given.t[row : row + 1], 7, axis=0) for row in range(3)]
-    order, relevance = (
+    learned, relevance = (
         np.stack([mlp.plain(given.x, repeated[row], scalars[row]) for row in range(3)])
         for mlp in (ranker.order, ranker.relevance)
     )
-    return order, relevance
+    gate = query.gate[:, None]
+    return (1 - gate) * learned + gate * 10 * candidate_scores(side, query), relevance
 
 
 @pytest.mark.parametrize("regions", [True, False])
@@ -201,6 +205,31 @@ def test_scores_their_matrix_and_the_network_on_the_concatenated_vector_agree(na
         np.testing.assert_allclose(scores.order, order[row], atol=2e-5)
         np.testing.assert_allclose(scores.relevance, relevance[row], atol=1e-5)
         np.testing.assert_allclose(scores.scalars, matrix.scalars[row], atol=1e-6)
+
+
+def test_a_sentence_has_the_learned_order_a_name_that_of_the_candidates_and_half_a_name_their_mean():
+    ranker = make_ranker()
+    side, query = sides(ranker)
+    scalars = ranker.space.scalars(side, query, 0)
+    parts = ranker.order.photo_part(inputs().x), ranker.order.text_part(inputs().t)[0]
+    for gate in (0.0, 0.5, 1.0):
+        scalars[:, SCALARS.index("gate")] = gate
+        learned, candidates = ranker.order.logits(*parts, scalars), candidate_of(scalars)
+        found = order_scores(ranker.order, *parts, scalars)
+        np.testing.assert_allclose(found, (1 - gate) * learned + gate * NAMED_SCALE * candidates, atol=1e-5)
+        if gate != 0.5:
+            # To the last bit, so that ties stay ties.
+            assert np.array_equal(found, NAMED_SCALE * candidates if gate else learned)
+
+
+def test_an_open_gate_sorts_photos_as_the_first_stage_does():
+    ranker = make_ranker()
+    open_gate = np.zeros_like(ranker.space.names.gate)
+    open_gate[-1] = 50.0
+    named = replace(ranker, space=replace(ranker.space, names=replace(ranker.space.names, gate=open_gate)))
+    side, query = sides(named)
+    order = named.score_matrix(side, query, slice(0, 3)).order
+    assert np.array_equal(np.argsort(-order), np.argsort(-candidate_scores(side, query)))
 
 
 def test_what_a_view_keeps_of_photos_moves_scores_by_no_more_than_its_rounding():
@@ -396,6 +425,21 @@ def test_the_shipped_ranker_of_an_image_encoder_is_found_by_its_fingerprint(tmp_
     assert Ranker.default().id == one.id
     found = [Ranker.shipped(encoder) for encoder in ("eyes@1", "eyes@2", "eyes@3")]
     assert [ranker and ranker.id for ranker in found] == [one.id, two.id, None]
+
+
+def test_a_shipped_ranker_that_is_not_there_is_none(tmp_path, monkeypatch):
+    one = make_ranker().finished()
+    one.save(tmp_path / "one")
+    monkeypatch.setattr("reranker.ranker.FAST_FOLDER", tmp_path / "none")
+    monkeypatch.setattr("reranker.ranker.DEFAULT_FOLDER", tmp_path / "one")
+    assert [ranker and ranker.id for ranker in map(Ranker.shipped, ("eyes@1", "eyes@2"))] == [one.id, None]
+    monkeypatch.setattr("reranker.ranker.DEFAULT_FOLDER", tmp_path / "none")
+    monkeypatch.setattr("reranker.ranker.FAST_FOLDER", tmp_path / "one")
+    assert Ranker.shipped("eyes@1").id == one.id
+    # One that is there but damaged is still told.
+    (tmp_path / "one" / "weights.safetensors").unlink()
+    with pytest.raises(PhotoseekError, match="is damaged"):
+        Ranker.shipped("eyes@1")
 
 
 def test_no_module_of_the_room_unpickles_anything():

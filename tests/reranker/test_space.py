@@ -10,6 +10,7 @@ import pytest
 from indexer.encoders import Tokens
 from indexer.views import PhotoSide
 from reranker.names import Names
+from reranker.pairs import candidate_scores
 from reranker.space import (
     HUB_WEIGHT,
     MEANING_WEIGHT,
@@ -18,6 +19,7 @@ from reranker.space import (
     Hubs,
     QuerySide,
     Space,
+    candidate_of,
     joined,
     space_arrays,
     space_of_arrays,
@@ -99,6 +101,17 @@ def test_one_product_ranks_candidates_by_the_weighed_heads_less_the_hub_term():
     product = query.candidate @ np.concatenate([side.z, side.hub[:, None]], axis=1).T
     weighed = mapped + MEANING_WEIGHT * meaning + NAMES_WEIGHT * gate * named - HUB_WEIGHT * (1 - gate) * side.hub
     np.testing.assert_allclose(product, weighed, atol=1e-5)
+
+
+@pytest.mark.parametrize("bias", [None, -50.0, 50.0])
+@pytest.mark.parametrize("regions", [True, False])
+def test_a_candidates_score_can_be_put_together_again_from_scalars(bias, regions):
+    space = make_space() if bias is None else gated(make_space(), bias)
+    side, query = sides(space, regions)
+    together = candidate_of(space.matrix(side, query, slice(0, 3)))
+    np.testing.assert_allclose(together, candidate_scores(side, query), atol=1e-5)
+    for row in range(3):
+        np.testing.assert_allclose(candidate_of(space.scalars(side, query, row)), together[row], atol=1e-6)
 
 
 @pytest.mark.parametrize(("bias", "gate"), [(-50.0, 0.0), (50.0, 1.0)])
@@ -203,7 +216,8 @@ def test_a_space_taken_apart_and_put_together_scores_alike(late):
     again = space_of_arrays(space_arrays(space), space.lexicon.words)
     assert np.array_equal(again.matrix(*sides(again), slice(0, 3)), space.matrix(*sides(space), slice(0, 3)))
     assert [f.name for f in fields(again)] == [f.name for f in fields(space)]
-    arrays = space_arrays(space)
-    del arrays["hubs.turn"]
-    with pytest.raises(KeyError, match=r"hubs\.turn"):
-        space_of_arrays(arrays, space.lexicon.words)
+    for part in ("hubs.turn", "late.A") if late else ("hubs.turn",):
+        arrays = space_arrays(space)
+        del arrays[part]
+        with pytest.raises(KeyError, match=part.replace(".", r"\.")):
+            space_of_arrays(arrays, space.lexicon.words)

@@ -151,22 +151,6 @@ def test_relevance_is_measured_on_the_crowds_pairs_if_there_are_fifty_or_more(co
         assert 50 <= ranker.training["calibration_pairs"] < 0.5 * count
 
 
-def test_no_match_is_likelier_where_the_photo_is_gone(whole: Ranker):
-    fresh, _, _ = made(60, seed=1, regions=True)
-    query = whole.query_side(fresh.t, fresh.texts, fresh.tokens)
-    found = scores(whole, fresh)
-    every = np.arange(len(fresh.texts))
-
-    def chance(order: np.ndarray) -> np.ndarray:
-        first = order.argmax(axis=1)
-        return whole.match_probability(order[every, first], found.scalars[every, first], query.usual)
-
-    gone = found.order.copy()
-    gone[every, fresh.owner] = -np.inf
-    assert auroc(chance(found.order), chance(gone)) > 0.7
-    assert (chance(found.order) < whole.match.threshold).mean() < 0.2
-
-
 def test_training_leaves_nothing_in_the_cache_behind(cache: Path, trained: Ranker):
     assert trained.id
     assert list((cache / "training").iterdir()) == []
@@ -189,7 +173,7 @@ def test_an_interrupted_training_goes_on_with_the_spaces_it_had(cache: Path, mon
         with pytest.raises(KeyboardInterrupt):
             train(features, judgments, ENCODERS, SHORT)
     assert asked == ["1 of 3", "2 of 3", "3 of 3"]
-    assert len(list((cache / "training").iterdir())) == 3
+    assert len(list((cache / "training").rglob("*.safetensors"))) == 3
     ranker = train(features, judgments, ENCODERS, SHORT)
     assert len(asked) == 3
     assert list((cache / "training").iterdir()) == []
@@ -204,9 +188,8 @@ def test_twenty_photos_are_enough_and_the_stages_are_told_in_their_order():
     settings = replace(SHORT, choose_shrinkage=True)
     ranker = train(features, judgments, ENCODERS, settings, on_stage=lambda stage, done, total: stages.append(stage))
     assert list(dict.fromkeys(stages)) == [
-        "map shrinkage 1 of 3",
-        "map shrinkage 2 of 3",
-        "map shrinkage 3 of 3",
+        "map shrinkage 1 of 2",
+        "map shrinkage 2 of 2",
         *(f"{part} {number} of 3" for number in (1, 2, 3) for part in ("map", "regions")),
         "pairs",
         "order",
@@ -324,11 +307,6 @@ def test_an_order_that_finds_less_than_what_it_would_replace_is_refused(
     assert verdict.startswith("refused: on validation the learned one finds less (recall@1 + 5 + 10 ")
     assert f") than {what} (" in verdict
     assert is_kept(ranker.order, trained.order if with_base else candidate_order(40, 30))
-    # The figures are of the order that was kept.
-    kept = ranker.figures["reranked_recall@1"]
-    assert kept > 0.8
-    if not with_base:
-        assert kept == ranker.figures["candidates_recall@1"]
     assert recall(ranker, made(60, seed=1)[0], 1) > 0.8
 
 
