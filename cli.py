@@ -442,10 +442,10 @@ def bench(
 @click.option(
     "--photos", "photo_set", default=None, help="Photo folder of JUDGED to train on.  [default: train_images, else all]"
 )
-@click.option("--image-encoder", default=None, help="[default: efficientnet-lite]")
+@click.option("--image-encoder", default=None, help="[default: that of --from, else efficientnet-lite]")
 @click.option("--weights", help="A local state dict for a torchvision encoder.")
 @click.option("--preprocess", help="How a file: encoder wants its pixels.")
-@click.option("--text-encoder", default="minilm", show_default=True)
+@click.option("--text-encoder", default=None, help="[default: that of --from, else minilm]")
 @click.option(
     "--from",
     "base",
@@ -473,7 +473,7 @@ def train(
     image_encoder: str | None,
     weights: str | None,
     preprocess: str | None,
-    text_encoder: str,
+    text_encoder: str | None,
     base: Path | None,
     class_names: Path | None,
     keep_order: bool,
@@ -506,6 +506,7 @@ def train(
     if base is not None and epochs is not None:
         raise click.UsageError("--from keeps the map of its ranker, so --epochs has nothing to tune")
     check_place(output)
+    start = None if base is None else Ranker.load(base)
     things = None if class_names is None else read_class_names(class_names)
     problem = None if quiet else _say
     judgments = load_judgments(judged, keep_going=keep_going, on_problem=problem)
@@ -516,10 +517,9 @@ def train(
         before = len(judgments.photos)
         judgments = Policy.load(policy).filter(judgments)
         click.echo(f"policy {policy}: {before - len(judgments.photos)} of {before} photos left out", err=True)
-    start = None if base is None else Ranker.load(base)
     image_name = image_encoder or (DEFAULT_ENCODER if start is None else start.image_encoder.rpartition("@")[0])
     image = load_image_encoder(image_name, device=device, weights=weights, preprocess=preprocess)
-    text = load_text_encoder(text_encoder)
+    text = load_text_encoder(text_encoder or ("minilm" if start is None else start.text_encoder_name))
     with _progress("embedding", quiet) as advance:
         features = embed_judgments(judgments, image, text, advance)
     settings = TrainSettings(seed=seed, keep_order=keep_order)
