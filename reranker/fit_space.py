@@ -115,7 +115,7 @@ class KeptSpaces:
         lexicon: Lexicon,
         fit: Callable[[], Space],
     ) -> Space:
-        """The space that `fit` gives, from the folder if it is there and whole; names are put in, not fitted with it."""
+        """The space that `fit` gives, from the folder if whole there; names are not fitted with it, but put in."""
         what = repr((photos.tolist(), asdict(settings), seed, lexicon.words))
         path = self.folder / f"{hashlib.sha256(what.encode()).hexdigest()[:20]}.safetensors"
         with suppress(OSError, KeyError, ValueError, SafetensorError):
