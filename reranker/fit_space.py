@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -113,16 +113,14 @@ class KeptSpaces:
         lexicon: Lexicon,
         fit: Callable[[], Space],
     ) -> Space:
-        """The space that `fit` gives, from the folder if it is there."""
+        """The space that `fit` gives, from the folder if it is there; names are not fitted with it, but put in."""
         what = repr((photos.tolist(), asdict(settings), seed, lexicon.words))
-        digest = hashlib.sha256(what.encode())
-        for part in fields(Names):
-            digest.update(getattr(names, part.name).tobytes())
-        path = self.folder / f"{digest.hexdigest()[:20]}.safetensors"
+        path = self.folder / f"{hashlib.sha256(what.encode()).hexdigest()[:20]}.safetensors"
         if path.exists():
             arrays = load_file(path)
             words = bytes(arrays.pop("vocabulary")).decode("utf-8").split("\n")
-            return space_of_arrays(arrays, tuple(word for word in words if word))
+            kept = space_of_arrays(arrays, tuple(word for word in words if word))
+            return replace(kept, names=names)
         space = fit()
         self.folder.mkdir(parents=True, exist_ok=True)
         arrays = space_arrays(space)

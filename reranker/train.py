@@ -32,7 +32,7 @@ from reranker.pairs import (
 from reranker.ranker import Ranker
 from reranker.space import HUB_WEIGHT, MEANING_WEIGHT, NAMES_WEIGHT, SCALARS, Space
 from reranker.validation import gate, learn_match
-from reranker.vocabulary import Thing, learn_names, own_class_names
+from reranker.vocabulary import Thing, learn_names, vocabulary_of
 
 # Shrinkages that the held-out photos choose from: (images, texts). Few photos need more.
 SHRINKAGES = ((1.0, 0.3), (3.0, 1.0))
@@ -98,7 +98,7 @@ def train(
         space, spaces, fold_of = base.space, [base.space], np.zeros(count, np.int64)
         summary |= {"base": base.id, "before": {k: v for k, v in base.training.items() if k != "before"}}
         if things:
-            names, unknown = learn_names(features, [*own_class_names(encoders[0]), *things], *encoders)
+            names, unknown = learn_names(features, vocabulary_of(encoders[0], things), *encoders)
             space = replace(space, names=names)
             spaces = [space]
             summary |= {"names": len(names.keys), "names_without_example": unknown}
@@ -225,7 +225,7 @@ def _new_spaces(
     """The space of all photos, those of the cross-fit, and which of these has not seen a photo."""
     owned = np.flatnonzero(features.owner >= 0)
     lexicon = Lexicon.fit([features.texts[row] for row in owned]) if settings.lexical else Lexicon.none()
-    names, unknown = learn_names(features, [*own_class_names(encoders[0]), *(things or ())], *encoders)
+    names, unknown = learn_names(features, vocabulary_of(encoders[0], things or ()), *encoders)
     summary |= {"names": len(names.keys), "names_without_example": unknown}
 
     def fitted(photos: np.ndarray, what: SpaceSettings, stage: str) -> Space:

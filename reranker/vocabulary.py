@@ -73,6 +73,12 @@ def own_class_names(image: ImageEncoder) -> list[Thing]:
     return [Thing((name,), index) for index, name in enumerate(ResNet18_Weights.DEFAULT.meta["categories"])]
 
 
+def vocabulary_of(image: ImageEncoder, things: Sequence[Thing]) -> list[Thing]:
+    """A team's things beside the encoder's own class names; a class that a thing names by its number has its names."""
+    named = {thing.index for thing in things}
+    return [*(thing for thing in own_class_names(image) if thing.index not in named), *things]
+
+
 def learn_names(
     features: Features, things: Sequence[Thing], image: ImageEncoder, text: TextEncoder
 ) -> tuple[Names, list[str]]:
