@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from indexer.encoders import ImageEncoder
-from indexer.index import Index
+from indexer.index import DEFAULT_ENCODER, Index
 from reranker.ranker import Ranker
 from search.results import Answer
 from search.searcher import Searcher
@@ -152,5 +152,5 @@ def test_an_index_without_a_ranker_is_refused(photos: Path, encoder: ImageEncode
     index = Index.build(photos / "animals", tmp_path / "index", encoder=encoder)
     assert refusal(lambda: Searcher(index)) == (
         f"index {tmp_path / 'index'} has no ranker yet; photoseek use RANKER attaches one, photoseek train JUDGED "
-        "-o RANKER --image-encoder efficientnet-lite makes one"
+        f"-o RANKER --image-encoder {DEFAULT_ENCODER} makes one"
     )
