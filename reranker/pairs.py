@@ -35,9 +35,9 @@ class PairSettings:
     random: int = 1
     # A caption's own photo, two mined ones and a random one also teach relevance, with weight 1 each.
     shown: int = 3
-    # A judgment is worth this many caption pairs.
-    crowd_weight: float = 2.0
-    expert_weight: float = 8.0
+    # A judgment is worth this many caption pairs: captions against mined photos would drown what people say.
+    crowd_weight: float = 20.0
+    expert_weight: float = 400.0
     # Words of this many captions or more are asked as queries, too: pairs a word, and the weight of one.
     word_captions: int = 50
     word_pairs: int = 12
