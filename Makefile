@@ -56,7 +56,7 @@ shipped-ranker:
 ablation: setup
 	$(BIN)/python -m reranker.ablation $(JUDGED)
 
-## make figures          every figure of the README's table (JUDGED=folder; about four minutes)
+## make figures          every figure of the README's table (JUDGED=folder; some ten minutes)
 figures: setup
 	$(BIN)/photoseek evaluate $(JUDGED)
 
