@@ -6,7 +6,7 @@ Trains as the shipped rankers are trained (on `train_224`), but judges nothing a
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import numpy as np
 from indexer.encoders import load_image_encoder, load_text_encoder
 from indexer.errors import PhotoseekError
 from indexer.index import DEFAULT_ENCODER
+from reranker.evaluation import RERANKED
 from reranker.features import Features, embed_judgments
 from reranker.fit_space import captions_within, fit_space, guess_late
 from reranker.judgments import grouped_split, load_judgments
@@ -25,15 +26,16 @@ from reranker.metrics import largest_share, ranks_of_own, recall_at
 from reranker.mlp import MLP, Lists, fit, start
 from reranker.names import Names
 from reranker.pairs import BLOCK, Gallery, caption_lists, galleries, own_only
-from reranker.space import HUB_WEIGHT, MEANING_WEIGHT, SCALARS
+from reranker.ranker import order_scores
+from reranker.space import SCALARS, candidate_of
 from reranker.train import TrainSettings
 from reranker.vocabulary import learn_names, own_class_names
 
-RERANKED = 200
 Row = tuple[float, float, float, float]
 
 # Scalars that a switched-off part takes along.
-PARTS = {"late interaction": ("late", "late_hub"), "meaning": ("meaning",), "hub term": ("hub", "late_hub")}
+CANDIDATE_PARTS = {"hub term": ("hub",), "meaning head": ("meaning",), "names head": ("named", "gate")}
+RERANKED_PARTS = {"late interaction": ("late", "late_hub"), "meaning": ("meaning",), "hub term": ("hub", "late_hub")}
 
 
 @click.command()
@@ -76,16 +78,13 @@ def measure(seen: Features, asked: Features, names: Names, seed: int) -> "list[t
         return Gallery.of(asked, np.arange(len(asked.photos)), space)
 
     full = spaces_of(everything, lexicon)
-    table.append(("candidates", _candidates(asked, full)))
-    table.append(("candidates without hub term", _candidates(asked, full, hub=False)))
-    table.append(("candidates without meaning head", _candidates(asked, full, meaning=False)))
-    table.append(("candidates without names head", _candidates(asked, full, named=False)))
-    table.append(
-        ("candidates without lexical part", _candidates(asked, spaces_of(everything, Lexicon.none(), None, False)))
-    )
-    table.append(
-        ("candidates without tuning (closed form)", _candidates(asked, spaces_of(everything, lexicon, 0, False)))
-    )
+    table.append(("candidates", _figures(asked, full)))
+    for name, off in CANDIDATE_PARTS.items():
+        table.append((f"candidates without {name}", _figures(asked, full, off)))
+    plain = spaces_of(everything, Lexicon.none(), late=False)
+    table.append(("candidates without lexical part", _figures(asked, plain)))
+    closed = spaces_of(everything, lexicon, epochs=0, late=False)
+    table.append(("candidates without tuning (closed form)", _figures(asked, closed)))
 
     fold_of = np.random.default_rng(seed).permutation(len(everything)) % settings.folds
     folds = [spaces_of(np.flatnonzero(fold_of != fold), lexicon).space for fold in range(settings.folds)]
@@ -95,17 +94,16 @@ def measure(seen: Features, asked: Features, names: Names, seed: int) -> "list[t
     generator = np.random.default_rng(seed)
     parts: tuple[list[Lists], list[Lists]] = ([], [])
     for held, gallery in galleries(seen, fold_of, held_out, [replace(space, guess=guess) for space in folds]):
-        parts[held].append(own_only(caption_lists(seen, gallery, settings.pairs, generator, lambda done, total: None)))
+        parts[held].append(own_only(caption_lists(seen, gallery, settings.pairs, generator)))
     learn, validate = Lists.join(parts[0]), Lists.join(parts[1])
     full = Gallery.of(asked, full.photos, replace(full.space, guess=guess))
-    for name, off in {"": (), **PARTS}.items():
-        columns = [SCALARS.index(scalar) for scalar in off]
-        order = _order(seen, learn, validate, columns, settings)
-        title = "reranked" + (f" without {name}" if name else "")
-        table.append((title, _reranked(asked, full, order, columns)))
-        if not name:
-            linear = replace(order, w3=np.zeros_like(order.w3))
-            table.append(("reranked by the scalars alone, as the MLP weighs them", _reranked(asked, full, linear, [])))
+    order = _order(seen, learn, validate, (), settings)
+    table.append(("reranked", _figures(asked, full, order=order)))
+    linear = replace(order, w3=np.zeros_like(order.w3))
+    table.append(("reranked by the scalars alone, as the MLP weighs them", _figures(asked, full, order=linear)))
+    for name, off in RERANKED_PARTS.items():
+        order = _order(seen, learn, validate, off, settings)
+        table.append((f"reranked without {name}", _figures(asked, full, off, order)))
     return table
 
 
@@ -114,61 +112,38 @@ def _say(stage: str, done: int, total: int) -> None:
         print(f"{stage} done", file=sys.stderr)
 
 
-def _order(seen: Features, learn: Lists, validate: Lists, off: list[int], settings: TrainSettings) -> MLP:
-    def blanked(lists: Lists) -> Lists:
-        scalars = lists.scalars.copy()
-        scalars[..., off] = 0
-        return replace(lists, scalars=scalars)
-
+def _order(seen: Features, learn: Lists, validate: Lists, off: Sequence[str], settings: TrainSettings) -> MLP:
     t = unit(seen.t)
-    learn, validate = blanked(learn), blanked(validate)
+    learn, validate = (replace(lists, scalars=_without(lists.scalars, off)) for lists in (learn, validate))
     first = start(seen.x.shape[1], t.shape[1], learn, settings.seed)
     return fit(first, seen.x, t, learn, validate, settings.order, listwise=True, seed=settings.seed)[0]
 
 
-def _candidates(
-    asked: Features, gallery: Gallery, *, hub: bool = True, meaning: bool = True, named: bool = True
-) -> Row:
-    def score(scalars: np.ndarray, gate: np.ndarray, weighted_names: np.ndarray) -> np.ndarray:
-        scores = scalars[..., 0] + MEANING_WEIGHT * scalars[..., 1] * meaning + weighted_names * named
-        return np.asarray(scores - HUB_WEIGHT * (1 - gate * named) * scalars[..., 2] * hub)
-
-    return _figures(asked, gallery, score)
+def _without(scalars: np.ndarray, off: Sequence[str]) -> np.ndarray:
+    """The same scalars (..., 7) with some at 0, which is as if their part were not there."""
+    blanked = scalars.copy()
+    blanked[..., [SCALARS.index(name) for name in off]] = 0
+    return blanked
 
 
-def _reranked(asked: Features, gallery: Gallery, order: MLP, off: list[int]) -> Row:
-    photo_part = order.photo_part(asked.x)
-    rows, _ = captions_within(asked, np.flatnonzero(asked.owner >= 0), gallery.photos)
-    text_part = order.text_part(unit(asked.t[rows]))
-    place = iter(range(len(rows)))
-
-    def score(scalars: np.ndarray, gate: np.ndarray, weighted_names: np.ndarray) -> np.ndarray:
-        before = scalars[..., 0] + MEANING_WEIGHT * scalars[..., 1] + weighted_names
-        before = before - HUB_WEIGHT * (1 - gate) * scalars[..., 2]
-        kept = min(RERANKED, before.shape[1])
-        threshold = np.partition(before, -kept, axis=1)[:, -kept][:, None]
-        shown = scalars.copy()
-        shown[..., off] = 0
-        after = np.stack([order.logits(photo_part, text_part[next(place)], of_one) for of_one in shown])
-        return np.where(before >= threshold, after, before - 1e4)
-
-    return _figures(asked, gallery, score)
-
-
-def _figures(
-    asked: Features, gallery: Gallery, score: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
-) -> Row:
-    rows, own = captions_within(asked, np.flatnonzero(asked.owner >= 0), gallery.photos)
-    scores = []
+def _figures(asked: Features, gallery: Gallery, off: Sequence[str] = (), order: MLP | None = None) -> Row:
+    """Recall and largest share of the candidates, or of what an order makes of the first of all candidates."""
+    rows, own = captions_within(asked, gallery.photos)
+    scores = np.empty((len(rows), len(gallery.photos)), np.float32)
     for begin in range(0, len(rows), BLOCK):
         query = gallery.queries(asked, rows[begin : begin + BLOCK])
-        scalars = gallery.space.matrix(gallery.side, query, slice(0, len(query.gate)))
-        k = sum(gallery.space.widths[:2])
-        weighted_names = query.candidate[:, k:-1] @ gallery.side.z[:, k:].T
-        scores.append(score(scalars, query.gate[:, None], weighted_names))
-    found = np.concatenate(scores)
-    ranks = ranks_of_own(found, own)
-    top = np.argsort(-found, axis=1)[:, :10]
+        block = gallery.space.matrix(gallery.side, query, slice(0, len(query.gate)))
+        if order is None:
+            scores[begin : begin + BLOCK] = candidate_of(_without(block, off))
+            continue
+        photo_part, text_part = order.photo_part(asked.x), order.text_part(unit(asked.t[rows[begin : begin + BLOCK]]))
+        for place, scalars in enumerate(block):
+            before = candidate_of(scalars)
+            after = order_scores(order, photo_part, text_part[place], _without(scalars, off))
+            kept = before >= np.sort(before)[-min(RERANKED, len(before))]
+            scores[begin + place] = np.where(kept, after, before - 1e4)
+    ranks = ranks_of_own(scores, own)
+    top = np.argsort(-scores, axis=1)[:, :10]
     return (recall_at(ranks, 1), recall_at(ranks, 5), recall_at(ranks, 10), largest_share(top))
 
 

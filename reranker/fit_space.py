@@ -32,7 +32,6 @@ class SpaceSettings:
 
     map: MapSettings = field(default_factory=MapSettings)
     late: LateSettings | None = field(default_factory=LateSettings)
-    meaning_strength: float = 1.0
     bank: int = 6000
     reference: int = 1000
 
@@ -48,14 +47,14 @@ def fit_space(
     report: Stage,
 ) -> Space:
     """Fit a space to some photos (sorted rows of `features`) and the captions that are theirs."""
-    rows, photo = captions_within(features, np.flatnonzero(features.owner >= 0), photos)
+    rows, photo = captions_within(features, photos)
     # A classifier's view of a photo is for names; it makes the match with sentences worse.
     x, t = features.x[photos, : features.x.shape[1] - features.class_dim], features.t[rows]
     vectors = lexicon.extend(t, [features.texts[row] for row in rows])
     fitted = _widened(
         fit_map(x, vectors, photo, settings.map, seed, lambda d, n: report(f"map {stage}", d, n)), features.class_dim
     )
-    meaning = _widened(fit_meaning(x, unit(t), photo, strength=settings.meaning_strength), features.class_dim)
+    meaning = _widened(fit_meaning(x, unit(t), photo), features.class_dim)
     generator = np.random.default_rng(seed)
     chosen = generator.permutation(len(rows))[: settings.bank]
     seen = photos[generator.permutation(len(photos))[: settings.reference]]
@@ -81,7 +80,7 @@ def guess_late(spaces: Sequence[Space], features: Features, fold_of: np.ndarray)
     inputs, outputs = [], []
     for fold, space in enumerate(spaces):
         gallery = np.flatnonzero(fold_of == fold)
-        rows, own = captions_within(features, np.flatnonzero(features.owner >= 0), gallery)
+        rows, own = captions_within(features, gallery)
         rows, own = rows[:: max(1, len(rows) // GUESSED)], own[:: max(1, len(rows) // GUESSED)]
         side = space.photo_side(features.x[gallery], None if features.regions is None else features.regions[gallery])
         query = space.query_side(features.t[rows], [features.texts[r] for r in rows], features.tokens.select(rows))
@@ -137,7 +136,7 @@ class KeptSpaces:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def captions_within(features: Features, captions: np.ndarray, photos: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def captions_within(features: Features, photos: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The captions of some photos (sorted rows), and each one's photo as a position among them."""
-    rows = captions[np.isin(features.owner[captions], photos)]
+    rows = np.flatnonzero(np.isin(features.owner, photos))
     return rows, np.searchsorted(photos, features.owner[rows])

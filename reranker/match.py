@@ -1,8 +1,8 @@
 """Whether anything in the gallery fits a query at all: a probability a query, and the point below which it is no match.
 
 The best score alone does not tell: some queries score high with everything. Beside the first hit's scores, the decision
-looks at how high the query scores among reference photos that were kept from training. It never looks at how many
-photos there are, so it means the same in a small and in a large gallery.
+looks at how high the query scores among reference photos, which are training photos. It never looks at how many photos
+there are; but the first hit of a large gallery scores higher, so it refuses less there than in a small one.
 """
 
 from dataclasses import asdict, dataclass

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -21,8 +21,6 @@ from reranker.scores import generalised_scores
 from reranker.space import SCALARS, QuerySide, Space
 
 BLOCK = 256
-
-Report = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +75,10 @@ def galleries(
 
 
 def caption_lists(
-    features: Features, gallery: Gallery, settings: PairSettings, generator: np.random.Generator, report: Report
+    features: Features, gallery: Gallery, settings: PairSettings, generator: np.random.Generator
 ) -> Lists:
     """Every caption of a gallery's photos with its own photo first, then mined and random ones."""
-    rows, own = captions_within(features, np.flatnonzero(features.owner >= 0), gallery.photos)
+    rows, own = captions_within(features, gallery.photos)
     first, count = min(settings.mined_from, len(gallery.photos) - 1), settings.mined
     photo = np.empty((len(rows), 1 + count + settings.random), np.int64)
     photo[:, 0] = own
@@ -99,7 +97,6 @@ def caption_lists(
         photo[block, 1 + count :] = others + (others >= mine[:, None])
         matrix = gallery.space.matrix(gallery.side, query, slice(0, len(mine)))
         scalars[block] = np.take_along_axis(matrix, photo[block][..., None], axis=1)
-        report(block.stop, len(rows))
     target = _soft_targets(features, gallery.photos, rows, own, photo)
     return Lists(gallery.photos[photo], rows, scalars, target, np.ones(len(rows), np.float32))
 

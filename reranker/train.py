@@ -155,10 +155,10 @@ def train(
     calibration = Calibration.fit(logits, measured.target[:, 0], measured.weight, groups=measured.text)
     summary |= {"calibration": calibration.method, "calibration_pairs": len(measured)}
     summary["calibration_log_loss"] = {name: round(loss, 5) for name, loss in calibration.losses.items()}
-    if base is not None and settings.keep_order:
-        match = base.match
-    else:
+    if base is None or learns_order:
         match = learn_match(features, material.words, material.galleries, order)
+    else:
+        match = base.match
     ranker = Ranker(
         image_encoder=encoders[0].fingerprint,
         text_encoder=encoders[1].fingerprint,
@@ -265,7 +265,7 @@ def _choose_shrinkage(
             np.sort(seen), replace(settings.space, map=tried, late=None), f"shrinkage {number} of {len(SHRINKAGES)}"
         )
         gallery = Gallery.of(features, np.sort(held), space)
-        rows, own = captions_within(features, np.flatnonzero(features.owner >= 0), gallery.photos)
+        rows, own = captions_within(features, gallery.photos)
         ranks = ranks_of_own(candidate_scores(gallery.side, gallery.queries(features, rows)), own)
         total = sum(recall_at(ranks, k) for k in (1, 5, 10))
         if total > best:
@@ -305,7 +305,7 @@ def _collect(
     total = len(np.unique(np.stack([fold_of, held_out]), axis=1).T)
     for number, (held, gallery) in enumerate(galleries(features, fold_of, held_out, spaces), 1):
         side = int(held)
-        of_captions = caption_lists(features, gallery, settings.pairs, generator, lambda done, total: None)
+        of_captions = caption_lists(features, gallery, settings.pairs, generator)
         lists[side].append(of_captions)
         taught = [of_captions.pairs(slice(0, shown)), of_captions.pairs(slice(-1, None))]
         pairs[side].extend(taught)

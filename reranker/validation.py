@@ -88,7 +88,7 @@ def learn_match(features: Features, words: WordQueries, held: Sequence[Gallery],
 
 def ask_captions(features: Features, gallery: Gallery, order: MLP) -> Asked:
     """Every caption of a gallery's photos."""
-    rows, own = captions_within(features, np.flatnonzero(features.owner >= 0), gallery.photos)
+    rows, own = captions_within(features, gallery.photos)
     fits = np.zeros((len(rows), len(gallery.photos)), bool)
     fits[np.arange(len(rows)), own] = True
     return _asked(features, gallery, gallery.queries(features, rows), unit(features.t[rows]), fits, order)

@@ -14,7 +14,6 @@ from reranker.lexicon import WORD
 from reranker.linear_map import unit
 from reranker.names import Names, fit_names, named_texts
 
-COLUMNS = ("names", "index", "photo")
 # Sentences that the gate learns to tell from names.
 SENTENCES = 8000
 

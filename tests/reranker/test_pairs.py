@@ -69,7 +69,7 @@ def whole(features: Features) -> Gallery:
 
 
 def listed(features: Features, gallery: Gallery, settings: PairSettings, seed: int = 0) -> Lists:
-    return caption_lists(features, gallery, settings, np.random.default_rng(seed), lambda done, total: None)
+    return caption_lists(features, gallery, settings, np.random.default_rng(seed))
 
 
 def scalars_of(features: Features, photo: int, caption: int) -> np.ndarray:

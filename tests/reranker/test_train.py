@@ -33,7 +33,7 @@ SHORT = replace(
 
 
 @pytest.fixture(autouse=True, scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory):
+def cache(one_thread: None, tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PHOTOSEEK_CACHE", str(folder))
