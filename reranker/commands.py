@@ -1,0 +1,158 @@
+"""The commands that judge a ranking: train and evaluate."""
+
+import json
+from pathlib import Path
+
+import click
+
+from indexer.terminal import device_option, progress, quiet_option, ranker_option, say, stages
+
+
+@click.command()
+@click.argument("judged", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The ranker folder to write.")
+@click.option(
+    "--photos", "photo_set", default=None, help="Photo folder of JUDGED to train on.  [default: train_images, else all]"
+)
+@click.option("--image-encoder", default=None, help="[default: that of --from, else efficientnet-lite]")
+@click.option("--weights", help="A local state dict for a torchvision encoder.")
+@click.option("--preprocess", help="How a file: encoder wants its pixels.")
+@click.option("--text-encoder", default=None, help="[default: that of --from, else minilm]")
+@click.option(
+    "--from",
+    "base",
+    type=click.Path(path_type=Path),
+    help="A ranker to fine-tune: its space is kept, its MLPs go on learning. It must not have seen these photos.",
+)
+@click.option(
+    "--class-names",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Your own vocabulary (.txt, .tsv, .csv), so that its words are found as names.",
+)
+@click.option("--keep-order", is_flag=True, help="With --from: learn relevance only, and leave the ranking as it is.")
+@click.option("--policy", help="Leave out what this policy protects: minors, or a .toml file.")
+@click.option(
+    "--epochs", type=click.IntRange(min=0), default=None, help="Contrastive epochs of the map; 0 keeps the closed form."
+)
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
+@click.option("--keep-going", is_flag=True, help="Drop bad rows of the judged data, and count them.")
+@device_option
+@quiet_option
+def train(
+    judged: Path,
+    output: Path,
+    photo_set: str | None,
+    image_encoder: str | None,
+    weights: str | None,
+    preprocess: str | None,
+    text_encoder: str | None,
+    base: Path | None,
+    class_names: Path | None,
+    keep_order: bool,
+    policy: str | None,
+    epochs: int | None,
+    seed: int,
+    keep_going: bool,
+    device: str,
+    quiet: bool,
+) -> None:
+    """Train a ranker on the judged folder JUDGED (photos, captions, expert grades, crowd votes).
+
+    \b
+    photoseek train data/sample -o rankers/team
+    """
+    from dataclasses import replace
+
+    from indexer.encoders import load_image_encoder, load_text_encoder
+    from indexer.index import DEFAULT_ENCODER
+    from reranker.features import embed_judgments
+    from reranker.judgments import load_judgments
+    from reranker.policy import Policy
+    from reranker.ranker import Ranker, check_place
+    from reranker.train import TrainSettings, training_photos
+    from reranker.train import train as train_ranker
+    from reranker.vocabulary import read_class_names
+
+    if keep_order and base is None:
+        raise click.UsageError("--keep-order goes with --from RANKER, whose order is kept")
+    if base is not None and epochs is not None:
+        raise click.UsageError("--from keeps the map of its ranker, so --epochs has nothing to tune")
+    check_place(output)
+    start = None if base is None else Ranker.load(base)
+    things = None if class_names is None else read_class_names(class_names)
+    problem = None if quiet else say
+    judgments = load_judgments(judged, keep_going=keep_going, on_problem=problem)
+    if judgments.dropped:
+        click.echo(f"{judgments.dropped} bad rows dropped", err=True)
+    judgments = judgments.restrict(training_photos(judgments, photo_set))
+    if policy is not None:
+        before = len(judgments.photos)
+        judgments = Policy.load(policy).filter(judgments)
+        click.echo(f"policy {policy}: {before - len(judgments.photos)} of {before} photos left out", err=True)
+    image_name = image_encoder or (DEFAULT_ENCODER if start is None else start.image_encoder.rpartition("@")[0])
+    image = load_image_encoder(image_name, device=device, weights=weights, preprocess=preprocess)
+    text = load_text_encoder(text_encoder or ("minilm" if start is None else start.text_encoder_name))
+    with progress("embedding", quiet) as advance:
+        features = embed_judgments(judgments, image, text, advance)
+    settings = TrainSettings(seed=seed, keep_order=keep_order)
+    if epochs is not None:
+        tuned = replace(settings.space.map, epochs=epochs)
+        settings = replace(settings, space=replace(settings.space, map=tuned))
+    with stages(quiet) as on_stage:
+        ranker = train_ranker(
+            features, judgments, (image, text), settings, base=start, things=things, on_stage=on_stage
+        )
+    ranker.save(output)
+    for name, value in {**ranker.training, **ranker.figures}.items():
+        if name != "before":
+            click.echo(f"{name:<26}{value}")
+    click.echo(f"ranker {ranker.id} -> {output}")
+
+
+@click.command()
+@click.argument("judged", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@ranker_option("The ranker folder to measure.  [default: the shipped one]")
+@click.option("--protocol", "protocols", multiple=True, help="Run only this one; may be given several times.")
+@click.option(
+    "--breadth",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of named photos.  [default: JUDGED/../imagen]",
+)
+@click.option(
+    "--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="Trainings of each protocol that trains."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--keep-going", is_flag=True, help="Drop bad rows of the judged data, and count them.")
+@device_option
+@quiet_option
+def evaluate(
+    judged: Path,
+    ranker: Path | None,
+    protocols: tuple[str, ...],
+    breadth: Path | None,
+    seeds: int,
+    as_json: bool,
+    keep_going: bool,
+    device: str,
+    quiet: bool,
+) -> None:
+    """Measure a ranker on the judged folder JUDGED, with 95 % intervals.
+
+    \b
+    photoseek evaluate data/sample --protocol official --json
+    """
+    from reranker.evaluate import PROTOCOLS, report
+    from reranker.evaluate import evaluate as evaluate_ranker
+    from reranker.evaluation import Evaluation
+    from reranker.judgments import load_judgments
+    from reranker.ranker import Ranker
+
+    unknown = [name for name in protocols if name not in PROTOCOLS]
+    if unknown:
+        raise click.UsageError(f"no protocol {unknown[0]!r}; there are: {', '.join(PROTOCOLS)}")
+    judgments = load_judgments(judged, keep_going=keep_going, on_problem=None if quiet else say)
+    chosen = Ranker.load(ranker) if ranker is not None else Ranker.default()
+    with stages(quiet) as on_stage:
+        evaluation = Evaluation(judgments, chosen, breadth, seeds, device, on_stage)
+        figures = evaluate_ranker(evaluation, protocols or tuple(PROTOCOLS))
+    click.echo(json.dumps({"format": 1, **figures}) if as_json else report(figures))
