@@ -227,9 +227,9 @@ class Found:
         """(b,): the chance that anything fits a query, where `order` (b, n) may lack photos (-inf)."""
         first = order.argmax(axis=1)
         # Behind the first candidates, `order` holds other numbers; a first hit is never among those.
-        return self.ranker.match_probability(
-            np.take_along_axis(self.order, first[:, None], axis=1)[:, 0], self.scalars_of(first), self.usual
-        )
+        of_first = np.take_along_axis(self.order, first[:, None], axis=1)[:, 0]
+        photos = np.isfinite(order).sum(axis=1)
+        return self.ranker.match_probability(of_first, self.scalars_of(first), self.usual, photos)
 
 
 def search(ranker: Ranker, photos: Photos, queries: Queries) -> Found:

@@ -1,8 +1,8 @@
 """Whether anything in the gallery fits a query at all: a probability a query, and the point below which it is no match.
 
-The best score alone does not tell: some queries score high with everything. Beside the first hit's scores, the decision
-looks at how high the query scores among reference photos, which are training photos. It never looks at how many photos
-there are; but the first hit of a large gallery scores higher, so it refuses less there than in a small one.
+The best score alone does not tell: some queries score high with everything, and the best of many photos scores higher
+than the best of few. Beside the first hit's scores, the decision looks at how high the query scores among reference
+photos, which are training photos, and at how many photos were searched.
 """
 
 from dataclasses import asdict, dataclass
@@ -12,7 +12,7 @@ import numpy as np
 
 from reranker.space import SCALARS
 
-FEATURES = 2 * (len(SCALARS) + 3)
+FEATURES = 2 * (len(SCALARS) + 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +36,22 @@ class Match:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Match":
+        """What `as_dict` gave. Raises KeyError, TypeError or ValueError if it is no such thing."""
+        if len(values["weights"]) != FEATURES:
+            raise ValueError(f"the no-match decision has {len(values['weights'])} weights, not {FEATURES}")
         return cls(tuple(values["weights"]), values["bias"], values["threshold"])
 
 
-def match_features(order: np.ndarray, scalars: np.ndarray, usual: np.ndarray) -> np.ndarray:
+def match_features(order: np.ndarray, scalars: np.ndarray, usual: np.ndarray, photos: int | np.ndarray) -> np.ndarray:
     """What the decision looks at, for b queries: (b, FEATURES) float32, once weighed as a sentence and once as a name.
 
     order: (b,) order score of the first hit; scalars: (b, 7), its scores; usual: (b,) how high the query scores among
-    reference photos.
+    reference photos; photos: how many photos were searched, of all queries or (b,). These enter as sqrt(2 ln photos),
+    which the expected maximum of so many normal deviates grows like (Cramer 1946, 28.6).
     """
-    shown = np.concatenate([scalars, order[:, None], usual[:, None], np.ones_like(order)[:, None]], axis=1)
+    growth = np.broadcast_to(np.sqrt(2 * np.log(np.maximum(photos, 1))), order.shape)
+    columns = [order, usual, growth, np.ones_like(order)]
+    shown = np.concatenate([scalars, *(column[:, None] for column in columns)], axis=1)
     gate = scalars[:, SCALARS.index("gate")][:, None]
     return np.concatenate([(1 - gate) * shown, gate * shown], axis=1).astype(np.float32)
 

@@ -184,10 +184,12 @@ class Ranker:
             relevance[place] = self.calibration.apply(logits)
         return Scores(order, relevance, scalars)
 
-    def match_probability(self, order: np.ndarray, scalars: np.ndarray, usual: np.ndarray) -> np.ndarray:
-        """(b,) chance that something in the gallery fits, from first hits: their order (b,), their scalars (b, 7), and
-        the queries' `usual` (b,)."""
-        return self.match.probability(match_features(order, scalars, usual))
+    def match_probability(
+        self, order: np.ndarray, scalars: np.ndarray, usual: np.ndarray, photos: int | np.ndarray
+    ) -> np.ndarray:
+        """(b,) chance that something in the gallery fits, from first hits: their order (b,), their scalars (b, 7), the
+        queries' `usual` (b,), and how many photos were searched, of all queries or (b,)."""
+        return self.match.probability(match_features(order, scalars, usual, photos))
 
     def _logits(self, hidden: np.ndarray, text: np.ndarray, scalars: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         m = self.order.hidden

@@ -21,6 +21,10 @@ MISSED = 0.05
 FOREIGN_SHARE = 0.3
 # All words together count as this many captions do, so that the decision holds for names as well.
 WORDS_SHARE = 0.3
+# Shares of a gallery that are asked, so that the decision holds in small ones as in large ones; parts of fewer photos
+# than `FEWEST` say too little.
+SHARES = (1.0, 1 / 3, 0.1)
+FEWEST = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +73,23 @@ def gate(features: Features, held: Sequence[Gallery], fallback: MLP, learned: ML
 
 def learn_match(features: Features, words: WordQueries, held: Sequence[Gallery], order: MLP) -> Match:
     """The no-match decision, from validation captions and words with a photo that fits, with all that fit taken away,
-    and with everything near them taken away, too."""
+    and with everything near them taken away, too; among all photos of a gallery and among some."""
+    generator = np.random.default_rng(0)
     present: list[np.ndarray] = []
     absent: list[np.ndarray] = []
     for gallery in held:
         of_captions = ask_captions(features, gallery, order)
-        there, gone = _with_and_without(of_captions)
-        present.append(there)
-        absent.append(gone)
+        asked = [(of_captions, 1)]
         if len(words.texts):
-            of_words = ask_words(features, words, gallery, order)
-            there, gone = _with_and_without(of_words)
             times = max(1, round(WORDS_SHARE * len(of_captions.fits) / len(words.texts)))
-            present.append(np.tile(there, (times, 1)))
-            absent.append(np.tile(gone, (times, 1)))
+            asked.append((ask_words(features, words, gallery, order), times))
+        for share in SHARES:
+            if share < 1 and share * len(gallery.photos) < FEWEST:
+                continue
+            for queries, times in asked:
+                there, gone = _with_and_without(queries, _drawn(queries.fits, share, generator))
+                present.append(np.tile(there, (times, 1)))
+                absent.append(np.tile(gone, (times, 1)))
     return fit_match(np.concatenate(present), np.concatenate(absent), MISSED)
 
 
@@ -110,14 +117,23 @@ def _asked(features: Features, gallery: Gallery, side: QuerySide, t: np.ndarray,
     return Asked(gallery, side, t, candidate_scores(gallery.side, side), scores, fits)
 
 
-def _with_and_without(asked: Asked) -> tuple[np.ndarray, np.ndarray]:
-    """What the decision looks at, of queries that have a photo that fits, and of all without any."""
-    scores = asked.order.copy()
-    has_any = asked.fits.any(axis=1)
-    present = _first_hits(asked, scores)[has_any]
+def _drawn(fits: np.ndarray, share: float, generator: np.random.Generator) -> np.ndarray:
+    """(queries, photos) bool: a share of the photos, and of those that fit a query at least one."""
+    drawn = generator.random(fits.shape) < share
+    queries = np.flatnonzero(fits.any(axis=1))
+    drawn[queries, fits[queries].argmax(axis=1)] = True
+    return drawn
+
+
+def _with_and_without(asked: Asked, left: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What the decision looks at, of queries that have a photo that fits, and of all without any; of the photos `left`
+    (queries, photos) alone."""
+    scores = np.where(left, asked.order, -np.inf)
+    has_any = np.asarray(asked.fits.any(axis=1))
+    present = _first_hits(asked, scores, has_any)
     scores[asked.fits] = -np.inf
     absent = [_first_hits(asked, scores)]
-    near = int(FOREIGN_SHARE * scores.shape[1])
+    near = int(FOREIGN_SHARE * left.sum(axis=1).mean())
     if near:
         gone = np.argpartition(-scores, near, axis=1)[:, :near]
         np.put_along_axis(scores, gone, -np.inf, axis=1)
@@ -125,7 +141,7 @@ def _with_and_without(asked: Asked) -> tuple[np.ndarray, np.ndarray]:
     return present, np.concatenate(absent)
 
 
-def _first_hits(asked: Asked, scores: np.ndarray) -> np.ndarray:
+def _first_hits(asked: Asked, scores: np.ndarray, of: np.ndarray | None = None) -> np.ndarray:
     """`match_features` of the best photo a query, by `scores` (queries, photos); none where every photo is gone."""
     best = scores.argmax(axis=1)
     found = np.take_along_axis(asked.order, best[:, None], axis=1)[:, 0]
@@ -134,5 +150,5 @@ def _first_hits(asked: Asked, scores: np.ndarray) -> np.ndarray:
         rows = slice(begin, min(begin + BLOCK, len(best)))
         matrix = asked.gallery.space.matrix(asked.gallery.side, asked.side, rows)
         scalars.append(np.take_along_axis(matrix, best[rows][:, None, None], axis=1)[:, 0])
-    left = scores.max(axis=1) > -np.inf
-    return match_features(found, np.concatenate(scalars), asked.side.usual)[left]
+    left = np.isfinite(scores).sum(axis=1)
+    return match_features(found, np.concatenate(scalars), asked.side.usual, left)[left > 0 if of is None else of]

@@ -22,6 +22,8 @@ from reranker.space import QuerySide
 from search.results import Answer, Hit
 
 CANDIDATES = 200
+# With `without`: a photo of which less than this is wanted is put this far down, behind all others.
+UNWANTED_FROM, UNWANTED = 0.5, 100.0
 BLOCK = 256
 STAGES = ("encode", "map", "candidates", "rerank", "fetch")
 
@@ -79,7 +81,8 @@ class Searcher:
         """Answers to (id, text) queries, in their order; as good one by one as together.
 
         `min_score` leaves out hits of lower relevance; `under` keeps to a folder (from here, else from a root of the
-        index); `without` multiplies each relevance by what is missing of a second sentence's.
+        index); `without` multiplies each relevance by what is missing of a second sentence's, and photos that this
+        rather fits than not come last.
         Raises PhotoseekError for a k under 1, an empty query, or a folder that holds no photos of the index.
         """
         _check_k(k)
@@ -140,7 +143,8 @@ class Searcher:
         with self._stage("candidates"):
             rows, _ = self.view.search(query.candidate, max(CANDIDATES, k), allowed)
         with self._stage("rerank"):
-            ranked = [self._rerank(rows[i], query, i, unwanted) for i in range(len(texts))]
+            photos = self.view.total_rows if allowed is None else len(allowed)
+            ranked = [self._rerank(rows[i], query, i, unwanted, photos) for i in range(len(texts))]
         answers = []
         for i, (name, text) in enumerate(queries):
             ranked_rows, order, relevance, chance = ranked[i]
@@ -162,10 +166,10 @@ class Searcher:
             return self.ranker.query_side(vectors, list(texts), tokens)
 
     def _rerank(
-        self, rows: np.ndarray, query: QuerySide, i: int, unwanted: QuerySide | None
+        self, rows: np.ndarray, query: QuerySide, i: int, unwanted: QuerySide | None, photos: int
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
         """Candidate rows (c,) of query i -> best first, ties by row: rows, order scores and shown relevance, (c,) each;
-        and the chance that anything fits the query."""
+        and the chance that anything among so many photos fits the query."""
         view = self.view
         side = PhotoSide(
             view.gather_z(rows), view.gather_hub(rows), view.gather_hidden(rows), view.gather_regions(rows)
@@ -173,14 +177,18 @@ class Searcher:
         scores = self.ranker.scores(side, query, i)
         order, relevance = scores.order, scores.relevance
         if unwanted is not None:
-            # The order is a log-probability up to a constant, so what is missing of the unwanted multiplies it.
             wanted = 1 - self.ranker.scores(side, unwanted, 0).relevance
-            order, relevance = order + np.log(np.maximum(wanted, 1e-6)), relevance * wanted
+            relevance = relevance * wanted
+            # The order is a log-probability up to a constant, so what is missing of the unwanted multiplies it; what
+            # rather is unwanted than not stands behind all that is not.
+            order = order + np.log(np.maximum(wanted, 1e-6)) - UNWANTED * (wanted < UNWANTED_FROM)
         places = np.lexsort((rows, -order))
         if not len(places):
             return rows, order, relevance, 0.0
         first = places[:1]
-        chance = self.ranker.match_probability(scores.order[first], scores.scalars[first], query.usual[i : i + 1])
+        chance = self.ranker.match_probability(
+            scores.order[first], scores.scalars[first], query.usual[i : i + 1], photos
+        )
         return rows[places], order[places], shown_relevance(places, relevance)[places], float(chance[0])
 
     def _hits(self, rows: np.ndarray, relevance: np.ndarray, scores: np.ndarray, under: str | None) -> tuple[Hit, ...]:

@@ -276,8 +276,8 @@ def test_the_chance_of_a_match_is_the_decisions_on_the_first_hits():
     scores = ranker.score_matrix(side, query, slice(0, 3))
     first, every = scores.order.argmax(axis=1), np.arange(3)
     order, scalars = scores.order[every, first], scores.scalars[every, first]
-    expected = ranker.match.probability(match_features(order, scalars, query.usual))
-    assert np.array_equal(ranker.match_probability(order, scalars, query.usual), expected)
+    expected = ranker.match.probability(match_features(order, scalars, query.usual, 40))
+    assert np.array_equal(ranker.match_probability(order, scalars, query.usual, 40), expected)
     assert expected.shape == (3,)
 
 

@@ -221,8 +221,25 @@ def test_the_decision_learns_from_first_hits_with_and_without_every_photo_that_f
     first = np.array(present)
     scalars, _ = scalars_of(given, gallery)
     every = np.arange(len(first))
-    rows = match_features(captions.order[every, first], scalars[every, first], captions.side.usual)
+    rows = match_features(captions.order[every, first], scalars[every, first], captions.side.usual, 30)
     np.testing.assert_allclose(learned_from[0][: len(first)], rows, atol=1e-5)
+
+
+def test_the_decision_learns_from_parts_of_a_gallery_too(given: Made, learned_from, monkeypatch):
+    monkeypatch.setattr(validation, "FEWEST", 3)
+    gallery = given.held[0]
+    learn_match(given.features, NO_WORDS, [gallery], GOOD)
+    growth = FEATURES // 2 - 2
+    sizes = [np.exp((rows[:, growth] + rows[:, -2]) ** 2 / 2) for rows in learned_from]
+    # 105 captions with their photo among all 30, and among it and a third or a tenth of the 29 others.
+    assert len(sizes[0]) == 3 * 105
+    assert sizes[0][:105].round(3).tolist() == [30] * 105
+    assert sizes[0][105:210].mean() == pytest.approx(1 + 29 / 3, abs=1)
+    assert sizes[0][210:].mean() == pytest.approx(1 + 29 / 10, abs=0.5)
+    # Without it; a caption with nothing else left is not told as absent.
+    assert sizes[1][:105].round(3).tolist() == [29] * 105
+    assert 5 * 105 < len(sizes[1]) < 6 * 105
+    assert sizes[1].round(3).min() == 1
 
 
 def test_words_count_for_their_share_of_the_captions_in_every_gallery(given: Made, learned_from):
@@ -285,8 +302,9 @@ def test_no_match_is_likelier_where_the_photo_is_gone(given: Made, with_words: b
 
     def chance(order: np.ndarray) -> np.ndarray:
         first = order.argmax(axis=1)
-        return match.probability(match_features(order[every, first], scalars[every, first], asked.side.usual))
+        return match.probability(match_features(order[every, first], scalars[every, first], asked.side.usual, 60))
 
     there, gone = chance(asked.order), chance(np.where(asked.fits, -np.inf, asked.order))
     assert auroc(there, gone) > 0.7
-    assert (there < match.threshold).mean() < 0.2
+    # It has learned from 30 photos and from 10, and is asked about 60.
+    assert (there < match.threshold).mean() < 0.25

@@ -94,7 +94,7 @@ def test_the_chance_of_a_match_is_the_rankers_of_the_first_hit(searcher: Searche
     answer = searcher.answer(text, 2)
     expected = exact(searcher, text)
     first = [row_of(searcher)[answer.hits[0].path]]
-    features = match_features(expected.scores.order[first], expected.scores.scalars[first], expected.usual)
+    features = match_features(expected.scores.order[first], expected.scores.scalars[first], expected.usual, ROWS)
     assert answer.match == pytest.approx(searcher.ranker.match.probability(features)[0], abs=HALF)
     assert answer.good is (answer.match >= searcher.ranker.match.threshold)
     assert answer.as_dict()["match_probability"] == round(answer.match, 4)
@@ -217,6 +217,8 @@ def test_without_takes_off_what_it_names(searcher: Searcher) -> None:
     rows = np.array([row_of(searcher)[hit.path] for hit in answer.hits])
     # What is missing of the unwanted multiplies the relevance, and its logarithm adds to the order.
     order = wanted.order + np.log(np.maximum(1 - unwanted.relevance, 1e-6))
+    # What the unwanted rather fits than not comes behind all else.
+    order[unwanted.relevance > 0.5] -= 100
     assert [hit.score for hit in answer.hits] == pytest.approx(order[rows], abs=2 * HALF)
     left = wanted.relevance * (1 - unwanted.relevance)
     assert [hit.relevance for hit in answer.hits] == pytest.approx(falling(left[rows]), abs=HALF / 4)
