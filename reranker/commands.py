@@ -1,11 +1,44 @@
-"""The commands that judge a ranking: train and evaluate."""
+"""The commands about judged data: check, train and evaluate."""
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from indexer.errors import PhotoseekError
 from indexer.terminal import device_option, progress, quiet_option, ranker_option, say, stages
+
+if TYPE_CHECKING:
+    from reranker.scores import Method
+
+
+@click.command()
+@click.argument("judged", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--no-photos", is_flag=True, help="Check the tables alone, and open no photo.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@device_option
+@quiet_option
+def check(judged: Path, no_photos: bool, as_json: bool, device: str, quiet: bool) -> None:
+    """Check the judged folder JUDGED: bad rows, photos that do not open, what training and test share.
+
+    Exits with 1 if training would refuse it. Photos are embedded, which training then need not do again.
+
+    \b
+    photoseek check data/sample
+    """
+    from indexer.encoders import load_image_encoder
+    from indexer.index import DEFAULT_ENCODER
+    from reranker.checks import check_judgments, table
+
+    encoder = None if no_photos else load_image_encoder(DEFAULT_ENCODER, device=device)
+    with stages(quiet) as on_stage:
+        findings = check_judgments(judged, encoder, on_stage)
+    shown = {"format": 1, "judged": str(judged), "findings": [finding.as_dict() for finding in findings]}
+    click.echo(json.dumps(shown) if as_json else table(findings))
+    errors = sum(finding.count for finding in findings if finding.severity == "error")
+    if errors:
+        raise PhotoseekError(f"judged data {judged}: {errors} error{'s' * (errors > 1)}; mend what is listed")
 
 
 @click.command()
@@ -30,6 +63,13 @@ from indexer.terminal import device_option, progress, quiet_option, ranker_optio
     help="Your own vocabulary (.txt, .tsv, .csv), so that its words are found as names.",
 )
 @click.option("--keep-order", is_flag=True, help="With --from: learn relevance only, and leave the ranking as it is.")
+@click.option(
+    "--score",
+    type=click.Choice(["majority", "mean", "latent", "combined"]),
+    default="majority",
+    show_default=True,
+    help="How several people's judgments of a pair become one number.",
+)
 @click.option("--policy", help="Leave out what this policy protects: minors, or a .toml file.")
 @click.option(
     "--epochs", type=click.IntRange(min=0), default=None, help="Contrastive epochs of the map; 0 keeps the closed form."
@@ -49,6 +89,7 @@ def train(
     base: Path | None,
     class_names: Path | None,
     keep_order: bool,
+    score: "Method",
     policy: str | None,
     epochs: int | None,
     seed: int,
@@ -67,6 +108,7 @@ def train(
     from indexer.index import DEFAULT_ENCODER
     from reranker.features import embed_judgments
     from reranker.judgments import load_judgments
+    from reranker.pairs import PairSettings
     from reranker.policy import Policy
     from reranker.ranker import Ranker, check_place
     from reranker.train import TrainSettings, training_photos
@@ -94,7 +136,7 @@ def train(
     text = load_text_encoder(text_encoder or ("minilm" if start is None else start.text_encoder_name))
     with progress("embedding", quiet) as advance:
         features = embed_judgments(judgments, image, text, advance)
-    settings = TrainSettings(seed=seed, keep_order=keep_order)
+    settings = TrainSettings(seed=seed, keep_order=keep_order, pairs=PairSettings(score=score))
     if epochs is not None:
         tuned = replace(settings.space.map, epochs=epochs)
         settings = replace(settings, space=replace(settings.space, map=tuned))
