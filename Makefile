@@ -52,7 +52,7 @@ shipped-ranker:
 		--image-encoder $(ENCODER) --class-names $(CLASS_NAMES) -o build/$(ENCODER)
 	$(BIN)/photoseek train $(JUDGED) --photos train_images --from build/$(ENCODER) --keep-order -o reranker/$(FOLDER)
 
-## make ablation         every part of the ranking switched off in turn, mean of 3 seeds (some 20 minutes)
+## make ablation         every part of the ranking switched off in turn, mean of 3 seeds (some 40 minutes)
 ablation: setup
 	$(BIN)/python -m reranker.ablation $(JUDGED)
 
