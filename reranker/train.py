@@ -56,7 +56,7 @@ class TrainSettings:
     # The map has seen its own photos, so the MLPs learn from scores that maps of other photos gave.
     folds: int = 3
     validation: float = 0.3
-    # With a base: whether its order goes on learning, and whether its relevance is the start or is forgotten.
+    # With a base: whether its order goes on learning, and whether its relevance may be the start or is forgotten.
     keep_order: bool = False
     fresh_relevance: bool = False
     seed: int = 0
@@ -134,22 +134,26 @@ def train(
         recalls = {}
         summary["order"] = "that of the base"
 
-    begin = (
-        base.relevance
-        if base is not None and not settings.fresh_relevance
-        else start(*dims, material.pairs[0], settings.seed)
-    )
-    relevance, losses = fit(
-        begin,
-        features.x,
-        t,
-        material.pairs[0],
-        material.pairs[1],
-        settings.relevance,
-        listwise=False,
-        seed=settings.seed,
-        on_progress=lambda done, total: report("relevance", done, total),
-    )
+    begins = {"learned anew": start(*dims, material.pairs[0], settings.seed)}
+    if base is not None and not settings.fresh_relevance:
+        begins["goes on from the base"] = base.relevance
+    tried = {
+        name: fit(
+            begin,
+            features.x,
+            t,
+            material.pairs[0],
+            material.pairs[1],
+            settings.relevance,
+            listwise=False,
+            seed=settings.seed,
+            on_progress=lambda done, total: report("relevance", done, total),
+        )
+        for name, begin in begins.items()
+    }
+    # A base that learned from captions alone may be further off than a new start; validation photos tell.
+    summary["relevance"] = min(tried, key=lambda name: min(tried[name][1]))
+    relevance, losses = tried[summary["relevance"]]
     summary["relevance_loss"] = [round(loss, 4) for loss in losses]
     measured = material.to_calibrate
     logits = relevance.plain(features.x[measured.photo[:, 0]], t[measured.text], measured.scalars[:, 0])

@@ -237,21 +237,32 @@ def test_a_base_keeps_its_space_and_teaches_its_networks_on(whole: Ranker):
     assert recall(ranker, made(60, seed=1, regions=True)[0], 10) > 0.95
 
 
-def test_a_base_goes_on_from_its_own_weights_or_forgets_its_relevance(whole: Ranker):
-    features, judgments, hidden = made(60, seed=2, regions=True)
+@pytest.mark.parametrize("spoiled", ["base", "start"])
+def test_a_relevance_starts_from_the_base_or_anew_as_validation_photos_prefer(
+    whole: Ranker, monkeypatch: pytest.MonkeyPatch, spoiled: str
+):
+    features, judgments, hidden = made(60, seed=1, regions=True)
     given = judged(features, judgments, hidden, 200)
-    still = replace(SHORT, relevance=replace(SHORT.relevance, learning_rate=1e-9))
-    on = train(features, given, ENCODERS, replace(still, keep_order=True), base=whole)
-    anew = train(features, given, ENCODERS, replace(still, keep_order=True, fresh_relevance=True), base=whole)
-    # Learning nothing, one has the base's weights of the scalars, the other those of a logistic regression.
-    np.testing.assert_allclose(on.relevance.ws, whole.relevance.ws, atol=1e-4)
-    assert np.abs(anew.relevance.ws - whole.relevance.ws).max() > 1
-    for ranker in (on, anew):
-        assert is_kept(ranker.order, whole.order)
-        assert ranker.match == whole.match
-        assert ranker.training["order"] == "that of the base"
-        assert "order_loss" not in ranker.training
-        assert "reranked_recall@1" not in ranker.figures
+    still = replace(SHORT, relevance=replace(SHORT.relevance, learning_rate=1e-9), keep_order=True)
+    base = whole
+    if spoiled == "base":
+        base = replace(whole, relevance=replace(whole.relevance, ws=-whole.relevance.ws)).finished()
+    else:
+        begin = training.start
+        monkeypatch.setattr(training, "start", lambda *arguments: replace(begin(*arguments), ws=-whole.relevance.ws))
+    ranker = train(features, given, ENCODERS, still, base=base)
+    forgets = train(features, given, ENCODERS, replace(still, fresh_relevance=True), base=base)
+    assert forgets.training["relevance"] == "learned anew"
+    assert ranker.training["order"] == forgets.training["order"] == "that of the base"
+    assert is_kept(ranker.order, base.order)
+    # Learning nothing, one has the base's weights of the scalars, the other those it starts with.
+    if spoiled == "base":
+        assert ranker.training["relevance"] == "learned anew"
+        assert is_kept(ranker.relevance, forgets.relevance)
+    else:
+        assert ranker.training["relevance"] == "goes on from the base"
+        np.testing.assert_allclose(ranker.relevance.ws, base.relevance.ws, atol=1e-4)
+        assert ranker.training["relevance_loss"][0] < forgets.training["relevance_loss"][0]
 
 
 def test_a_base_takes_names_of_things_on(whole: Ranker):
