@@ -1,58 +1,42 @@
-"""The photo rule of a policy: a photo's relevance to the policy's prompts, and the operating point from which it counts.
+"""The photo rule of a policy: the share of a photo's relevance that goes to the policy's prompts, and its point."""
 
-`python -m reranker.photo_rule JUDGED --ranker RANKER` prints what each prompt and each point would hold back, against
-captions: a photo is under the policy if any of its own captions is blocked.
-"""
-
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-import click
 import numpy as np
 
-from indexer.errors import PhotoseekError
-from indexer.terminal import say
 from indexer.views import PhotoSide
-from reranker.metrics import auroc
-from reranker.policy import Policy
 from reranker.ranker import Ranker
 from reranker.space import QuerySide
 
-# Of the photos under the policy, the share that its point has to hold back.
-WANTED_RECALL = 0.9
-
-
-def prompt_relevance(ranker: Ranker, side: PhotoSide, prompts: QuerySide) -> tuple[np.ndarray, np.ndarray]:
-    """Of n photos: the highest relevance to any prompt, (n,) float32, and which prompt that is, (n,) int16."""
-    relevance = np.stack([ranker.scores(side, prompts, row).relevance for row in range(len(prompts.gate))])
-    which = relevance.argmax(axis=0)
-    return np.take_along_axis(relevance, which[None], axis=0)[0].astype(np.float32), which.astype(np.int16)
-
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """How a point does: of the photos held back the share that is under the policy, of those under it the share that
-    is held back, and the share of all photos that is held back."""
+class PhotoRule:
+    """Which photos are under a policy: those of which the share of relevance that goes to `prompts`, beside what goes
+    to `contrast`, is `point` or more (see `prompt_share`)."""
 
+    prompts: tuple[str, ...]
+    contrast: tuple[str, ...]
     point: float
-    precision: float
-    recall: float
-    share: float
 
-    @classmethod
-    def of(cls, scores: np.ndarray, under: np.ndarray, point: float) -> "Held":
-        """scores: (n,) as of `prompt_relevance`; under: (n,) bool. Precision is 1 where nothing is held back."""
-        held = scores >= point
-        right = (held & under).sum()
-        precision = right / held.sum() if held.any() else 1.0
-        return cls(point, float(precision), float(right / under.sum()), float(held.mean()))
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """All of them, the prompts first."""
+        return self.prompts + self.contrast
 
 
-def choose_point(scores: np.ndarray, under: np.ndarray, recall: float = WANTED_RECALL) -> float:
-    """The highest score that holds back the wanted share of the photos under the policy.
+def prompt_share(relevance: np.ndarray, prompts: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of n photos: the share of their relevance that goes to the prompts, (n,) float32, and the strongest prompt, (n,).
 
-    scores: (n,); under: (n,) bool, some of them True. Ties are held back together, so recall may be higher.
+    relevance: (texts of the rule, n) in 0..1, the `prompts` first. The share is the mean over the prompts, divided by
+    the sum of that and the mean over the contrast: how well photos fit any text at all differs between rankers, and
+    with regions and without; the share does not.
     """
-    own = np.sort(scores[under])[::-1]
-    return float(own[int(np.ceil(recall * len(own))) - 1])
+    mine, others = relevance[:prompts].mean(axis=0), relevance[prompts:].mean(axis=0)
+    share = mine / np.maximum(mine + others, np.finfo(np.float32).tiny)
+    return share.astype(np.float32), relevance[:prompts].argmax(axis=0).astype(np.int16)
+
+
+def photo_scores(rule: PhotoRule, ranker: Ranker, side: PhotoSide, query: QuerySide) -> tuple[np.ndarray, np.ndarray]:
+    """`prompt_share` of n photos for the rule's texts, which `query` holds."""
+    relevance = [ranker.scores(side, query, row).relevance for row in range(len(rule.texts))]
+    return prompt_share(np.stack(relevance), len(rule.prompts))

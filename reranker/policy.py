@@ -9,6 +9,7 @@ from typing import Any
 
 from indexer.errors import PhotoseekError
 from reranker.judgments import Judgments, photo_of
+from reranker.photo_rule import PhotoRule
 from reranker.terms import Finding, Terms
 
 SHIPPED = Path(__file__).parent / "policies"
@@ -20,15 +21,16 @@ DESCRIBES_SHARE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A named file of rules. A text is blocked that holds one of its terms; a photo, whose relevance to one of its
-    `prompts` is `point` or more. `digest`: 12 hex digits of the file's bytes; without prompts, no photo is blocked."""
+    """A named file of rules. A text is blocked that holds one of its terms, a photo that its photo rule is true of.
+
+    `digest`: 12 hex digits of the file's bytes.
+    """
 
     name: str
     digest: str
     disclaimer: str
     terms: Terms
-    prompts: tuple[str, ...] = ()
-    point: float = 1.0
+    photos: PhotoRule | None = None
 
     @classmethod
     def load(cls, name: str) -> "Policy":
@@ -49,7 +51,7 @@ class Policy:
                 {key: _texts(entries, f"words.{key}") for key, entries in _table(values, "words").items()},
                 {form: _texts([word], f"forms.{form}")[0] for form, word in _table(values, "forms").items()},
             )
-            prompts, point = _photo_rule(_table(values, "photos"))
+            photos = _photo_rule(_table(values, "photos")) if "photos" in values else None
             disclaimer = _texts([values["disclaimer"]], "disclaimer")[0]
         except FileNotFoundError:
             shipped = ", ".join(sorted(p.stem for p in SHIPPED.glob("*.toml")))
@@ -58,7 +60,7 @@ class Policy:
             raise PhotoseekError(f"policy {path} has no {error}; it needs a disclaimer and a list of terms") from None
         except (OSError, ValueError) as error:
             raise PhotoseekError(f"policy {path} cannot be read: {error}") from None
-        return cls(path.stem, hashlib.sha256(content).hexdigest()[:12], disclaimer, terms, prompts, point)
+        return cls(path.stem, hashlib.sha256(content).hexdigest()[:12], disclaimer, terms, photos)
 
     def find(self, text: str) -> Finding | None:
         """The term for which the text is blocked; None where it passes."""
@@ -98,16 +100,14 @@ class Policy:
         )
 
 
-def _photo_rule(values: Mapping[str, Any]) -> tuple[tuple[str, ...], float]:
-    """The prompts and the operating point of the table [photos]; it may be missing, but not half there."""
-    if not values:
-        return (), 1.0
-    if set(values) != {"prompts", "point"}:
-        raise ValueError("[photos] holds prompts and point, and nothing else")
+def _photo_rule(values: Mapping[str, Any]) -> PhotoRule:
+    if set(values) != {"prompts", "contrast", "point"}:
+        raise ValueError("[photos] holds prompts, contrast and point, and nothing else")
     point = values["point"]
     if isinstance(point, bool) or not isinstance(point, int | float) or not 0 < point <= 1:
-        raise ValueError("photos.point is a relevance over 0 and up to 1")
-    return tuple(_texts(values["prompts"], "photos.prompts")), float(point)
+        raise ValueError("photos.point is a share over 0 and up to 1")
+    prompts, contrast = (tuple(_texts(values[name], f"photos.{name}")) for name in ("prompts", "contrast"))
+    return PhotoRule(prompts, contrast, float(point))
 
 
 def _table(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -68,7 +68,7 @@ class Terms:
 
     def find(self, text: str) -> Finding | None:
         """The first term in the text that no exception covers; None where there is none."""
-        words = " ".join(f"{word}/{_stem(self.forms.get(word, word))}" for word in WORD.findall(folded(text)))
+        words = " ".join(f"{word}/{_stem(word, self.forms)}" for word in WORD.findall(folded(text)))
         if self.exceptions is not None:
             words = self.exceptions.sub(CUT, words)
         found = self.pattern.search(words)
@@ -103,7 +103,7 @@ def _phrase(term: str, lists: Mapping[str, str], forms: Mapping[str, str]) -> st
         elif part.endswith("*"):
             patterns.append(f"{re.escape(word)}[^ /]*/[^ ]+")
         else:
-            patterns.append(f"[^ /]+/{re.escape(_stem(forms.get(word, word)))}")
+            patterns.append(f"[^ /]+/{re.escape(_stem(word, forms))}")
     if not patterns:
         raise ValueError(f"term {term!r} holds no word")
     return " ".join(patterns)
@@ -121,5 +121,6 @@ def _stemmer() -> Any:
     return Stemmer.Stemmer("english")
 
 
-def _stem(word: str) -> str:
-    return str(_stemmer().stemWord(word[:LONGEST_WORD]))
+def _stem(word: str, forms: Mapping[str, str]) -> str:
+    base = word.removesuffix("'s")
+    return str(_stemmer().stemWord(forms.get(base, base)[:LONGEST_WORD]))

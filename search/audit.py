@@ -75,8 +75,9 @@ class AuditLog:
 
 def _shortened(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Without the end of endless texts, and says so; paths are whole, or nobody could find the photo."""
-    short = {
-        key: value[:LONGEST_TEXT] + "…" if isinstance(value, str) and key != "photo" and len(value) > LONGEST_TEXT else value
+    return {
+        key: value[:LONGEST_TEXT] + "…"
+        if isinstance(value, str) and key != "photo" and len(value) > LONGEST_TEXT
+        else value
         for key, value in entry.items()
     }
-    return short

@@ -18,7 +18,7 @@ from safetensors.numpy import load_file, save_file
 
 from indexer.index import Index
 from indexer.views import PhotoSide, View
-from reranker.photo_rule import prompt_relevance
+from reranker.photo_rule import PhotoRule, photo_scores
 from reranker.policy import Policy
 from reranker.ranker import Ranker
 from reranker.space import QuerySide
@@ -63,45 +63,51 @@ class Moderation:
         return self.policy.disclaimer
 
     def block_photo(self, photo: str, side: PhotoSide, row: int | None) -> str | None:
-        """The disclaimer for a photo asked with (one row of `side`; `row` in the index, if it has one), which is logged;
-        None where it passes."""
-        if not self.policy.prompts:
+        """The disclaimer for a photo asked with, which is logged; None where it passes.
+
+        side: of one photo; row: its row in the index, if it has one.
+        """
+        rule = self.policy.photos
+        if rule is None:
             return None
-        values, prompts = prompt_relevance(self._ranker, side, self._prompts)
+        values, prompts = self._shares(side)
         score, prompt = float(values[0]), int(prompts[0])
-        if row is not None and row < self._view.total_rows and self.scores[0][row] >= self.policy.point:
+        if row is not None and row < self._view.total_rows and self.scores[0][row] >= rule.point:
             # What is held back stays so, whatever another batch size makes of the last bits.
             score, prompt = float(self.scores[0][row]), int(self.scores[1][row])
-        if score < self.policy.point:
+        if score < rule.point:
             return None
-        self._write([{"event": "like", "photo": photo, **self._photo_rule(score, prompt)}])
+        self._write([{"event": "like", "photo": photo, **self._photo_rule(rule, score, rule.prompts[prompt])}])
         return self.policy.disclaimer
 
     @cached_property
     def held(self) -> np.ndarray:
         """Sorted rows, (h,) int64, that no search may show; dead ones are among them."""
-        return np.flatnonzero(self.scores[0] >= self.policy.point)
+        rule = self.policy.photos
+        return np.zeros(0, np.int64) if rule is None else np.flatnonzero(self.scores[0] >= rule.point)
 
     @cached_property
     def scores(self) -> tuple[np.ndarray, np.ndarray]:
-        """Of every row: its highest relevance to a prompt, (n,) float32, and which prompt that is, (n,) int16."""
+        """Of every row: `prompt_share`'s share, (n,) float32, and strongest prompt, (n,) int16; zeros without a photo
+        rule."""
         return self.prepare()
 
     def prepare(self, on_progress: Progress | None = None) -> tuple[np.ndarray, np.ndarray]:
         """`scores`, with what is not there yet computed and kept for all searches to come."""
         total = self._view.total_rows
-        if not self.policy.prompts:
+        if self.policy.photos is None:
             return np.zeros(total, np.float32), np.zeros(total, np.int16)
         values, prompts = self._stored()
         if len(values) < total:
             added = self._compute(np.arange(len(values), total), on_progress)
             values, prompts = np.concatenate([values, added[0]]), np.concatenate([prompts, added[1]])
-            self._keep(values, prompts)
+            self._keep(self.policy.photos, values, prompts)
         return values[:total], prompts[:total]
 
     def held_back(self) -> list[tuple[str, str, float]]:
         """(path, prompt, score) of every photo that is held back, in the order of the rows."""
-        return self._photos(self.held, *self.scores)
+        rule = self.policy.photos
+        return [] if rule is None else self._photos(rule, self.held, *self.scores)
 
     def _compute(self, rows: np.ndarray, on_progress: Progress | None) -> tuple[np.ndarray, np.ndarray]:
         view = self._view
@@ -112,14 +118,19 @@ class Moderation:
             side = PhotoSide(
                 view.gather_z(part), view.gather_hub(part), view.gather_hidden(part), view.gather_regions(part)
             )
-            values[here], prompts[here] = prompt_relevance(self._ranker, side, self._prompts)
+            values[here], prompts[here] = self._shares(side)
             if on_progress is not None:
                 on_progress(start + len(part), len(rows))
         return values, prompts
 
+    def _shares(self, side: PhotoSide) -> tuple[np.ndarray, np.ndarray]:
+        rule = self.policy.photos
+        assert rule is not None
+        return photo_scores(rule, self._ranker, side, self._prompts)
+
     @cached_property
     def _prompts(self) -> QuerySide:
-        return self._query_side(self.policy.prompts)
+        return self._query_side(() if self.policy.photos is None else self.policy.photos.texts)
 
     @property
     def _file(self) -> Path:
@@ -134,17 +145,17 @@ class Moderation:
             return np.zeros(0, np.float32), np.zeros(0, np.int16)
         return values, prompts
 
-    def _keep(self, values: np.ndarray, prompts: np.ndarray) -> None:
+    def _keep(self, rule: PhotoRule, values: np.ndarray, prompts: np.ndarray) -> None:
         """Log the photos that are held back from now on, then keep the scores; once, however many processes do so."""
         try:
             with FileLock(self._view.folder / "policy.lock"):
                 known = len(self._stored()[0])
                 if known >= len(values):
                     return
-                new = np.flatnonzero(values[known:] >= self.policy.point) + known
+                new = np.flatnonzero(values[known:] >= rule.point) + known
                 self._write(
-                    {"event": "photo", "photo": path, **self._photo_rule(score, self.policy.prompts.index(prompt))}
-                    for path, prompt, score in self._photos(new, values, prompts)
+                    {"event": "photo", "photo": path, **self._photo_rule(rule, score, prompt)}
+                    for path, prompt, score in self._photos(rule, new, values, prompts)
                 )
                 for path in self._view.folder.glob("policy-*.safetensors"):
                     if path != self._file:
@@ -155,10 +166,12 @@ class Moderation:
         except (OSError, SafetensorError) as error:
             self._report(f"what policy {self.policy.name} says of the photos cannot be kept: {_reason(error)}")
 
-    def _photos(self, rows: np.ndarray, values: np.ndarray, prompts: np.ndarray) -> list[tuple[str, str, float]]:
+    def _photos(
+        self, rule: PhotoRule, rows: np.ndarray, values: np.ndarray, prompts: np.ndarray
+    ) -> list[tuple[str, str, float]]:
         photos = self._index.catalogue.photos_of_rows(rows.tolist())
         return [
-            (os.fsdecode(os.path.join(photo.root, photo.path)), self.policy.prompts[prompts[row]], float(values[row]))
+            (os.fsdecode(os.path.join(photo.root, photo.path)), rule.prompts[prompts[row]], float(values[row]))
             for row in rows.tolist()
             for photo in photos[row]
         ]
@@ -166,8 +179,8 @@ class Moderation:
     def _rule(self) -> dict[str, Any]:
         return {"policy": self.policy.name, "digest": self.policy.digest}
 
-    def _photo_rule(self, score: float, prompt: int) -> dict[str, Any]:
-        found = {"prompt": self.policy.prompts[prompt], "score": round(score, 4), "point": self.policy.point}
+    def _photo_rule(self, rule: PhotoRule, score: float, prompt: str) -> dict[str, Any]:
+        found = {"prompt": prompt, "score": round(score, 4), "point": rule.point}
         return {**self._rule(), **found, "ranker": self._ranker.id}
 
     def _write(self, entries: Any) -> None:
