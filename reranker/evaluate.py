@@ -111,7 +111,7 @@ def calibration(evaluation: Evaluation) -> Figures | None:
     figures: Figures = {}
     for name, measure in (("ece", metrics.calibration_error), ("brier_skill", metrics.brier_skill)):
         shown = [evaluation.folds(seed)["crowd"] for seed in range(evaluation.seeds)]
-        figures[name] = _interval(
+        figures[name] = metrics.interval(
             [row.caption for row in judgments.crowd],
             partial(_mean_measure, measure, shown, share),
         )
@@ -130,7 +130,7 @@ def no_match(evaluation: Evaluation) -> Figures | None:
     threshold = evaluation.ranker.match.threshold
     rows = range(len(own))
     figures = {
-        "auroc_removed": _interval(rows, lambda at: metrics.auroc(present[at], absent[at])),
+        "auroc_removed": metrics.interval(rows, lambda at: metrics.auroc(present[at], absent[at])),
         "refused_present": float((present < threshold).mean()),
         "refused_removed": float((absent < threshold).mean()),
     }
@@ -139,13 +139,13 @@ def no_match(evaluation: Evaluation) -> Figures | None:
     small, gone = found.match(tenth), tenth.copy()
     gone[np.arange(len(own)), own] = -np.inf
     smaller = found.match(gone)
-    figures["auroc_removed_of_100"] = _interval(rows, lambda at: metrics.auroc(small[at], smaller[at]))
+    figures["auroc_removed_of_100"] = metrics.interval(rows, lambda at: metrics.auroc(small[at], smaller[at]))
     figures["refused_present_of_100"] = float((small < threshold).mean())
     _, _, photos, _ = evaluation.names()
     if len(photos.x):
         elsewhere = search(evaluation.ranker, photos, evaluation.captions())
         foreign = elsewhere.match(elsewhere.order)
-        figures["auroc_foreign"] = _interval(rows, lambda at: metrics.auroc(present[at], foreign[at]))
+        figures["auroc_foreign"] = metrics.interval(rows, lambda at: metrics.auroc(present[at], foreign[at]))
         figures["refused_foreign"] = float((foreign < threshold).mean())
     return {"no_match": figures}
 
@@ -156,7 +156,7 @@ def hubs(evaluation: Evaluation) -> Figures | None:
         return None
     photos, queries, _ = evaluation.course()
     top = np.argsort(-search(evaluation.ranker, photos, queries).order, axis=1)[:, :10]
-    return {"hubs": {"largest_share": _interval(range(len(top)), lambda rows: metrics.largest_share(top[rows]))}}
+    return {"hubs": {"largest_share": metrics.interval(range(len(top)), lambda rows: metrics.largest_share(top[rows]))}}
 
 
 def breadth(evaluation: Evaluation) -> Figures | None:
@@ -237,21 +237,8 @@ def _recalls(ranks: np.ndarray) -> Figures:
     figures = {}
     for k in KS:
         found = (ranks < k).mean(axis=0)
-        figures[f"recall@{k}"] = _interval(range(len(found)), partial(_mean_of, found))
+        figures[f"recall@{k}"] = metrics.interval(range(len(found)), partial(_mean_of, found))
     return figures
-
-
-def _interval(
-    groups: Sequence[Any] | np.ndarray, statistic: Callable[[np.ndarray], float], resamples: int = 500
-) -> Figures:
-    """A value with its 95 % bootstrap interval; whole groups (a query's pairs) are drawn together."""
-    _, group = np.unique(np.asarray(groups), return_inverse=True)
-    order = np.argsort(group, kind="stable")
-    rows_of = np.split(order, np.flatnonzero(np.diff(group[order])) + 1)
-    low, high = metrics.bootstrap(
-        len(rows_of), lambda drawn: statistic(np.concatenate([rows_of[i] for i in drawn])), resamples
-    )
-    return {"value": statistic(np.arange(len(group))), "low": low, "high": high}
 
 
 def _over_folds(evaluation: Evaluation, name: str, kind: str) -> Figures | None:
@@ -292,7 +279,7 @@ def _expert_tau(evaluation: Evaluation, scores: Sequence[np.ndarray]) -> Figures
         return float(np.mean(values))
 
     kept = np.flatnonzero(foreign)
-    return _interval(captions[kept], lambda rows: statistic(kept[rows]), TAU_RESAMPLES)
+    return metrics.interval(captions[kept], lambda rows: statistic(kept[rows]), TAU_RESAMPLES)
 
 
 def _crowd_tau(evaluation: Evaluation, scores: Sequence[np.ndarray]) -> Figures:
@@ -302,7 +289,7 @@ def _crowd_tau(evaluation: Evaluation, scores: Sequence[np.ndarray]) -> Figures:
     def statistic(rows: np.ndarray) -> float:
         return float(np.mean([metrics.kendall_tau_b(shown[rows], share[rows]) for shown in scores]))
 
-    return _interval([row.caption for row in judgments.crowd], statistic, TAU_RESAMPLES)
+    return metrics.interval([row.caption for row in judgments.crowd], statistic, TAU_RESAMPLES)
 
 
 def _breadth(evaluation: Evaluation, name: str, *, outside: bool) -> Figures | None:
@@ -321,7 +308,7 @@ def _breadth(evaluation: Evaluation, name: str, *, outside: bool) -> Figures | N
     queries = evaluation.queries([f"a photo of a {words[i]}" for i in wanted])
     top = np.argsort(-search(evaluation.ranker, photos, queries).order, axis=1)[:, :10]
     found = np.array([(label[top[row]] == i).sum() / (label == i).sum() for row, i in enumerate(wanted)])
-    return {name: {"recall@10": _interval(range(len(found)), partial(_mean_of, found))}}
+    return {name: {"recall@10": metrics.interval(range(len(found)), partial(_mean_of, found))}}
 
 
 def _mean_of(values: np.ndarray, rows: np.ndarray) -> float:

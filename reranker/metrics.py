@@ -1,6 +1,7 @@
 """Metrics: ranks and recall, Kendall's tau, calibration, separation, each with its interval."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -68,9 +69,13 @@ def reliability(
 
 def brier_skill(relevance: np.ndarray, outcome: np.ndarray, weights: np.ndarray | None = None) -> float:
     """1 - Brier score / Brier score of always saying the base rate (Brier 1950): 0 is no skill, 1 is perfect."""
-    weights = np.ones(len(relevance)) if weights is None else weights
-    base = np.average(outcome, weights=weights)
-    return float(1 - ((relevance - outcome) ** 2 * weights).sum() / (((base - outcome) ** 2 * weights).sum()))
+    base = np.full(len(outcome), np.average(outcome, weights=weights))
+    return 1 - brier_score(relevance, outcome, weights) / brier_score(base, outcome, weights)
+
+
+def brier_score(relevance: np.ndarray, outcome: np.ndarray, weights: np.ndarray | None = None) -> float:
+    """Mean squared difference of relevance and outcome (Brier 1950); outcomes may be shares in 0..1. All (n,)."""
+    return float(np.average((relevance - outcome) ** 2, weights=weights))
 
 
 def auroc(positive: np.ndarray, negative: np.ndarray) -> float:
@@ -94,3 +99,18 @@ def bootstrap(
     values = [statistic(generator.integers(0, count, count)) for _ in range(resamples)]
     low, high = np.percentile(values, [2.5, 97.5])
     return float(low), float(high)
+
+
+def interval(
+    groups: Sequence[Any] | np.ndarray, statistic: Callable[[np.ndarray], float], resamples: int = 500
+) -> dict[str, float]:
+    """`statistic(rows)` of all rows, with its 95 % bootstrap interval: `value`, `low`, `high`.
+
+    groups: (n,), the group of each row (its query, its photo); whole groups are drawn together, as the rows of one are
+    not independent.
+    """
+    _, group = np.unique(np.asarray(groups), return_inverse=True)
+    order = np.argsort(group, kind="stable")
+    rows_of = np.split(order, np.flatnonzero(np.diff(group[order])) + 1)
+    low, high = bootstrap(len(rows_of), lambda drawn: statistic(np.concatenate([rows_of[i] for i in drawn])), resamples)
+    return {"value": statistic(np.arange(len(group))), "low": low, "high": high}

@@ -180,13 +180,6 @@ def test_named_photos_are_found_by_their_names(evaluation: Evaluation, tmp_path:
     assert figures["value"] == pytest.approx(expected)
 
 
-def test_an_interval_draws_whole_groups():
-    values = np.array([0.0, 0.0, 1.0, 1.0])
-    figure = protocols._interval(["a", "a", "b", "b"], lambda rows: float(values[rows].mean()))
-    # Two groups: a resample is all 0, half or all 1.
-    assert figure == {"value": 0.5, "low": 0.0, "high": 1.0}
-
-
 def test_the_report_has_a_line_a_figure():
     figures = {"a": {"x": {"value": 0.5, "low": 0.25, "high": 0.75}, "b": {"y": 1.0}}}
     assert report(figures) == (

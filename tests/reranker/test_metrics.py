@@ -5,6 +5,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.stats import kendalltau
+from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from reranker import metrics
@@ -150,6 +151,29 @@ def test_auroc_equals_scikit_learns_with_ties(positive, negative):
     assert ours == pytest.approx(roc_auc_score(labels, positive + negative))
 
 
+@given(st.lists(st.tuples(st.sampled_from([0.0, 0.2, 0.5, 1.0]), st.booleans(), st.integers(1, 5)), min_size=1))
+def test_the_brier_score_equals_scikit_learns(rows):
+    relevance, outcome, weights = np.array(rows, float).T
+    expected = brier_score_loss(outcome, relevance, sample_weight=weights, pos_label=1)
+    assert metrics.brier_score(relevance, outcome, weights) == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_brier_score_of_shares_is_the_mean_squared_gap():
+    # (0.25^2 + 0.5^2) / 2 = 0.15625
+    assert metrics.brier_score(np.array([0.5, 0.5]), np.array([0.75, 0.0])) == 0.15625
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_calibration_error_follows_scikit_learns_quantile_bins(seed):
+    generator = np.random.default_rng(seed)
+    relevance = generator.random(150)
+    outcome = generator.random(150) < relevance**2
+    seen, shown = calibration_curve(outcome, relevance, n_bins=15, strategy="quantile")
+    # Ten rows a bin, whose quantile edges lie between rows.
+    assert len(seen) == 15
+    assert metrics.calibration_error(relevance, outcome) == pytest.approx(np.abs(seen - shown).mean(), abs=1e-9)
+
+
 def test_auroc_counts_a_tie_as_half():
     # 2 > 1 and 2 > 1 win, 1 = 1 twice is a half each: (2 + 1) / 4
     assert metrics.auroc(np.array([2, 1]), np.array([1, 1])) == 0.75
@@ -185,3 +209,10 @@ def test_the_bootstrap_repeats_for_a_seed():
         metrics.bootstrap(30, lambda rows: values[rows].mean(), resamples=50, seed=seed) for seed in (1, 1, 2)
     )
     assert one == again != other
+
+
+def test_an_interval_draws_whole_groups():
+    values = np.array([0.0, 0.0, 1.0, 1.0])
+    figure = metrics.interval(["a", "a", "b", "b"], lambda rows: float(values[rows].mean()))
+    # Two groups: a resample is all 0, half or all 1.
+    assert figure == {"value": 0.5, "low": 0.0, "high": 1.0}
