@@ -104,7 +104,7 @@ def _captions(judgments: Judgments) -> list[Block]:
         charts.lines(
             [charts.Line("coverage", np.arange(1, len(covered) + 1), covered)],
             f"{half:,} of {len(words):,} words make up nine tenths of all words written.",
-            f"Rising curve: share of all words that the most frequent words make up; 90 % at {half} words.",
+            f"Rising curve: share of all words that the most frequent words make up; 90% at {half} words.",
             "most frequent words",
             "share of all words",
             log=True,
