@@ -1,4 +1,4 @@
-"""The commands around a ranking: explore judged data, train on it, evaluate on it."""
+"""The commands around a ranking: check and explore judged data, train on it, evaluate on it."""
 
 import json
 from collections.abc import Callable
@@ -12,6 +12,7 @@ from indexer.terminal import device_option, progress, quiet_option, ranker_optio
 
 if TYPE_CHECKING:
     from reranker.figures import Threshold
+    from reranker.scores import Method
 
 
 class ThresholdType(click.ParamType):
@@ -38,6 +39,34 @@ def show_policy_option(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command()
 @click.argument("judged", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--no-photos", is_flag=True, help="Check the tables alone, and open no photo.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@device_option
+@quiet_option
+def check(judged: Path, no_photos: bool, as_json: bool, device: str, quiet: bool) -> None:
+    """Check the judged folder JUDGED: bad rows, photos that do not open, what training and test share.
+
+    Exits with 1 if training would refuse it. Photos are embedded, which training then need not do again.
+
+    \b
+    photoseek check data/sample
+    """
+    from indexer.encoders import load_image_encoder
+    from indexer.index import DEFAULT_ENCODER
+    from reranker.checks import check_judgments, table
+
+    encoder = None if no_photos else load_image_encoder(DEFAULT_ENCODER, device=device)
+    with stages(quiet) as on_stage:
+        findings = check_judgments(judged, encoder, on_stage)
+    shown = {"format": 1, "judged": str(judged), "findings": [finding.as_dict() for finding in findings]}
+    click.echo(json.dumps(shown) if as_json else table(findings))
+    errors = sum(finding.count for finding in findings if finding.severity == "error")
+    if errors:
+        raise PhotoseekError(f"judged data {judged}: {errors} error{'s' * (errors > 1)}; mend what is listed")
+
+
+@click.command()
+@click.argument("judged", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The ranker folder to write.")
 @click.option(
     "--photos", "photo_set", default=None, help="Photo folder of JUDGED to train on.  [default: train_images, else all]"
@@ -58,6 +87,13 @@ def show_policy_option(command: Callable[..., None]) -> Callable[..., None]:
     help="Your own vocabulary (.txt, .tsv, .csv), so that its words are found as names.",
 )
 @click.option("--keep-order", is_flag=True, help="With --from: learn relevance only, and leave the ranking as it is.")
+@click.option(
+    "--score",
+    type=click.Choice(["majority", "mean", "latent", "combined"]),
+    default="majority",
+    show_default=True,
+    help="How several people's judgments of a pair become one number.",
+)
 @click.option("--policy", help="Leave out what this policy protects: minors, or a .toml file.")
 @click.option(
     "--epochs", type=click.IntRange(min=0), default=None, help="Contrastive epochs of the map; 0 keeps the closed form."
@@ -77,6 +113,7 @@ def train(
     base: Path | None,
     class_names: Path | None,
     keep_order: bool,
+    score: "Method",
     policy: str | None,
     epochs: int | None,
     seed: int,
@@ -95,6 +132,7 @@ def train(
     from indexer.index import DEFAULT_ENCODER
     from reranker.features import embed_judgments
     from reranker.judgments import load_judgments
+    from reranker.pairs import PairSettings
     from reranker.policy import Policy
     from reranker.ranker import Ranker, check_place
     from reranker.train import TrainSettings, training_photos
@@ -122,7 +160,7 @@ def train(
     text = load_text_encoder(text_encoder or ("minilm" if start is None else start.text_encoder_name))
     with progress("embedding", quiet) as advance:
         features = embed_judgments(judgments, image, text, advance)
-    settings = TrainSettings(seed=seed, keep_order=keep_order)
+    settings = TrainSettings(seed=seed, keep_order=keep_order, pairs=PairSettings(score=score))
     if epochs is not None:
         tuned = replace(settings.space.map, epochs=epochs)
         settings = replace(settings, space=replace(settings.space, map=tuned))
@@ -145,13 +183,18 @@ def train(
 )
 @show_policy_option
 @click.option("--keep-going", is_flag=True, help="Drop bad rows of the judged data, and count them.")
+@device_option
 @quiet_option
-def explore(judged: Path, output: Path, photo_set: str | None, policy: str, keep_going: bool, quiet: bool) -> None:
+def explore(
+    judged: Path, output: Path, photo_set: str | None, policy: str, keep_going: bool, device: str, quiet: bool
+) -> None:
     """Write a report on what is in the judged folder JUDGED: one HTML file with charts, photos and examples.
 
     \b
     photoseek explore data/sample -o report.html
     """
+    from indexer.encoders import load_image_encoder
+    from indexer.index import DEFAULT_ENCODER
     from reranker.explore import looked_at
     from reranker.judgments import load_judgments
     from reranker.policy import Policy
@@ -163,8 +206,10 @@ def explore(judged: Path, output: Path, photo_set: str | None, policy: str, keep
     chosen = None if policy == "none" else Policy.load(policy)
     judgments = looked_at(load_judgments(judged, keep_going=keep_going, on_problem=None if quiet else say), photo_set)
     with progress("reading photos", quiet) as advance:
+        encoder = load_image_encoder(DEFAULT_ENCODER, device=device)
         # A report that shows all photos still says what the usual policy would leave out.
-        sections = sections_of(judgments, chosen or Policy.load("minors"), Album.of(judgments, chosen), advance)
+        left_out = chosen or Policy.load("minors")
+        sections = sections_of(judgments, left_out, Album.of(judgments, chosen), encoder, advance)
     facts = [("folder", str(judged)), ("photos", f"{len(judgments.photos):,}")]
     size = write_report(output, f"Judged data: {judged.resolve().name}", facts, sections)
     click.echo(f"{output}: {len(judgments.photos):,} photos, {size / 2**20:.1f} MB")

@@ -146,7 +146,8 @@ def _people(leaves: Mapping[str, Any], resampled: Mapping[str, np.ndarray]) -> l
                 effect = "adds to" if gain[1] > 0 else "takes away from"
                 text += f"; learning from judgments {effect} what meaning alone has ({value_of(leaves[meaning]):.3f})"
             elif gain is not None:
-                text += f", not clearly other than by meaning alone ({value_of(leaves[meaning]):.3f}): judgments add nothing that shows"
+                alone = value_of(leaves[meaning])
+                text += f", not clearly other than by meaning alone ({alone:.3f}): judgments add nothing that shows"
             says.append(text + ".")
     return says
 
