@@ -305,8 +305,8 @@ def _all(leaves: Mapping[str, Any]) -> list[Block]:
     ]
     return [
         Table(
-            "Every figure with its 95% interval (percentile bootstrap over queries). A largest value or a mean distance "
-            "(largest_share, ece) grows in a draw: its interval lies high and may leave the value out.",
+            "Every figure with its 95% interval (percentile bootstrap over queries). Largest values and mean distances "
+            "(largest_share, ece) grow in a draw: their intervals lie high and may leave the value out.",
             ("figure", "value", "better"),
             rows,
             4,
