@@ -58,7 +58,7 @@ shipped-ranker:
 ablation: setup
 	$(BIN)/python -m reranker.ablation $(JUDGED)
 
-## make figures          every figure of the README's table (JUDGED=folder; some ten minutes)
+## make figures          every figure of the README's table (JUDGED=folder; some five minutes)
 figures: setup
 	$(BIN)/photoseek evaluate $(JUDGED)
 
