@@ -1,5 +1,7 @@
 """Baselines: what a ranker has to beat. Each gives (queries, photos) scores."""
 
+import warnings
+
 import numpy as np
 
 from reranker.features import Features
@@ -27,13 +29,20 @@ def plain_net(features: Features, judgments: Judgments, x: np.ndarray, t: np.nda
 
     Two hidden layers (256, 64), mean squared error, early stopping; inputs and outputs as in `ridge_concatenated`.
     """
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.neural_network import MLPRegressor
 
     photo, text, score = _judged(features, judgments)
+    pairs = np.concatenate([features.x[photo], features.t[text]], axis=1)
+    # A tenth is held out for early stopping.
+    batch = min(256, int(0.9 * len(pairs)))
     net = MLPRegressor(
-        hidden_layer_sizes=(256, 64), early_stopping=True, max_iter=30, batch_size=256, random_state=seed
+        hidden_layer_sizes=(256, 64), early_stopping=True, max_iter=30, batch_size=batch, random_state=seed
     )
-    net.fit(np.concatenate([features.x[photo], features.t[text]], axis=1), score)
+    with warnings.catch_warnings():
+        # Thirty rounds are what this baseline gets.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        net.fit(pairs, score)
     return np.stack([net.predict(np.concatenate([x, np.tile(query, (len(x), 1))], axis=1)) for query in t])
 
 
