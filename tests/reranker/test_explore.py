@@ -102,8 +102,8 @@ def test_sizes_are_those_of_the_upright_photo_and_broken_files_are_named(tmp_pat
 
 def test_a_policy_takes_out_captions_with_their_photos_and_judgments() -> None:
     removed = explore.removed_by(Policy.load("minors"), judged())
-    # "A boy and a dog ." protects b.jpg: it goes, its caption, two rows of the crowd with it, one with its caption.
-    assert (removed.photos, removed.naming, removed.captions) == (1, 1, 1)
+    # "A boy and a dog ." protects b.jpg, and a.jpg, of which three in four say that it shows that; a query names c.jpg.
+    assert (removed.photos, removed.naming, removed.captions) == (3, 1, 3)
     assert (removed.expert, removed.crowd, removed.queries) == (2, 3, 1)
     assert removed.terms == {"boy": 1}
     assert removed.examples == (("b.jpg#0", "A boy and a dog ."),)

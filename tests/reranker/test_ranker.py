@@ -16,7 +16,7 @@ from indexer.errors import PhotoseekError
 from indexer.views import PhotoSide
 from reranker.calibration import Calibration
 from reranker.lexicon import Lexicon
-from reranker.match import match_features
+from reranker.match import FEATURES, match_features
 from reranker.pairs import candidate_scores
 from reranker.ranker import DEFAULT_FOLDER, NAMED_SCALE, Ranker, order_scores, pack, shown_relevance, unpack
 from reranker.space import SCALARS, QuerySide, candidate_of
@@ -329,7 +329,7 @@ def test_a_flipped_byte_of_the_weights_is_refused(saved, place):
     [
         ("image_encoder", "eyes@2"),
         ("text_encoder_name", "eyes"),
-        ("operating_points", {"no_match": {"weights": [0.0], "bias": 0.0, "threshold": 0.12}}),
+        ("operating_points", {"no_match": {"weights": [0.0] * FEATURES, "bias": 0.0, "threshold": 0.12}}),
         ("calibration", {"temperature": 1.0, "bias": -0.3}),
         ("vocabulary", ["cow", "dog"]),
         ("id", "0123456789ab"),
