@@ -1,11 +1,17 @@
-"""The commands that judge a ranking: train and evaluate."""
+"""The commands around a ranking: explore judged data, train on it, evaluate on it."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from indexer.terminal import device_option, progress, quiet_option, ranker_option, say, stages
+
+
+def show_policy_option(command: Callable[..., None]) -> Callable[..., None]:
+    text = "No report shows photos that this policy protects: minors, or a .toml file; 'none' shows all."
+    return click.option("--policy", default="minors", show_default=True, help=text)(command)
 
 
 @click.command()
@@ -107,6 +113,39 @@ def train(
         if name != "before":
             click.echo(f"{name:<26}{value}")
     click.echo(f"ranker {ranker.id} -> {output}")
+
+
+@click.command()
+@click.argument("judged", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The HTML file to write.")
+@click.option(
+    "--photos", "photo_set", help="Photo folder to look into.  [default: train_images and test_images, else all]"
+)
+@show_policy_option
+@click.option("--keep-going", is_flag=True, help="Drop bad rows of the judged data, and count them.")
+@quiet_option
+def explore(judged: Path, output: Path, photo_set: str | None, policy: str, keep_going: bool, quiet: bool) -> None:
+    """Write a report on what is in the judged folder JUDGED: one HTML file with charts, photos and examples.
+
+    \b
+    photoseek explore data/sample -o report.html
+    """
+    from reranker.explore import looked_at
+    from reranker.judgments import load_judgments
+    from reranker.policy import Policy
+    from reranker.reports import Album, write_report
+    from reranker.reports.explored import sections_of
+    from reranker.reports.page import check_file
+
+    check_file(output)
+    chosen = None if policy == "none" else Policy.load(policy)
+    judgments = looked_at(load_judgments(judged, keep_going=keep_going, on_problem=None if quiet else say), photo_set)
+    with progress("reading photos", quiet) as advance:
+        # A report that shows all photos still says what the usual policy would leave out.
+        sections = sections_of(judgments, chosen or Policy.load("minors"), Album.of(judgments, chosen), advance)
+    facts = [("folder", str(judged)), ("photos", f"{len(judgments.photos):,}")]
+    size = write_report(output, f"Judged data: {judged.resolve().name}", facts, sections)
+    click.echo(f"{output}: {len(judgments.photos):,} photos, {size / 2**20:.1f} MB")
 
 
 @click.command()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from indexer.errors import PhotoseekError
+from indexer.terminal import printable
 
 FORMAT = 1
 RESULT_SUFFIXES = (".csv", ".jsonl", ".parquet", ".trec")
@@ -67,11 +68,6 @@ def _hit_dict(hit: Hit) -> dict[str, Any]:
     values = asdict(hit) | {"relevance": round(hit.relevance, 4), "score": round(hit.score, 4)}
     values["copies"] = list(hit.copies)
     return values
-
-
-def printable(path: str) -> str:
-    """A path that is safe on a terminal and on one line: what cannot be shown is escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in path)
 
 
 def table(answer: Answer) -> str:

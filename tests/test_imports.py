@@ -13,7 +13,18 @@ from reranker.ranker import Ranker
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLE = ROOT / "data" / "sample" / "test_images"
-HEAVY = {"torch", "torchvision", "transformers", "sklearn", "pandas", "matplotlib", "scipy", "pyarrow", "rich"}
+HEAVY = {
+    "torch",
+    "torchvision",
+    "transformers",
+    "sklearn",
+    "pandas",
+    "matplotlib",
+    "scipy",
+    "pyarrow",
+    "rich",
+    "jinja2",
+}
 # A room may import the rooms after it, never those before it.
 ROOMS = ["cli", "search", "reranker", "indexer"]
 VAGUE = {"util", "utils", "helper", "helpers", "common", "misc", "tools", "shared"}
@@ -38,7 +49,7 @@ def index(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return folder
 
 
-@pytest.mark.parametrize("command", [[], ["search"], ["train"]])
+@pytest.mark.parametrize("command", [[], ["search"], ["train"], ["explore"], ["evaluate"]])
 def test_help_loads_none_of_the_heavy_libraries(command: list[str]) -> None:
     modules, out = loaded(*command, "--help")
     assert out.startswith("Usage:")

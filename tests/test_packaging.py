@@ -30,7 +30,7 @@ def test_every_data_file_beside_the_code_is_taken_along():
         str(path.relative_to(ROOT))
         for room in ("indexer", "reranker", "search")
         for path in (ROOT / room).rglob("*")
-        if path.is_file() and path.suffix in (".safetensors", ".toml", ".json")
+        if path.is_file() and path.suffix in (".safetensors", ".toml", ".json", ".html", ".css", ".js")
     }
     for name in ("reranker/default/weights", "reranker/default-fast/weights", "indexer/encoders/efficientnet_lite"):
         assert f"{name}.safetensors" in beside
