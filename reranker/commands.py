@@ -3,10 +3,14 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from indexer.terminal import device_option, progress, quiet_option, ranker_option, say, stages
+
+if TYPE_CHECKING:
+    from reranker.scores import Method
 
 
 def show_policy_option(command: Callable[..., None]) -> Callable[..., None]:
@@ -36,6 +40,13 @@ def show_policy_option(command: Callable[..., None]) -> Callable[..., None]:
     help="Your own vocabulary (.txt, .tsv, .csv), so that its words are found as names.",
 )
 @click.option("--keep-order", is_flag=True, help="With --from: learn relevance only, and leave the ranking as it is.")
+@click.option(
+    "--score",
+    type=click.Choice(["majority", "mean", "latent", "combined"]),
+    default="majority",
+    show_default=True,
+    help="How several people's judgments of a pair become one number.",
+)
 @click.option("--policy", help="Leave out what this policy protects: minors, or a .toml file.")
 @click.option(
     "--epochs", type=click.IntRange(min=0), default=None, help="Contrastive epochs of the map; 0 keeps the closed form."
@@ -55,6 +66,7 @@ def train(
     base: Path | None,
     class_names: Path | None,
     keep_order: bool,
+    score: "Method",
     policy: str | None,
     epochs: int | None,
     seed: int,
@@ -73,6 +85,7 @@ def train(
     from indexer.index import DEFAULT_ENCODER
     from reranker.features import embed_judgments
     from reranker.judgments import load_judgments
+    from reranker.pairs import PairSettings
     from reranker.policy import Policy
     from reranker.ranker import Ranker, check_place
     from reranker.train import TrainSettings, training_photos
@@ -100,7 +113,7 @@ def train(
     text = load_text_encoder(text_encoder or ("minilm" if start is None else start.text_encoder_name))
     with progress("embedding", quiet) as advance:
         features = embed_judgments(judgments, image, text, advance)
-    settings = TrainSettings(seed=seed, keep_order=keep_order)
+    settings = TrainSettings(seed=seed, keep_order=keep_order, pairs=PairSettings(score=score))
     if epochs is not None:
         tuned = replace(settings.space.map, epochs=epochs)
         settings = replace(settings, space=replace(settings.space, map=tuned))

@@ -17,7 +17,7 @@ from reranker.judgments import Judgments
 from reranker.lexicon import STOP_WORDS, words_of
 from reranker.linear_map import unit
 from reranker.mlp import Lists
-from reranker.scores import generalised_scores
+from reranker.scores import Method, generalised_scores
 from reranker.space import SCALARS, QuerySide, Space
 
 BLOCK = 256
@@ -27,6 +27,8 @@ BLOCK = 256
 class PairSettings:
     """Which pairs the MLPs learn from, and what each is worth."""
 
+    # What several people said of a pair as one number: see `scores.generalised_scores`.
+    score: Method = "majority"
     # Negatives a caption: from its first `mined_from` candidates, and at random.
     mined: int = 10
     mined_from: int = 50
@@ -114,7 +116,7 @@ def judged_pairs(
     """The judged pairs of a gallery's photos, with their generalised score; and which of them experts graded."""
     position = {features.photos[row]: place for place, row in enumerate(gallery.photos)}
     caption_row = {caption: row for row, caption in enumerate(features.captions)}
-    scored = generalised_scores(judgments.expert, judgments.crowd)
+    scored = generalised_scores(judgments.expert, judgments.crowd, settings.score)
     judged = [(caption_row[c], position[p], *score) for (p, c), score in scored.items() if p in position]
     judged.sort()
     text, photo = (np.array([row[i] for row in judged], np.int64) for i in (0, 1))

@@ -90,6 +90,7 @@ def train(
         "captions": len(captions),
         "expert_rows": len(judgments.expert),
         "crowd_rows": len(judgments.crowd),
+        "score": settings.pairs.score,
         "seed": settings.seed,
     }
     if base is None:

@@ -5,13 +5,16 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 
+from cli import main
 from indexer.encoders import load_text_encoder
 from indexer.index import Index
 from reranker.mlp import MLP
 from reranker.ranker import DEFAULT_FOLDER, FAST_FOLDER, Ranker
+from reranker.scores import METHODS
 from search.searcher import Searcher
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -53,6 +56,10 @@ def test_train_and_evaluate_refuse_bad_data(tmp_path: Path) -> None:
         (["--keep-order"], "--keep-order goes with --from RANKER, whose order is kept"),
         (["--from", "r", "--epochs", "3"], "--from keeps the map of its ranker, so --epochs has nothing to tune"),
         (["--class-names", "none.txt"], "Invalid value for '--class-names': File 'none.txt' does not exist."),
+        (
+            ["--score", "best"],
+            "Invalid value for '--score': 'best' is not one of 'majority', 'mean', 'latent', 'combined'.",
+        ),
         (["--epochs", "-1"], "Invalid value for '--epochs': -1 is not in the range x>=0."),
     ],
 )
@@ -117,6 +124,27 @@ def test_train_keeps_the_order_of_its_base_and_learns_relevance(tmp_path: Path, 
     assert same(trained.order, base.order)
     assert not same(trained.relevance, base.relevance)
     assert np.array_equal(trained.space.map.A, base.space.map.A)
+
+
+def test_train_learns_from_the_score_that_is_asked_for(tmp_path: Path) -> None:
+    trained = {}
+    for score in ("majority", "latent"):
+        arguments = ("--from", DEFAULT_FOLDER, "--keep-order", "--score", score, "-q")
+        result = photoseek("train", SAMPLE, "-o", tmp_path / score, *arguments)
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert dict(line.split(maxsplit=1) for line in result.stdout.splitlines())["score"] == score
+        trained[score] = Ranker.load(tmp_path / score)
+        assert trained[score].training["score"] == score
+    losses = [ranker.training["relevance_loss"] for ranker in trained.values()]
+    assert losses[0] != losses[1]
+
+
+def test_every_score_can_be_asked_for() -> None:
+    assert isinstance(main, click.Group)
+    option = next(option for option in main.commands["train"].params if option.name == "score")
+    assert isinstance(option.type, click.Choice)
+    assert tuple(option.type.choices) == METHODS
+    assert option.default == "majority"
 
 
 def test_train_learns_names_of_ones_own(tmp_path: Path) -> None:

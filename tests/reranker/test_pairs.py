@@ -26,6 +26,7 @@ from reranker.pairs import (
     word_pairs,
     word_queries,
 )
+from reranker.scores import METHODS, Method, generalised_scores
 from reranker.space import SCALARS, Hubs, Space
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -185,6 +186,23 @@ def test_judged_pairs_carry_the_generalised_score_and_their_weight(features: Fea
     assert pairs.target[:, 0].tolist() == [pytest.approx(2 / 3), 0.25]
     assert pairs.weight.tolist() == [8.0, 2.0]
     assert by_experts.tolist() == [True, False]
+
+
+@pytest.mark.parametrize("score", METHODS)
+def test_judged_pairs_carry_the_score_that_the_settings_name(features: Features, score: Method):
+    grades = [(1, 1, 2), (4, 4, 4), (1, 2, 3), (2, 2, 3)]
+    expert = tuple(ExpertRow(f"{i}.jpg", "5.jpg#0", grades[i % 4]) for i in range(12))
+    crowd = tuple(CrowdRow(f"{i}.jpg", "5.jpg#0", i % 4, 3 - i % 4) for i in range(6, 20))
+    judgments = judgments_of(features, expert, crowd)
+    pairs, by_experts = judged_pairs(features, judgments, whole(features), PairSettings(score=score))
+    scored = generalised_scores(expert, crowd, score)
+    found = {
+        (features.photos[photo], features.captions[text]): (target, graded)
+        for photo, text, target, graded in zip(
+            pairs.photo[:, 0], pairs.text, pairs.target[:, 0], by_experts, strict=True
+        )
+    }
+    assert found == {pair: (pytest.approx(target), graded) for pair, (target, graded) in scored.items()}
 
 
 def test_without_judgments_there_are_no_judged_pairs_and_they_join_with_others(features: Features):

@@ -96,6 +96,7 @@ def test_a_trained_ranker_says_what_it_learned_from(trained: Ranker):
         "captions": 240,
         "expert_rows": 0,
         "crowd_rows": 0,
+        "score": "majority",
         "seed": 0,
         "names": 0,
         "names_without_example": [],
