@@ -120,6 +120,7 @@ def build(
         with progress("ranker's view", quiet) as advance:
             index.attach(chosen, advance)
         _export_text_encoder(chosen)
+        _moderate(folder, quiet)
     click.echo(
         f"{index.catalogue.photo_count()} photos in {folder}: {last.added} added, {last.changed} changed, "
         f"{last.removed} removed, {last.skipped} skipped, {seconds:.1f} s"
@@ -161,6 +162,17 @@ def _export_text_encoder(ranker: Any) -> None:
     open_text_encoder(ranker.text_encoder, ranker.text_encoder_name).encode(["a photo"])
 
 
+def _moderate(folder: Path, quiet: bool) -> None:
+    """Score the photos under the index's policy now, so that no search has to."""
+    from indexer.index import Index
+    from search.searcher import Searcher
+
+    moderation = Searcher(Index.open(folder), on_problem=say).moderation
+    if moderation is not None:
+        with progress("policy", quiet) as advance:
+            moderation.prepare(advance)
+
+
 @main.command()
 @click.argument("ranker", type=click.Path(path_type=Path))
 @index_option
@@ -179,6 +191,7 @@ def use(ranker: Path, folder: Path, quiet: bool) -> None:
     with progress("ranker's view", quiet) as advance:
         index.attach(chosen, advance)
     _export_text_encoder(chosen)
+    _moderate(folder, quiet)
     click.echo(f"index {folder} now uses ranker {chosen.id}")
 
 
@@ -186,7 +199,8 @@ def use(ranker: Path, folder: Path, quiet: bool) -> None:
 @index_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--skipped", is_flag=True, help="List the skipped photos with their reasons.")
-def info(folder: Path, as_json: bool, skipped: bool) -> None:
+@click.option("--held-back", "held_back", is_flag=True, help="List the photos that the policy holds back, and why.")
+def info(folder: Path, as_json: bool, skipped: bool, held_back: bool) -> None:
     """Print the state of an index.
 
     \b
@@ -195,8 +209,15 @@ def info(folder: Path, as_json: bool, skipped: bool) -> None:
     from indexer.index import Index
     from search.results import printable
 
-    facts = Index.open(folder).facts()
+    index = Index.open(folder)
+    moderation = _moderation_of(index)
+    facts = index.facts()
+    held = [] if moderation is None else moderation.held_back()
+    if moderation is not None:
+        facts |= {"policy_digest": moderation.policy.digest, "held_back": len(held)}
     if as_json:
+        if held_back:
+            facts["held_back_photos"] = held
         click.echo(json.dumps({"format": 1, **facts}))
         return
     for name, value in facts.items():
@@ -206,6 +227,23 @@ def info(folder: Path, as_json: bool, skipped: bool) -> None:
     if skipped:
         for path, reason in facts["skipped_photos"]:
             click.echo(f"  {printable(path)}: {printable(reason)}")
+    if held_back:
+        for path, prompt, score in held:
+            click.echo(f"  {printable(path)}: {score:.3f} for {prompt!r}")
+
+
+def _moderation_of(index: Any) -> Any:
+    """What the policy of an index does to its searches; None without a policy, or while nothing can be searched."""
+    from search.searcher import Searcher
+
+    if index.policy is None or index.catalogue.active_view() is None:
+        return None
+    try:
+        return Searcher(index, on_problem=say).moderation
+    except PhotoseekError as error:
+        # The state of an index is asked for most of all when something about it is wrong.
+        say(f"photoseek: {error}")
+        return None
 
 
 def _say_skipped(skipped: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from indexer.terminal import SCORE, K, index_option, progress, quiet_option, ranker_option
+from indexer.terminal import SCORE, K, index_option, progress, quiet_option, ranker_option, say
 
 NOTHING_FOUND = 3
 
@@ -204,4 +204,4 @@ def _searcher(folder: Path, ranker: Path | None, timer: Callable[[str, float], N
     from reranker.ranker import Ranker
     from search.searcher import Searcher
 
-    return Searcher(Index.open(folder), None if ranker is None else Ranker.load(ranker), timer)
+    return Searcher(Index.open(folder), None if ranker is None else Ranker.load(ranker), timer, say)

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +12,15 @@ from threadpoolctl import ThreadpoolController
 
 from indexer.catalogue import Photo
 from indexer.decode import UnreadablePhoto, load
+from indexer.embeddings import directions
 from indexer.encoders import TextEncoder, load_image_encoder, open_text_encoder
 from indexer.encoders.base import Tokens
 from indexer.errors import PhotoseekError
 from indexer.index import Index
 from indexer.views import PhotoSide
-from reranker.policy import Policy
 from reranker.ranker import Ranker, shown_relevance
 from reranker.space import QuerySide
+from search.moderation import Moderation
 from search.results import Answer, Hit
 
 CANDIDATES = 200
@@ -30,11 +32,17 @@ class Searcher:
     """An index with the ranker of its view, ready for queries.
 
     Opens lazily: the text encoder is loaded by the first query. `timer` gets (stage, seconds) of every stage of every
-    block of queries; the stages are `STAGES`. Raises PhotoseekError if the index has no ranker, or not this one.
+    block of queries; the stages are `STAGES`. Where the index has a policy, `moderation` sees to it that nothing it
+    blocks comes out; `on_problem`, else a RuntimeWarning, says what of its audit log cannot be written.
+    Raises PhotoseekError if the index has no ranker, or not this one, or its policy cannot be read.
     """
 
     def __init__(
-        self, index: Index, ranker: Ranker | None = None, timer: Callable[[str, float], None] | None = None
+        self,
+        index: Index,
+        ranker: Ranker | None = None,
+        timer: Callable[[str, float], None] | None = None,
+        on_problem: Callable[[str], None] | None = None,
     ) -> None:
         self.index = index
         self.view = index.view()
@@ -51,10 +59,12 @@ class Searcher:
             self.view.tail = self.ranker.photo_side(late, None if regions is None else regions[self.view.rows :])
         dead = np.array(index.catalogue.dead_rows(), np.int64)
         self._alive = np.setdiff1d(np.arange(self.view.total_rows), dead) if len(dead) else None
-        self._policy = None if index.policy is None else Policy.load(index.policy)
         self._text: TextEncoder | None = None
         self._timer = timer
         self._blas = ThreadpoolController()
+        self.moderation: Moderation | None = None
+        if index.policy is not None:
+            self.moderation = Moderation(index, self.view, self.ranker, self.query_side, on_problem)
 
     def search(self, text: str, k: int = 10) -> list[Hit]:
         """The k most relevant photos for a sentence, best first; fewer only if the index holds fewer."""
@@ -90,7 +100,7 @@ class Searcher:
         answers: list[Answer] = []
         for start in range(0, len(queries), BLOCK):
             block = queries[start : start + BLOCK]
-            stops = [self._disclaimer(text) for _, text in block]
+            stops = [None if self.moderation is None else self.moderation.block_text(text) for _, text in block]
             free = [query for query, stop in zip(block, stops, strict=True) if stop is None]
             # Products this small gain nothing from a second BLAS thread, which then spins beside OpenVINO's.
             with self._blas.limit(limits=1, user_api="blas"):
@@ -112,19 +122,30 @@ class Searcher:
                 f"{encoder.fingerprint}; build the index again"
             )
         try:
-            pixels = load(os.fsencode(photo), encoder.fit).pixels
+            loaded = load(os.fsencode(photo), encoder.fit)
         except UnreadablePhoto as error:
             raise PhotoseekError(f"photo {os.fspath(photo)}: {error}") from None
-        x = encoder.encode(pixels[None])
-        z = self.ranker.photo_side(x).z
-        query = np.concatenate([z, np.zeros((1, 1), np.float32)], axis=1)
+        regions = None
+        if self.view.regions is None:
+            x = encoder.encode(loaded.pixels[None])
+        else:
+            x, parts = encoder.encode_with_regions(loaded.pixels[None])
+            regions = directions(parts)
+        side = self.ranker.photo_side(x, regions)
+        name = f"like {os.fspath(photo)}"
+        if self.moderation is not None:
+            row = self.index.catalogue.row_of_digest(loaded.digest)
+            stop = self.moderation.block_photo(os.path.abspath(os.fspath(photo)), side, row)
+            if stop is not None:
+                return Answer("1", name, (), good=False, blocked=stop)
+        query = np.concatenate([side.z, np.zeros((1, 1), np.float32)], axis=1)
         rows, _ = self.view.search(query, max(CANDIDATES, k), self._allowed(under))
         cosines = np.asarray(self.index.embeddings()[rows[0]], np.float32) @ x[0]
         order = np.lexsort((rows[0], -cosines))[:k]
         relevance = np.clip(cosines, 0, 1)
         kept = order[relevance[order] >= min_score]
         hits = self._hits(rows[0][kept], relevance[kept], cosines[kept], under)
-        return Answer("1", f"like {os.fspath(photo)}", hits, good=True)
+        return Answer("1", name, hits, good=True)
 
     def _answer_block(
         self,
@@ -199,18 +220,23 @@ class Searcher:
     def _allowed(self, under: str | None) -> np.ndarray | None:
         """Sorted rows that may be found, or None where all may."""
         if under is None:
-            return self._alive
+            return self._shown
         here, in_root = os.fsencode(os.path.abspath(under)), os.fsencode(under)
         rows = self.index.catalogue.rows_under(here) or self.index.catalogue.rows_under(in_root)
         if not rows:
             raise PhotoseekError(f"no photos of index {self.index.folder} lie under {under!r}")
-        return np.array(rows, np.int64)
+        return self._unheld(np.array(rows, np.int64))
 
-    def _disclaimer(self, text: str) -> str | None:
-        """What the index's policy says to a query that it blocks; None where it lets the query pass."""
-        if self._policy is None or not self._policy.blocks(text):
-            return None
-        return self._policy.disclaimer
+    @cached_property
+    def _shown(self) -> np.ndarray | None:
+        """Sorted rows that are neither deleted nor held back by the policy; None where that is every row."""
+        return self._unheld(self._alive)
+
+    def _unheld(self, rows: np.ndarray | None) -> np.ndarray | None:
+        if self.moderation is None or not len(self.moderation.held):
+            return rows
+        every = np.arange(self.view.total_rows) if rows is None else rows
+        return np.setdiff1d(every, self.moderation.held, assume_unique=True)
 
     def _notes(self, text: str) -> tuple[str, ...]:
         encoder = self._text_encoder()
