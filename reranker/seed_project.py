@@ -11,15 +11,15 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 
-from indexer.encoders import ImageEncoder, TextEncoder, load_image_encoder, load_text_encoder
+from indexer.encoders import ImageEncoder, TextEncoder, load_text_encoder
 from indexer.encoders.minilm import SENTENCE
-from indexer.encoders.network import cache_folder
 from indexer.errors import PhotoseekError
 from indexer.terminal import device_option, quiet_option, say, stages
 from reranker import metrics
@@ -31,9 +31,9 @@ from reranker.pairs import candidate_scores
 from reranker.policy import Policy
 from reranker.ranker import Ranker
 from reranker.scores import generalised_scores
+from reranker.seed_encoder import choose_encoder
 from reranker.train import TrainSettings, train, training_photos
 
-RESNET, STAND_IN = "torchvision:resnet18", "efficientnet-lite2"
 TITLES = {
     "chance": "no model: the mean score, a random order",
     "ridge": "Ridge on the concatenated vector",
@@ -60,12 +60,12 @@ class Pairs:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """What one model says: `pairs` (held-out pairs,), None where it gives no score; `order` (queries, photos).
+    """What one model says: `pairs` (held-out pairs,) and `order` (queries, photos), which sorts the photos.
 
-    `scaled`: whether its scores are meant as the generalised score, so that an error can be taken.
+    `scaled`: whether `pairs` lie on a scale from 0 to 1, so that an error can be taken.
     """
 
-    pairs: np.ndarray | None
+    pairs: np.ndarray
     order: np.ndarray
     scaled: bool
 
@@ -94,12 +94,14 @@ class SeedProject:
     seconds: dict[str, float]
 
     @property
-    def held_photos(self) -> set[str]:
-        return {self.pairs.names[row][0] for row in self.held}
+    def seen_photos(self) -> set[str]:
+        """The photos that the models learn from."""
+        return {self.pairs.names[row][0] for row in self.seen}
 
     @property
-    def seen_photos(self) -> set[str]:
-        return {self.pairs.names[row][0] for row in self.seen}
+    def sentences(self) -> np.ndarray:
+        """(m, 384): the part of the text vectors that Ridge and the net get."""
+        return self.features.t[:, :SENTENCE]
 
 
 def seed_project(
@@ -225,21 +227,18 @@ def ranked_pairs(ranker: Ranker, features: Features, pairs: Pairs, held: np.ndar
 def figures_of(model: Model, score: np.ndarray, photos: list[str], own: np.ndarray) -> dict[str, Any]:
     """Errors and tau-c on the held-out pairs, score (n,), photos drawn whole; recall and hubs of the search."""
     figures: dict[str, Any] = {}
-    if model.pairs is not None:
-        said = model.pairs
-        if model.scaled:
-            squared, absolute = (said - score) ** 2, np.abs(said - score)
-            figures["rmse"] = metrics.interval(photos, lambda rows: float(squared[rows].mean() ** 0.5), RESAMPLES)
-            figures["mae"] = metrics.interval(photos, lambda rows: float(absolute[rows].mean()), RESAMPLES)
-        if np.ptp(said) > 0:
-            figures["tau_c"] = metrics.interval(
-                photos, lambda rows: metrics.kendall_tau_c(said[rows], score[rows]), RESAMPLES
-            )
+    said = model.pairs
+    if model.scaled:
+        squared, absolute = (said - score) ** 2, np.abs(said - score)
+        figures["rmse"] = metrics.interval(photos, lambda rows: float(squared[rows].mean() ** 0.5), RESAMPLES)
+        figures["mae"] = metrics.interval(photos, lambda rows: float(absolute[rows].mean()), RESAMPLES)
+    if np.ptp(said) > 0:
+        tau = partial(_tau, said, score)
+        figures["tau_c"] = metrics.interval(photos, tau, RESAMPLES)
     queries = range(len(own))
     ranks = metrics.ranks_of_own(model.order, own)
     for k in KS:
-        found = ranks < k
-        figures[f"recall@{k}"] = metrics.interval(queries, lambda rows, found=found: float(found[rows].mean()))
+        figures[f"recall@{k}"] = metrics.interval(queries, partial(_recall, ranks, k))
     top = np.argsort(-model.order, axis=1, kind="stable")[:, :10]
     figures["largest_share"] = metrics.interval(queries, lambda rows: metrics.largest_share(top[rows]))
     figures["distinct@1"] = len(np.unique(top[:, 0]))
@@ -248,49 +247,12 @@ def figures_of(model: Model, score: np.ndarray, photos: list[str], own: np.ndarr
     return figures
 
 
-def choose_encoder(
-    name: str | None, weights: str | None, random_weights: bool, device: str
-) -> tuple[ImageEncoder, str]:
-    """The image encoder and what it is, in words: ResNet-18 where its weights are at hand, else a named stand-in.
-
-    At hand is a file (`weights`), or torchvision's own in torch's cache; nothing is downloaded unless `name` asks.
-    """
-    if random_weights:
-        return load_image_encoder(RESNET, weights=str(_random_resnet()), device=device), RANDOM
-    if name is not None or weights is not None:
-        encoder = load_image_encoder(name or RESNET, weights=weights, device=device)
-        return encoder, "ResNet-18" if encoder.name == RESNET else f"{encoder.name} in place of ResNet-18"
-    kept = _kept_resnet()
-    if kept is not None:
-        return load_image_encoder(RESNET, weights=str(kept), device=device), "ResNet-18"
-    try:
-        return load_image_encoder(STAND_IN, device=device), "EfficientNet-Lite2, standing in for ResNet-18"
-    except PhotoseekError:
-        return load_image_encoder(RESNET, weights=str(_random_resnet()), device=device), RANDOM
+def _tau(said: np.ndarray, score: np.ndarray, rows: np.ndarray) -> float:
+    return metrics.kendall_tau_c(said[rows], score[rows])
 
 
-RANDOM = "ResNet-18 WITH RANDOM WEIGHTS, WHICH HAVE LEARNED NOTHING"
-
-
-def _kept_resnet() -> Path | None:
-    """torchvision's own weights where an earlier program left them."""
-    import torch
-
-    return next(iter(sorted((Path(torch.hub.get_dir()) / "checkpoints").glob("resnet18-*.pth"))), None)
-
-
-def _random_resnet() -> Path:
-    """A file of ResNet-18 weights as they are before any training, the same every time."""
-    import torch
-    from safetensors.torch import save
-    from torchvision import models
-
-    path = cache_folder() / "seed-project" / "resnet18-random.safetensors"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        path.write_bytes(save(models.resnet18(weights=None).state_dict()))
-    return path
+def _recall(ranks: np.ndarray, k: int, rows: np.ndarray) -> float:
+    return metrics.recall_at(ranks[rows], k)
 
 
 COLUMNS = {
@@ -326,9 +288,7 @@ def table(figures: Figures) -> str:
 @click.argument("judged", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The HTML report to write.")
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="The figures, too.")
-@click.option(
-    "--image-encoder", help="[default: torchvision:resnet18 where it has weights, else efficientnet-lite2]"
-)
+@click.option("--image-encoder", help="[default: torchvision:resnet18 where it has weights, else efficientnet-lite2]")
 @click.option("--weights", help="A state dict of ResNet-18 (or of the torchvision encoder named).")
 @click.option("--random-weights", is_flag=True, help="ResNet-18 as it is before any training.")
 @click.option("--policy", default="minors", show_default=True, help="Leave out what this protects; or a .toml file.")
@@ -352,7 +312,15 @@ def main(
     """Run the project that photoseek grew from on the judged folder JUDGED, and photoseek beside it."""
     if random_weights and (image_encoder or weights):
         raise click.UsageError("--random-weights is a network of its own; leave out --image-encoder and --weights")
+    # The report's part imports this file.
+    from reranker.reports import Album, write_report
+    from reranker.reports.page import check_file
+    from reranker.reports.seed_project import sections_of
+
     try:
+        check_file(output)
+        if json_file is not None:
+            check_file(json_file)
         chosen = Policy.load(policy)
         judgments = load_judgments(judged, keep_going=keep_going, on_problem=None if quiet else say)
         image, title = choose_encoder(image_encoder, weights, random_weights, device)
@@ -365,10 +333,19 @@ def main(
     except KeyboardInterrupt:
         say("interrupted; the same command goes on where it stopped")
         sys.exit(130)
+    album = Album.of(judgments, chosen)
+    facts = [
+        ("judged data", judged.resolve().name),
+        ("image vectors", title),
+        ("text vectors", "MiniLM, mean pooling"),
+        ("policy", chosen.name),
+        ("seed", str(seed)),
+    ]
+    write_report(output, "The seed project, and photoseek beside it", facts, sections_of(project, album))
     if json_file is not None:
         values = {"format": 1, "image_encoder": title, "seed": seed, **project.figures}
         json_file.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-    click.echo(f"image vectors: {title}\n\n{table(project.figures)}")
+    click.echo(f"image vectors: {title}\n\n{table(project.figures)}\n\nreport: {output}")
 
 
 if __name__ == "__main__":
