@@ -11,7 +11,7 @@ from reranker.reports.seed_conclusions import COMPARED, SHORT, TOP, conclusions,
 from reranker.seed_project import COLUMNS, KS, TITLES, SeedProject
 
 LEVELS = (0, 1 / 3, 2 / 3, 1)
-EXAMPLES, SHOWN = 8, 5
+EXAMPLES, SHOWN = 8, 4
 # Pairs of vectors whose cosines are drawn.
 DRAWN = 20_000
 
@@ -53,8 +53,9 @@ def _loading(project: SeedProject) -> list[Block]:
         Text(
             [
                 "The project: one vector for a photo, one for a sentence, the two joined, and a regression that says "
-                "how well they fit. A search asks it about every photo. This page runs that project as it was, and "
-                "then photoseek's own ranker on the same photos, so that the failure and its cure stand side by side."
+                "how well they fit. A search asks it about every photo. This page runs that project in its ten "
+                "steps, and then photoseek's own ranker on the same photos, so that the failure and its cure "
+                "stand side by side."
             ]
         ),
     ]
@@ -146,7 +147,7 @@ def _checks(project: SeedProject) -> list[Block]:
 def _images(project: SeedProject) -> list[Block]:
     x = project.features.x
     return [
-        Text([f"{project.image}: {x.shape[1]} numbers a photo, for {len(x):,} photos. {stand_in(project)}".strip()]),
+        Text([f"{project.image}: {x.shape[1]:,} numbers a photo, for {len(x):,} photos. {stand_in(project)}".strip()]),
         _cosines(x, "photos", project.image),
     ]
 
@@ -156,10 +157,11 @@ def _texts(project: SeedProject) -> list[Block]:
     return [
         Text(
             [
-                f"BERT with mean pooling: the mean of the last hidden state over a sentence's word pieces, "
+                "BERT with mean pooling: the mean of the last hidden state over a sentence's word pieces, "
                 f"{t.shape[1]} numbers. The network is MiniLM (all-MiniLM-L6-v2, a small BERT), of whose encoder Ridge "
-                "and the net get the sentence part alone. It was itself trained on captions of this kind (COCO, Flickr30k), so it "
-                "is not naive; photoseek has the same network, with its first hidden state and its word pieces."
+                "and the net get the sentence part alone. It was itself trained on captions of this kind (COCO, "
+                "Flickr30k), so it is not naive; photoseek has the same network, with its first hidden state and its "
+                "word pieces."
             ]
         ),
         _cosines(t, "captions", "MiniLM"),
@@ -194,8 +196,8 @@ def _joining(project: SeedProject) -> list[Block]:
     return [
         Text(
             [
-                f"The photo's {d} numbers beside the sentence's {e}: {len(pairs.names):,} rows of {d + e:,}. Split 7:3 "
-                "by photo, so that no photo is on both sides.",
+                f"The photo's {d:,} numbers beside the sentence's {e}: {len(pairs.names):,} rows of {d + e:,}. Split "
+                "7:3 by photo, so that no photo is on both sides.",
                 f"Captions may be: {again:.0%} of the held-out pairs have a caption that some training photo was "
                 "judged beside as well. That is the project's own split; photoseek's protocol expert_strict keeps both "
                 "apart.",
@@ -310,6 +312,7 @@ def _testing(project: SeedProject, album: Album) -> list[Block]:
 def _examples(project: SeedProject, album: Album) -> list[Block]:
     """Queries with what each model shows first; evenly spread over the queries, none chosen by its outcome."""
     names, queries = project.judgments.test_photos, project.judgments.queries
+    may = np.array([row for row, name in enumerate(names) if album.shows(name)], np.int64)
     firsts = {query.photo: row for row, query in reversed(list(enumerate(queries)))}
     fit = sorted(row for row in firsts.values() if album.shows(queries[row].photo, queries[row].text))
     chosen = [fit[i] for i in np.linspace(0, len(fit) - 1, min(EXAMPLES, len(fit))).round().astype(int)] if fit else []
@@ -317,17 +320,18 @@ def _examples(project: SeedProject, album: Album) -> list[Block]:
         Text(
             [
                 f"{len(chosen)} queries as examples, evenly spread over those that may be shown and chosen by nothing "
-                "else. A frame marks the photo that the query was written for."
+                f"else, asked against the {len(may)} test photos that may be shown. A frame marks the photo that the "
+                "query was written for."
             ]
         )
     ]
-    shown = min(SHOWN, len(names))
+    shown = min(SHOWN, len(may))
     for row in chosen:
         lines: list[list[Cell]] = []
         for name in COMPARED:
-            order = project.models[name].order[row]
-            rank = int(ranks_of_own(order[None], project.own[row : row + 1])[0]) + 1
-            photos = np.argsort(-order, kind="stable")[:shown]
+            order = project.models[name].order[row, may]
+            rank = int(ranks_of_own(order[None], np.flatnonzero(may == project.own[row]))[0]) + 1
+            photos = may[np.argsort(-order, kind="stable")[:shown]]
             thumbs: list[Thumb] = [
                 album.thumb(names[photo], mark="own" if photo == project.own[row] else "") for photo in photos
             ]
