@@ -7,10 +7,29 @@ from typing import TYPE_CHECKING
 
 import click
 
+from indexer.errors import PhotoseekError
 from indexer.terminal import device_option, progress, quiet_option, ranker_option, say, stages
 
 if TYPE_CHECKING:
+    from reranker.figures import Threshold
     from reranker.scores import Method
+
+
+class ThresholdType(click.ParamType):
+    """`NAME=VALUE` -> Threshold."""
+
+    name = "NAME=VALUE"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> "Threshold":
+        from reranker.figures import Threshold
+
+        try:
+            return Threshold.parse(value)
+        except ValueError:
+            self.fail(f"{value!r} is not NAME=VALUE, e.g. official.recall@10=0.8.", param, ctx)
+
+
+THRESHOLD = ThresholdType()
 
 
 def show_policy_option(command: Callable[..., None]) -> Callable[..., None]:
@@ -174,6 +193,19 @@ def explore(judged: Path, output: Path, photo_set: str | None, policy: str, keep
     "--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="Trainings of each protocol that trains."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option(
+    "--html", type=click.Path(path_type=Path), help="Also write a report with charts, photos and every query."
+)
+@show_policy_option
+@click.option("--compare", type=click.Path(path_type=Path), help="Also measure this ranker, and the differences.")
+@click.option(
+    "--fail-under",
+    "thresholds",
+    multiple=True,
+    type=THRESHOLD,
+    help="Exit with 1 if a figure is below a value, e.g. official.recall@10=0.8; may be given several times.",
+)
+@click.option("--trec", type=click.Path(path_type=Path), help="Also write run and qrels files into this folder.")
 @click.option("--keep-going", is_flag=True, help="Drop bad rows of the judged data, and count them.")
 @device_option
 @quiet_option
@@ -184,27 +216,64 @@ def evaluate(
     breadth: Path | None,
     seeds: int,
     as_json: bool,
+    html: Path | None,
+    policy: str,
+    compare: Path | None,
+    thresholds: tuple["Threshold", ...],
+    trec: Path | None,
     keep_going: bool,
     device: str,
     quiet: bool,
 ) -> None:
     """Measure a ranker on the judged folder JUDGED, with 95 % intervals.
 
+    A name after --fail-under may be short: `recall@10` is the figure that ends in it with the fewest parts.
+
     \b
     photoseek evaluate data/sample --protocol official --json
     """
-    from reranker.evaluate import PROTOCOLS, report
+    from reranker.evaluate import PROTOCOLS
     from reranker.evaluate import evaluate as evaluate_ranker
     from reranker.evaluation import Evaluation
+    from reranker.figures import UnknownFigure, report, shortfalls
     from reranker.judgments import load_judgments
+    from reranker.measure import beside, beside_lines, write_html, write_trec
+    from reranker.policy import Policy
     from reranker.ranker import Ranker
+    from reranker.reports.page import check_file
 
     unknown = [name for name in protocols if name not in PROTOCOLS]
     if unknown:
         raise click.UsageError(f"no protocol {unknown[0]!r}; there are: {', '.join(PROTOCOLS)}")
+    if html is not None:
+        check_file(html)
+    withheld = None if policy == "none" else Policy.load(policy)
+    names = protocols or tuple(PROTOCOLS)
+    other = None if compare is None else Ranker.load(compare)
     judgments = load_judgments(judged, keep_going=keep_going, on_problem=None if quiet else say)
     chosen = Ranker.load(ranker) if ranker is not None else Ranker.default()
     with stages(quiet) as on_stage:
         evaluation = Evaluation(judgments, chosen, breadth, seeds, device, on_stage)
-        figures = evaluate_ranker(evaluation, protocols or tuple(PROTOCOLS))
-    click.echo(json.dumps({"format": 1, **figures}) if as_json else report(figures))
+        figures = evaluate_ranker(evaluation, names)
+        comparison = None if other is None else beside(evaluation, figures, other, names)
+    # What was measured is said before anything is found wanting.
+    if as_json:
+        beside_it = {} if comparison is None else {"compare": comparison.as_dict()}
+        click.echo(json.dumps({"format": 1, **figures, **beside_it}))
+    else:
+        click.echo(report(figures))
+        if comparison is not None:
+            click.echo(beside_lines(figures, comparison))
+    try:
+        missed = shortfalls(figures, thresholds)
+    except UnknownFigure as error:
+        raise click.UsageError(f"--fail-under: {error}") from None
+    if html is not None:
+        size = write_html(html, evaluation, figures, withheld, missed if thresholds else None, comparison)
+        say(f"{html}: {size / 2**20:.1f} MB")
+    if trec is not None:
+        for path in write_trec(trec, evaluation, figures):
+            say(str(path))
+    if missed:
+        short = "; ".join(f"{name} is {value:.4f}, below {least:g}" for name, value, least in missed)
+        raise PhotoseekError(f"figures fall short: {short}")

@@ -3,17 +3,15 @@
 import csv
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from indexer.errors import PhotoseekError
 from reranker import baselines, metrics
-from reranker.evaluation import JUDGED_SET, Evaluation, Photos, search
+from reranker.evaluation import JUDGED_SET, Evaluation, search
+from reranker.figures import Figures, take_resampled
 from reranker.judgments import photo_of
 from reranker.space import SCALARS
-
-Figures = dict[str, Any]
 
 TAU_RESAMPLES = 200
 KS = (1, 5, 10)
@@ -28,6 +26,7 @@ def evaluate(evaluation: Evaluation, protocols: Sequence[str]) -> Figures:
         if evaluation.on_stage is not None:
             evaluation.on_stage("protocols", number, len(protocols))
         figures |= PROTOCOLS[name](evaluation) or {}
+    evaluation.resampled |= take_resampled(figures)
     if not figures:
         raise PhotoseekError(
             f"judged data {evaluation.judgments.folder} allows none of: {', '.join(protocols)} (it needs {JUDGED_SET}/ "
@@ -40,11 +39,9 @@ def course(evaluation: Evaluation) -> Figures | None:
     """Trained on the course's photos alone; its queries against its test photos."""
     if not (evaluation.has_course() and evaluation.has_judged()):
         return None
-    judgments, features = evaluation.judged()
-    photos, queries, own = evaluation.course()
     ranks, before = [], []
     for seed in range(evaluation.seeds):
-        found = search(evaluation.train(features, judgments, seed), photos, queries)
+        found, own = evaluation.course_trained(seed)
         ranks.append(metrics.ranks_of_own(found.order, own))
         before.append(metrics.ranks_of_own(found.candidates, own))
     return {"course": {**_recalls(np.stack(ranks)), "candidates": _recalls(np.stack(before))}}
@@ -54,8 +51,7 @@ def course_default(evaluation: Evaluation) -> Figures | None:
     """The given ranker on the course's test."""
     if not evaluation.has_course():
         return None
-    photos, queries, own = evaluation.course()
-    found = search(evaluation.ranker, photos, queries)
+    found, own = evaluation.course_default()
     return {"course_default": _recalls(metrics.ranks_of_own(found.order, own)[None])}
 
 
@@ -68,8 +64,8 @@ def official(evaluation: Evaluation) -> Figures | None:
     figures = _recalls(metrics.ranks_of_own(found.order, own)[None])
     figures["candidates"] = _recalls(metrics.ranks_of_own(found.candidates, own)[None])
     if features.regions is not None:
-        plain = search(evaluation.ranker, Photos(features.x, None), evaluation.captions())
-        figures["without_regions"] = _recalls(metrics.ranks_of_own(plain.order, own)[None])
+        plain = metrics.ranks_of_own(evaluation.without_regions().order, own)
+        figures["without_regions"] = _recalls(plain[None])
     return {"official": figures}
 
 
@@ -122,41 +118,45 @@ def no_match(evaluation: Evaluation) -> Figures | None:
     """Does the decision tell whether a query's photo is there: against it removed, and a gallery of other subjects?"""
     if not evaluation.has_judged():
         return None
-    found, own = evaluation.official()
-    present = found.match(found.order)
-    removed = found.order.copy()
-    removed[np.arange(len(own)), own] = -np.inf
-    absent = found.match(removed)
+    chances = match_chances(evaluation)
     threshold = evaluation.ranker.match.threshold
-    rows = range(len(own))
-    figures = {
-        "auroc_removed": metrics.interval(rows, lambda at: metrics.auroc(present[at], absent[at])),
-        "refused_present": float((present < threshold).mean()),
-        "refused_removed": float((absent < threshold).mean()),
-    }
-    # A tenth of the gallery, with and without the photo: the decision must not drift with its size.
-    tenth = _tenths(found.order, own)
-    small, gone = found.match(tenth), tenth.copy()
-    gone[np.arange(len(own)), own] = -np.inf
-    smaller = found.match(gone)
-    figures["auroc_removed_of_100"] = metrics.interval(rows, lambda at: metrics.auroc(small[at], smaller[at]))
-    figures["refused_present_of_100"] = float((small < threshold).mean())
-    _, _, photos, _ = evaluation.names()
-    if len(photos.x):
-        elsewhere = search(evaluation.ranker, photos, evaluation.captions())
-        foreign = elsewhere.match(elsewhere.order)
-        figures["auroc_foreign"] = metrics.interval(rows, lambda at: metrics.auroc(present[at], foreign[at]))
-        figures["refused_foreign"] = float((foreign < threshold).mean())
+    rows = range(len(chances["present"]))
+    figures: Figures = {}
+    for there, gone in (("present", "removed"), ("present_of_100", "removed_of_100"), ("present", "foreign")):
+        if gone in chances:
+            pair = chances[there], chances[gone]
+            figures[f"auroc_{gone}"] = metrics.interval(rows, partial(_auroc_of, *pair))
+    for name in ("present", "removed", "present_of_100", "foreign"):
+        if name in chances:
+            figures[f"refused_{name}"] = metrics.interval(rows, partial(_mean_of, chances[name] < threshold))
     return {"no_match": figures}
+
+
+def match_chances(evaluation: Evaluation) -> dict[str, np.ndarray]:
+    """The chance that anything fits, (queries,) each, where a query's photo is there, `present`, or `removed`; the same
+    `_of_100`, in a tenth of the gallery; and where the gallery is of other subjects, `foreign`, if there is one."""
+
+    def compute() -> dict[str, np.ndarray]:
+        found, own = evaluation.official()
+        # A tenth of the gallery, with and without the photo: the decision must not drift with its size.
+        galleries = {"": found.order, "_of_100": _tenths(found.order, own)}
+        chances: dict[str, np.ndarray] = {}
+        for size, order in galleries.items():
+            gone = order.copy()
+            gone[np.arange(len(own)), own] = -np.inf
+            chances |= {f"present{size}": found.match(order), f"removed{size}": found.match(gone)}
+        elsewhere = evaluation.elsewhere()
+        return chances if elsewhere is None else {**chances, "foreign": elsewhere.match(elsewhere.order)}
+
+    return evaluation.once("match chances", compute)
 
 
 def hubs(evaluation: Evaluation) -> Figures | None:
     """The largest share of the course's queries that have one photo in their top 10."""
     if not evaluation.has_course():
         return None
-    photos, queries, _ = evaluation.course()
-    top = np.argsort(-search(evaluation.ranker, photos, queries).order, axis=1)[:, :10]
-    return {"hubs": {"largest_share": metrics.interval(range(len(top)), lambda rows: metrics.largest_share(top[rows]))}}
+    found, _ = evaluation.course_default()
+    return {"hubs": {"largest_share": _largest_share(found.order)}}
 
 
 def breadth(evaluation: Evaluation) -> Figures | None:
@@ -173,21 +173,29 @@ def baseline(evaluation: Evaluation) -> Figures | None:
     """What the course's test gives to chance, cosines, Ridge on the concatenated vector and a plain net on it."""
     if not (evaluation.has_course() and evaluation.has_judged()):
         return None
-    judgments, features = evaluation.judged()
-    photos, queries, own = evaluation.course()
-    scores = {
-        "chance": baselines.chance(len(own), len(photos.x)),
-        "cosine": baselines.cosine(features, photos.x, queries.t),
-        "ridge_map": baselines.ridge_map(features, photos.x, queries.t),
-        "ridge_concatenated": baselines.ridge_concatenated(features, judgments, photos.x, queries.t),
-        "plain_net": baselines.plain_net(features, judgments, photos.x, queries.t),
-    }
+    _, _, own = evaluation.course()
     figures: Figures = {}
-    for name, values in scores.items():
-        top = np.argsort(-values, axis=1)[:, :10]
+    for name, values in baseline_scores(evaluation).items():
         ranks = metrics.ranks_of_own(values, own)
-        figures[name] = {**_recalls(ranks[None]), "largest_share": metrics.largest_share(top)}
+        figures[name] = {**_recalls(ranks[None]), "largest_share": _largest_share(values)}
     return {"baseline": figures}
+
+
+def baseline_scores(evaluation: Evaluation) -> dict[str, np.ndarray]:
+    """What each baseline gives to the course's queries and test photos, (queries, photos)."""
+
+    def compute() -> dict[str, np.ndarray]:
+        judgments, features = evaluation.judged()
+        photos, queries, own = evaluation.course()
+        return {
+            "chance": baselines.chance(len(own), len(photos.x)),
+            "cosine": baselines.cosine(features, photos.x, queries.t),
+            "ridge_map": baselines.ridge_map(features, photos.x, queries.t),
+            "ridge_concatenated": baselines.ridge_concatenated(features, judgments, photos.x, queries.t),
+            "plain_net": baselines.plain_net(features, judgments, photos.x, queries.t),
+        }
+
+    return evaluation.once("baselines", compute)
 
 
 PROTOCOLS: dict[str, Callable[[Evaluation], Figures | None]] = {
@@ -211,19 +219,6 @@ PROTOCOLS: dict[str, Callable[[Evaluation], Figures | None]] = {
 }
 
 
-def report(figures: Figures, prefix: str = "") -> str:
-    """The figures as lines of `name value [low, high]`."""
-    lines = []
-    for name, value in figures.items():
-        if isinstance(value, dict) and "value" not in value:
-            lines.append(report(value, f"{prefix}{name}."))
-        elif isinstance(value, dict):
-            lines.append(f"{prefix + name:<44}{value['value']:.4f}  [{value['low']:.4f}, {value['high']:.4f}]")
-        else:
-            lines.append(f"{prefix + name:<44}{value:.4f}")
-    return "\n".join(lines)
-
-
 def _tenths(order: np.ndarray, own: np.ndarray) -> np.ndarray:
     """The same scores where every query has a tenth of the photos left, drawn at random, its own among them."""
     shown = order.copy()
@@ -239,6 +234,12 @@ def _recalls(ranks: np.ndarray) -> Figures:
         found = (ranks < k).mean(axis=0)
         figures[f"recall@{k}"] = metrics.interval(range(len(found)), partial(_mean_of, found))
     return figures
+
+
+def _largest_share(scores: np.ndarray) -> Figures:
+    """Of the top 10 by scores (queries, photos)."""
+    top = np.argsort(-scores, axis=1)[:, :10]
+    return metrics.interval(range(len(top)), lambda rows: metrics.largest_share(top[rows]))
 
 
 def _over_folds(evaluation: Evaluation, name: str, kind: str) -> Figures | None:
@@ -309,6 +310,10 @@ def _breadth(evaluation: Evaluation, name: str, *, outside: bool) -> Figures | N
     top = np.argsort(-search(evaluation.ranker, photos, queries).order, axis=1)[:, :10]
     found = np.array([(label[top[row]] == i).sum() / (label == i).sum() for row, i in enumerate(wanted)])
     return {name: {"recall@10": metrics.interval(range(len(found)), partial(_mean_of, found))}}
+
+
+def _auroc_of(positive: np.ndarray, negative: np.ndarray, rows: np.ndarray) -> float:
+    return metrics.auroc(positive[rows], negative[rows])
 
 
 def _mean_of(values: np.ndarray, rows: np.ndarray) -> float:

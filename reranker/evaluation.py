@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from reranker.train import TrainSettings
 from reranker.train import train as train_ranker
 
 Stage = Callable[[str, int, int], None]
+Kept = TypeVar("Kept")
 
 FOLDS = 5
 JUDGED_SET = "train_images"
@@ -32,6 +33,8 @@ class Evaluation:
 
     `breadth` is a folder of photos named `<wnid>_<n>_<word>.jpg`, by default `imagen` beside the judged folder, with
     `imagenet_classes.tsv` beside it. `seeds`: how often each protocol that trains is repeated; its figures are means.
+    What a protocol computes is kept, so a report or a run file of it costs no second search. `resampled`: what each
+    draw of the bootstrap gave (r,), by a figure's name (`official.recall@1`); every ranker has the same draws.
     """
 
     judgments: Judgments
@@ -40,6 +43,7 @@ class Evaluation:
     seeds: int = 1
     device: str = "auto"
     on_stage: Stage | None = None
+    resampled: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
     _cache: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def encoders(self) -> tuple[Any, Any]:
@@ -92,6 +96,41 @@ class Evaluation:
             self._cache["official"] = (found, features.owner[features.owner >= 0])
         found, own = self._cache["official"]
         return found, own
+
+    def once(self, name: str, compute: Callable[[], Kept]) -> Kept:
+        """What `compute` gives, computed the first time that this name is asked for."""
+        if name not in self._cache:
+            self._cache[name] = compute()
+        kept: Kept = self._cache[name]
+        return kept
+
+    def without_regions(self) -> "Found":
+        """What all captions of the judged photos find among those, as if their index had no regions."""
+        _, features = self.judged()
+        photos = Photos(features.x, None)
+        return self.once("without regions", lambda: search(self.ranker, photos, self.captions()))
+
+    def course_default(self) -> tuple["Found", np.ndarray]:
+        """What the course's queries find among its test photos by the given ranker, and each one's own photo."""
+        photos, queries, own = self.course()
+        return self.once("course_default", lambda: search(self.ranker, photos, queries)), own
+
+    def course_trained(self, seed: int) -> tuple["Found", np.ndarray]:
+        """The same by a ranker that learned from the judged photos alone."""
+
+        def train_and_search() -> "Found":
+            judgments, features = self.judged()
+            return search(self.train(features, judgments, seed), photos, queries)
+
+        photos, queries, own = self.course()
+        return self.once(f"course {seed}", train_and_search), own
+
+    def elsewhere(self) -> "Found | None":
+        """What all captions of the judged photos find among the named photos, None where there are none."""
+        _, _, photos, _ = self.names()
+        if not len(photos.x):
+            return None
+        return self.once("elsewhere", lambda: search(self.ranker, photos, self.captions()))
 
     def folds(self, seed: int) -> dict[str, np.ndarray]:
         """Relevance of every judged pair by rankers that learned from other photos' judgments (5 folds by photo).

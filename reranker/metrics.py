@@ -55,16 +55,19 @@ def reliability(
 
     Equal relevances share a bin, the one in which the middle of their mass lies, so no order of the rows matters.
     """
-    distinct, place = np.unique(relevance, return_inverse=True)
+    bin_of = equal_mass_bins(relevance, weights, bins)
+    masses, shown, seen = (np.bincount(bin_of, values) for values in (weights, weights * relevance, weights * outcome))
+    filled = np.flatnonzero(masses)
+    columns = (masses[filled] / masses.sum(), shown[filled] / masses[filled], seen[filled] / masses[filled])
+    return [(float(share), float(mean), float(fits)) for share, mean, fits in zip(*columns, strict=True)]
+
+
+def equal_mass_bins(relevance: np.ndarray, weights: np.ndarray, bins: int = 15) -> np.ndarray:
+    """The bin of each row, (n,) int64 from 0 to bins - 1, as `reliability` says; a bin may stay empty."""
+    _, place = np.unique(relevance, return_inverse=True)
     mass = np.bincount(place, weights)
     middle = (mass.cumsum() - mass / 2) / mass.sum()
-    bin_of = np.minimum((middle * bins).astype(int), bins - 1)
-    masses, shown, seen = (
-        np.bincount(bin_of, values) for values in (mass, mass * distinct, np.bincount(place, weights * outcome))
-    )
-    filled = np.flatnonzero(masses)
-    columns = (masses[filled] / mass.sum(), shown[filled] / masses[filled], seen[filled] / masses[filled])
-    return [(float(share), float(mean), float(fits)) for share, mean, fits in zip(*columns, strict=True)]
+    return np.minimum((middle * bins).astype(int), bins - 1)[place]
 
 
 def brier_skill(relevance: np.ndarray, outcome: np.ndarray, weights: np.ndarray | None = None) -> float:
@@ -108,16 +111,30 @@ def bootstrap(
     count: int, statistic: Callable[[np.ndarray], float], resamples: int = 1000, seed: int = 0
 ) -> tuple[float, float]:
     """95 % percentile interval of `statistic(rows)` over resampled rows of 0..count-1 (Efron and Tibshirani 1993)."""
+    return percentiles(resample(count, statistic, resamples, seed))
+
+
+def resample(count: int, statistic: Callable[[np.ndarray], float], resamples: int, seed: int = 0) -> np.ndarray:
+    """`statistic(rows)` of each draw of `count` rows with replacement: (resamples,) float64.
+
+    The draws depend on `count`, `resamples` and `seed` alone, so that two statistics of the same rows may be taken from
+    one another draw by draw: the paired bootstrap.
+    """
     generator = np.random.default_rng(seed)
-    values = [statistic(generator.integers(0, count, count)) for _ in range(resamples)]
+    return np.array([statistic(generator.integers(0, count, count)) for _ in range(resamples)])
+
+
+def percentiles(values: np.ndarray) -> tuple[float, float]:
+    """The middle 95 % of values (n,)."""
     low, high = np.percentile(values, [2.5, 97.5])
     return float(low), float(high)
 
 
 def interval(
     groups: Sequence[Any] | np.ndarray, statistic: Callable[[np.ndarray], float], resamples: int = 500
-) -> dict[str, float]:
-    """`statistic(rows)` of all rows, with its 95 % bootstrap interval: `value`, `low`, `high`.
+) -> dict[str, Any]:
+    """`statistic(rows)` of all rows, with its 95 % bootstrap interval: `value`, `low`, `high`; and what each draw gave,
+    `resampled` (resamples,).
 
     groups: (n,), the group of each row (its query, its photo); whole groups are drawn together, as the rows of one are
     not independent.
@@ -125,5 +142,6 @@ def interval(
     _, group = np.unique(np.asarray(groups), return_inverse=True)
     order = np.argsort(group, kind="stable")
     rows_of = np.split(order, np.flatnonzero(np.diff(group[order])) + 1)
-    low, high = bootstrap(len(rows_of), lambda drawn: statistic(np.concatenate([rows_of[i] for i in drawn])), resamples)
-    return {"value": statistic(np.arange(len(group))), "low": low, "high": high}
+    values = resample(len(rows_of), lambda drawn: statistic(np.concatenate([rows_of[i] for i in drawn])), resamples)
+    low, high = percentiles(values)
+    return {"value": statistic(np.arange(len(group))), "low": low, "high": high, "resampled": values}

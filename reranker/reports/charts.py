@@ -113,7 +113,7 @@ def bars(
                     axes.annotate(
                         shown.format(height), (place, top), (0, 3), textcoords="offset points", ha="center", fontsize=8
                     )
-        axes.set_xticks(range(len(labels)), [printable(label) for label in labels])
+        axes.set_xticks(range(len(labels)), ["\n".join(map(printable, label.split("\n"))) for label in labels])
         _label(axes, x, y, len(groups) > 1, grid="y")
 
     return chart(draw, caption, alt)
@@ -201,15 +201,26 @@ def heat(
 
 
 def points(
-    x_values: np.ndarray, y_values: np.ndarray, caption: str, alt: str, x: str, y: str, *, diagonal: str = ""
+    x_values: np.ndarray,
+    y_values: Sequence[Interval],
+    caption: str,
+    alt: str,
+    x: str,
+    y: str,
+    *,
+    diagonal: str = "",
 ) -> Chart:
-    """Points with a line through them in order; `diagonal` names a line of equal x and y from 0 to the largest."""
+    """Points with their whiskers and a line through them in order, x: (n,). `diagonal` names a line of equal x and y
+    from 0 to the largest."""
 
     def draw(axes: Any) -> None:
+        means = np.array([value.value for value in y_values])
         if diagonal:
-            most = float(max(x_values.max(), y_values.max()))
+            most = float(max(x_values.max(), means.max()))
             axes.plot([0, most], [0, most], color=SOFT, linestyle=":", linewidth=1.2, label=printable(diagonal))
-        axes.plot(x_values, y_values, color=SERIES[0], marker="o", markersize=5, linewidth=1.2, label="measured")
+        for place, value in zip(x_values, y_values, strict=True):
+            axes.plot([place, place], [value.low, value.high], color=INK, linewidth=1)
+        axes.plot(x_values, means, color=SERIES[0], marker="o", markersize=5, linewidth=1.2, label="measured")
         _label(axes, x, y, bool(diagonal))
 
     return chart(draw, caption, alt)

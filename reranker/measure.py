@@ -1,0 +1,116 @@
+"""What `photoseek evaluate` makes of an evaluation: a second ranker beside it, a report, TREC files."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from indexer.errors import PhotoseekError
+from reranker import trec
+from reranker.evaluate import evaluate
+from reranker.evaluation import Evaluation
+from reranker.figures import Figures, differences, flat, value_of
+from reranker.policy import Policy
+from reranker.ranker import Ranker
+from reranker.reports import Album, write_report
+from reranker.reports.measured import Comparison, sections_of
+
+# Protocols that a ranker has no part in, only its encoders.
+OF_ENCODERS = ("course", "baseline")
+
+
+def beside(evaluation: Evaluation, figures: Figures, other: Ranker, protocols: Sequence[str]) -> Comparison:
+    """Measure another ranker by the same protocols. With the same encoders, those that train from nothing are left
+    out: they give the same. Raises PhotoseekError if none is left."""
+    same = (other.image_encoder, other.text_encoder) == (
+        evaluation.ranker.image_encoder,
+        evaluation.ranker.text_encoder,
+    )
+    asked = [name for name in protocols if name in figures and not (same and name in OF_ENCODERS)]
+    if not asked:
+        raise PhotoseekError(f"--compare: {', '.join(protocols)} give the same for every ranker of one encoder pair")
+    # What is kept of the same encoders and photos serves both: only searches and folds are the ranker's own.
+    kept = ("encoders", "judged", "course", "names", "caption rows")
+    cache = {name: evaluation._cache[name] for name in kept if same and name in evaluation._cache}
+    second = replace(evaluation, ranker=other, resampled={}, _cache=cache)
+    others = evaluate(second, asked)
+    return Comparison(other.id, others, differences(figures, others, evaluation.resampled, second.resampled))
+
+
+def beside_lines(figures: Figures, comparison: Comparison) -> str:
+    """`name this other difference [low, high]`, a line a figure, below a heading."""
+    leaves, others = flat(figures), flat(comparison.figures)
+    lines = [f"\n{'beside ranker ' + comparison.other:<44}{'this':>8}{'other':>8}  difference"]
+    for name, leaf in comparison.differing.items():
+        interval = f"  [{leaf['low']:+.4f}, {leaf['high']:+.4f}]" if isinstance(leaf, dict) else ""
+        numbers = f"{value_of(leaves[name]):>8.4f}{value_of(others[name]):>8.4f}  {value_of(leaf):+.4f}"
+        lines.append(f"{name:<44}{numbers}{interval}")
+    return "\n".join(lines)
+
+
+def write_html(
+    path: Path,
+    evaluation: Evaluation,
+    figures: Figures,
+    policy: Policy | None,
+    missed: Sequence[tuple[str, float, float]] | None = None,
+    comparison: Comparison | None = None,
+) -> int:
+    """The report of an evaluation; its size in bytes. Photos under the policy are not shown. The rest is as of
+    `measured.sections_of`."""
+    ranker = evaluation.ranker
+    facts = [
+        ("ranker", ranker.id),
+        ("image encoder", ranker.image_encoder.rpartition("@")[0]),
+        ("text encoder", ranker.text_encoder_name),
+        ("judged data", str(evaluation.judgments.folder)),
+        ("seeds", str(evaluation.seeds)),
+        *([("beside ranker", comparison.other)] if comparison is not None else []),
+    ]
+    album = Album.of(evaluation.judgments, policy)
+    sections = sections_of(evaluation, figures, album, missed, comparison)
+    return write_report(path, f"Ranker {ranker.id} on {evaluation.judgments.folder.resolve().name}", facts, sections)
+
+
+def write_trec(folder: Path, evaluation: Evaluation, figures: Figures) -> list[Path]:
+    """Runs and judgments of the protocols that ran: `official` (reranked and candidates), `course_default`, `course`.
+
+    A query's one relevant photo is its own. Raises PhotoseekError if none of these ran or a file cannot be written.
+    """
+    runs: dict[str, tuple[np.ndarray, str]] = {}
+    if "official" in figures:
+        found, _ = evaluation.official()
+        runs |= {"official": (found.order, "official"), "official.candidates": (found.candidates, "official")}
+    if "course_default" in figures:
+        runs["course_default"] = (evaluation.course_default()[0].order, "course")
+    if "course" in figures:
+        for seed in range(evaluation.seeds):
+            name = "course" if evaluation.seeds == 1 else f"course.seed{seed}"
+            runs[name] = (evaluation.course_trained(seed)[0].order, "course")
+    if not runs:
+        raise PhotoseekError("--trec: only official, course and course_default have rankings to write")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PhotoseekError(f"{folder}: {error.strerror}") from None
+    written = []
+    for name, (scores, asked) in runs.items():
+        queries, photos, own = _asked(evaluation, asked)
+        qrels, run = folder / f"{asked}.qrels", folder / f"{name}.run"
+        if qrels not in written:
+            trec.write_qrels(qrels, [(query, photos[place], 1) for query, place in zip(queries, own, strict=True)])
+            written.append(qrels)
+        trec.write_run(run, scores, queries, photos, tag=name)
+        written.append(run)
+    return written
+
+
+def _asked(evaluation: Evaluation, name: str) -> tuple[list[str], Sequence[str], np.ndarray]:
+    """Query ids, photo names and each query's own photo of a gallery."""
+    if name == "official":
+        _, features = evaluation.judged()
+        rows = np.flatnonzero(features.owner >= 0)
+        return [features.captions[row] for row in rows], features.photos, features.owner[rows]
+    judgments = evaluation.judgments
+    return [query.id for query in judgments.queries], judgments.test_photos, evaluation.course()[2]

@@ -1,0 +1,126 @@
+"""The chapters of a ranker's report on single photos and queries: hubs, best and worst queries, a table of all."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from reranker.evaluation import Evaluation, Found, Queries
+from reranker.figures import Figures
+from reranker.metrics import ranks_of_own
+from reranker.outcomes import crowding, margins, pick
+from reranker.reports import charts
+from reranker.reports.album import Album
+from reranker.reports.page import Block, Card, Cards, Section, Table, Text
+
+HUBS = 12
+EXAMPLES = 6
+HITS = 4
+
+
+def sections_of(evaluation: Evaluation, figures: Figures, album: Album) -> list[Section]:
+    """Hubs, examples and the table, of the official protocol if it ran, else of the course's test."""
+    if "official" in figures:
+        found, own = evaluation.official()
+        asked, names = evaluation.captions(), evaluation.judged()[1].photos
+        what = "captions of the judged photos"
+    elif "course_default" in figures or "hubs" in figures:
+        found, own = evaluation.course_default()
+        asked, names = evaluation.course()[1], evaluation.judgments.test_photos
+        what = "the course's queries"
+    else:
+        return []
+    return [
+        Section("Hubs", _hubs(found, names, album, what)),
+        Section("Best and worst queries", _examples(found, own, asked, names, album)),
+        Section("Every query", _table(found, own, asked, names, what)),
+    ]
+
+
+def _hubs(found: Found, names: Sequence[str], album: Album, what: str) -> list[Block]:
+    shares = crowding(found.order) / len(found.order)
+    before = crowding(found.candidates) / len(found.order)
+    photos = len(names)
+    even = min(10, photos) / photos
+    first = np.argsort(-shares, kind="stable")[:HUBS]
+    rank = np.arange(1, photos + 1)
+    rows = [
+        (
+            album.thumb(names[place]),
+            names[place],
+            float(shares[place]),
+            float(before[place]),
+            float(shares[place] / even),
+        )
+        for place in first
+    ]
+    return [
+        Text(
+            [f"How often each of the {photos:,} photos is among the first ten of {what}; an even share is {even:.3f}."]
+        ),
+        charts.lines(
+            [
+                charts.Line("reranked", rank, np.sort(shares)[::-1]),
+                charts.Line("candidates", rank, np.sort(before)[::-1]),
+                charts.Line("even share", rank, np.full(photos, even)),
+            ],
+            f"Photos from the most to the least crowding; {np.mean(shares == 0):.1%} are never among the first ten.",
+            "Falling curves of the share of queries that have a photo in their first ten, from "
+            f"{shares.max():.3f} for the most crowding photo.",
+            "photos, the most crowding first",
+            "share of the queries",
+            log=True,
+        ),
+        Table(
+            "The photos most often among the first ten",
+            ("photo", "name", "share of the queries", "before reranking", "times an even share"),
+            rows,
+        ),
+    ]
+
+
+def _examples(found: Found, own: np.ndarray, asked: Queries, names: Sequence[str], album: Album) -> list[Block]:
+    before, after = ranks_of_own(found.candidates, own), ranks_of_own(found.order, own)
+    # A query that may not be shown has no example; neither has one whose own photo may not.
+    allowed = np.array([album.shows(names[place], text) for place, text in zip(own, asked.texts, strict=True)])
+    moved = np.log((before + 1) / (after + 1))
+    order = np.argsort(-found.order, axis=1)[:, :HITS]
+    chosen = {
+        "Worst: the own photo comes last": pick(after.astype(float), own, allowed, EXAMPLES),
+        "Best: first by the widest margin": pick(margins(found.order, own), own, allowed, EXAMPLES),
+        "Moved up the most by reranking": pick(moved, own, allowed, EXAMPLES // 2),
+        "Moved down the most by reranking": pick(-moved, own, allowed, EXAMPLES // 2),
+    }
+    blocks: list[Block] = [
+        Text(
+            [
+                "The photo that a query was written for comes first, with a frame; beside it are the first hits. Some "
+                "hits that are not the own photo fit as well: recall counts them as wrong."
+                + (f" Photos and queries under the policy {album.policy.name} are not shown." if album.policy else "")
+            ]
+        )
+    ]
+    for title, rows in chosen.items():
+        cards = []
+        for row in rows:
+            hits = [
+                album.thumb(names[place], f"hit {number}", "own" if place == own[row] else "")
+                for number, place in enumerate(order[row], 1)
+            ]
+            place = f"own photo at {after[row] + 1:,}, among the candidates at {before[row] + 1:,}"
+            cards.append(Card(asked.texts[row], [place], [album.thumb(names[own[row]], "own photo", "own"), *hits]))
+        if cards:
+            blocks.append(Cards(title, cards))
+    return blocks
+
+
+def _table(found: Found, own: np.ndarray, asked: Queries, names: Sequence[str], what: str) -> list[Block]:
+    before, after = ranks_of_own(found.candidates, own) + 1, ranks_of_own(found.order, own) + 1
+    first, chance = found.order.argmax(axis=1), found.match(found.order)
+    rows = [
+        (text, int(after[i]), int(before[i]), float(chance[i]), names[own[i]], names[first[i]])
+        for i, text in enumerate(asked.texts)
+    ]
+    rows.sort(key=lambda row: -row[1])
+    columns = ("query", "rank", "rank of candidates", "chance of a match", "own photo", "first hit")
+    caption = f"All {len(rows):,} queries ({what}), the worst first; a heading sorts by its column"
+    return [Table(caption, columns, rows, digits=2, long=True)]

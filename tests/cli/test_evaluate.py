@@ -1,0 +1,76 @@
+"""photoseek evaluate: thresholds, a second ranker, a report and TREC files from the command line."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from reranker.ranker import FAST_FOLDER, Ranker
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from command_line import SAMPLE, misused, photoseek
+
+COURSE = ("evaluate", SAMPLE, "--protocol", "course_default")
+
+
+@pytest.fixture(scope="module")
+def figures() -> dict:
+    result = photoseek(*COURSE, "--json")
+    assert (result.exit_code, result.stderr) == (0, "")
+    return json.loads(result.stdout)
+
+
+def test_a_figure_below_its_threshold_exits_with_1_and_one_line(figures: dict) -> None:
+    value = figures["course_default"]["recall@1"]["value"]
+    result = photoseek(*COURSE, "--fail-under", "recall@1=1.5", "--fail-under", "course_default.recall@10=0")
+    assert result.exit_code == 1
+    assert result.stderr == f"photoseek: figures fall short: course_default.recall@1 is {value:.4f}, below 1.5\n"
+    # What was measured is printed all the same.
+    assert result.stdout.startswith(f"{'course_default.recall@1':<44}{value:.4f}  [")
+    result = photoseek(*COURSE, "--fail-under", f"recall@1={value}")
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
+def test_a_threshold_of_no_figure_is_misuse(figures: dict) -> None:
+    names = ", ".join(f"course_default.{name}" for name in figures["course_default"])
+    result = photoseek(*COURSE, "--fail-under", "recall@7=0.5")
+    assert result.exit_code == 2
+    assert result.stderr.endswith(f"Error: --fail-under: no figure 'recall@7'; there are: {names}\n")
+    problem = "Invalid value for '--fail-under': 'recall' is not NAME=VALUE, e.g. official.recall@10=0.8."
+    misused(photoseek(*COURSE, "--fail-under", "recall"), "evaluate", problem)
+
+
+def test_two_rankers_are_measured_side_by_side(figures: dict) -> None:
+    result = photoseek(*COURSE, "--json", "--compare", FAST_FOLDER)
+    assert result.exit_code == 0
+    found = json.loads(result.stdout)
+    assert found["course_default"] == figures["course_default"]
+    other = photoseek(*COURSE, "--json", "--ranker", FAST_FOLDER)
+    expected = json.loads(other.stdout)["course_default"]
+    assert found["compare"]["ranker"] == Ranker.load(FAST_FOLDER).id
+    assert found["compare"]["figures"] == {"course_default": expected}
+    for name, leaf in found["compare"]["difference"].items():
+        key = name.removeprefix("course_default.")
+        assert leaf["value"] == pytest.approx(figures["course_default"][key]["value"] - expected[key]["value"])
+    text = photoseek(*COURSE, "--compare", FAST_FOLDER).stdout
+    assert f"beside ranker {Ranker.load(FAST_FOLDER).id}" in text
+
+
+def test_a_report_and_trec_files_are_written_and_named(tmp_path: Path) -> None:
+    html, trec = tmp_path / "r.html", tmp_path / "trec"
+    result = photoseek(*COURSE, "--html", html, "--trec", trec)
+    assert result.exit_code == 0
+    size = html.stat().st_size / 2**20
+    assert result.stderr == f"{html}: {size:.1f} MB\n{trec}/course.qrels\n{trec}/course_default.run\n"
+    assert len((trec / "course.qrels").read_text().splitlines()) == 18
+    assert len((trec / "course_default.run").read_text().splitlines()) == 18 * 6
+
+
+def test_a_place_for_the_report_is_looked_at_before_anything_is_measured(tmp_path: Path) -> None:
+    result = photoseek(*COURSE, "--html", tmp_path)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"photoseek: {tmp_path} is a folder; give a file for the report\n"
+    result = photoseek(*COURSE, "--compare", tmp_path / "none")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith(f"photoseek: no ranker at {tmp_path / 'none'}; train one: ")
