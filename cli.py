@@ -11,7 +11,7 @@ import click
 
 from indexer.errors import PhotoseekError
 from indexer.terminal import FloatRange, device_option, index_option, progress, quiet_option, ranker_option, say
-from reranker.commands import evaluate, explore, train
+from reranker.commands import check, evaluate, explore, train
 from search.commands import batch, bench, search
 
 INTERRUPTED = 130
@@ -252,7 +252,7 @@ def _say_skipped(skipped: Any) -> None:
     say(f"skipped {printable(os.fsdecode(skipped.path))}: {printable(skipped.reason)}")
 
 
-for command in (search, batch, explore, train, evaluate, bench):
+for command in (search, batch, check, explore, train, evaluate, bench):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The commands around a ranking: explore judged data, train on it, evaluate on it."""
+"""The commands around a ranking: check and explore judged data, train on it, evaluate on it."""
 
 import json
 from collections.abc import Callable
@@ -35,6 +35,34 @@ THRESHOLD = ThresholdType()
 def show_policy_option(command: Callable[..., None]) -> Callable[..., None]:
     text = "No report shows photos that this policy protects: minors, or a .toml file; 'none' shows all."
     return click.option("--policy", default="minors", show_default=True, help=text)(command)
+
+
+@click.command()
+@click.argument("judged", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--no-photos", is_flag=True, help="Check the tables alone, and open no photo.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@device_option
+@quiet_option
+def check(judged: Path, no_photos: bool, as_json: bool, device: str, quiet: bool) -> None:
+    """Check the judged folder JUDGED: bad rows, photos that do not open, what training and test share.
+
+    Exits with 1 if training would refuse it. Photos are embedded, which training then need not do again.
+
+    \b
+    photoseek check data/sample
+    """
+    from indexer.encoders import load_image_encoder
+    from indexer.index import DEFAULT_ENCODER
+    from reranker.checks import check_judgments, table
+
+    encoder = None if no_photos else load_image_encoder(DEFAULT_ENCODER, device=device)
+    with stages(quiet) as on_stage:
+        findings = check_judgments(judged, encoder, on_stage)
+    shown = {"format": 1, "judged": str(judged), "findings": [finding.as_dict() for finding in findings]}
+    click.echo(json.dumps(shown) if as_json else table(findings))
+    errors = sum(finding.count for finding in findings if finding.severity == "error")
+    if errors:
+        raise PhotoseekError(f"judged data {judged}: {errors} error{'s' * (errors > 1)}; mend what is listed")
 
 
 @click.command()

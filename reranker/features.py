@@ -71,24 +71,37 @@ def embed_photos(
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Embeddings (n, d) float32 and region vectors (n, count, r) int8 of photo files, if the encoder gives them.
 
-    They come through one index a folder in the cache.
+    They come through one index a folder in the cache. PhotoseekError names the first photo that does not open.
     """
+    found, unread = read_photos(files, encoder, on_progress)
+    if unread:
+        path = next(path for path in files if path in unread)
+        raise PhotoseekError(f"judged photo {path} cannot be read; photoseek build {path.parent} says why")
+    x = np.stack([found[path][0] for path in files]).astype(np.float32)
+    parts = [found[path][1] for path in files]
+    return x, None if any(part is None for part in parts) else np.stack(parts)  # type: ignore[arg-type]
+
+
+def read_photos(
+    files: Sequence[Path], encoder: ImageEncoder, on_progress: Progress | None = None
+) -> tuple[dict[Path, tuple[np.ndarray, np.ndarray | None]], dict[Path, str]]:
+    """What opens: file -> its vector (d,) float16 and its regions (count, r) int8 or None; and the others with the
+    reason why they do not open."""
     found: dict[Path, tuple[np.ndarray, np.ndarray | None]] = {}
+    unread = dict.fromkeys(files, "no photo")
     for folder in sorted({path.parent for path in files}):
         name = hashlib.sha256(f"{encoder.fingerprint} {folder.absolute()}".encode()).hexdigest()[:16]
         kept = cache_folder() / "judged" / name
         index = Index.build(folder, kept, encoder=encoder, regions=encoder.regions[0] > 0, on_progress=on_progress)
         stored, regions = index.embeddings(), index.regions()
         for photo in index.catalogue.all_photos():
+            path = folder / os.fsdecode(photo.path)
             if photo.row is not None:
-                of_photo = None if regions is None else regions[photo.row]
-                found[folder / os.fsdecode(photo.path)] = (stored[photo.row], of_photo)
-    for path in files:
-        if path not in found:
-            raise PhotoseekError(f"judged photo {path} cannot be read; photoseek build {path.parent} says why")
-    x = np.stack([found[path][0] for path in files]).astype(np.float32)
-    parts = [found[path][1] for path in files]
-    return x, None if any(part is None for part in parts) else np.stack(parts)  # type: ignore[arg-type]
+                found[path] = (stored[photo.row], None if regions is None else regions[photo.row])
+                unread.pop(path, None)
+            elif path in unread:
+                unread[path] = photo.reason or "no photo"
+    return found, unread
 
 
 def embed_texts(texts: Sequence[str], encoder: TextEncoder) -> np.ndarray:

@@ -5,9 +5,6 @@ Two layouts are read, mixed as they come: the course's (`train_dataset.csv`, `te
 `CrowdFlowerAnnotations.txt`, `Flickr_8k.trainImages.txt`, `Flicker8k_Dataset/`). `data/README.md` describes both.
 """
 
-import csv
-import io
-import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from indexer.errors import PhotoseekError
+from reranker.judged_tables import BadRow, GoodRow, OnBad, OnGood, lines_of, table_of
 
 PHOTO_FOLDERS = ("train_images", "test_images", "train_224", "Flicker8k_Dataset", "Flickr8k_Dataset", "Images")
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
@@ -23,8 +21,6 @@ EXPERT_FILES = ("ExpertAnnotations.tsv", "ExpertAnnotations.txt")
 CROWD_FILES = ("CrowdAnnotations.tsv", "CrowdFlowerAnnotations.txt")
 TOKEN_FILES = ("Flickr8k.token.txt", "captions.token.txt")
 GRADES = ("1", "2", "3", "4")
-# What decoding with surrogateescape leaves of such bytes.
-NOT_UTF8 = re.compile("[\udc80-\udcff]")
 
 Problem = Callable[[str], None]
 
@@ -119,37 +115,60 @@ def load_judgments(folder: str | Path, *, keep_going: bool = False, on_problem: 
     or caption, a grade outside 1 to 4, or votes that contradict the share beside them; with `keep_going` such rows are
     dropped, counted and handed to `on_problem`. A table whose header lacks a column is always refused.
     """
-    root = Path(folder)
-    if not root.is_dir():
-        raise PhotoseekError(f"judged data {root}: no such folder")
     dropped: list[str] = []
 
-    def problem(message: str) -> None:
+    def on_bad(row: BadRow) -> None:
         if not keep_going:
-            raise PhotoseekError(f"{message} (--keep-going drops such rows)")
-        dropped.append(message)
+            raise PhotoseekError(f"{row} (--keep-going drops such rows)")
+        dropped.append(str(row))
         if on_problem is not None:
-            on_problem(message)
+            on_problem(str(row))
 
+    judgments = read_judgments(folder, on_bad)
+    return replace(judgments, dropped=len(dropped))
+
+
+def read_judgments(folder: str | Path, on_bad: OnBad, on_good: OnGood | None = None) -> Judgments:
+    """Read a judged folder; bad rows are left out and handed to `on_bad`, rows that are used to `on_good`.
+
+    Raises PhotoseekError for a folder without photos or captions, and for a table whose header lacks a column.
+    """
+    root = Path(folder)
+    rows = _Rows(on_bad, on_good or (lambda row: None))
+    if not root.is_dir():
+        raise PhotoseekError(f"judged data {root}: no such folder")
     photos, sets = _find_photos(root)
     if not photos:
         raise PhotoseekError(f"judged data {root}: no photos in any of {', '.join(PHOTO_FOLDERS)}")
-    captions = _read_captions(root, photos, problem)
-    queries, test_photos = _read_queries(root, photos, problem)
+    captions = _read_captions(root, photos, rows)
+    queries, test_photos = _read_queries(root, photos, rows)
     if not captions:
         raise PhotoseekError(f"judged data {root}: no captions ({', '.join(TOKEN_FILES)} or train_dataset.csv)")
     return Judgments(
         folder=root,
         photos=photos,
         sets=sets,
-        splits=_read_splits(root, problem),
+        splits=_read_splits(root, rows),
         captions=captions,
-        expert=tuple(_read_expert(root, photos, captions, problem)),
-        crowd=tuple(_read_crowd(root, photos, captions, problem)),
+        expert=tuple(_read_expert(root, photos, captions, rows)),
+        crowd=tuple(_read_crowd(root, photos, captions, rows)),
         queries=queries,
         test_photos=test_photos,
-        dropped=len(dropped),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Where rows are reported to."""
+
+    on_bad: OnBad
+    on_good: OnGood
+
+    def bad(self, check: str, path: Path, line: int, reason: str) -> None:
+        self.on_bad(BadRow(check, path, line, reason))
+
+    def good(self, path: Path, line: int, key: tuple[str, ...], *content: str) -> None:
+        self.on_good(GoodRow(path, line, key, content))
 
 
 def _find_photos(root: Path) -> tuple[dict[str, Path], dict[str, tuple[str, ...]]]:
@@ -170,148 +189,121 @@ def _first(root: Path, names: tuple[str, ...]) -> Path | None:
     return next((path for path in places if path.is_file()), None)
 
 
-def _text(path: Path) -> str:
-    """The file's text; bytes that are no UTF-8 stay in it as lone surrogates, so that only their own row is bad."""
-    return path.read_bytes().decode("utf-8", "surrogateescape").removeprefix("\ufeff")
-
-
-def _lines(path: Path, problem: Problem) -> Iterator[tuple[int, list[str]]]:
-    """(line number, fields between tabs) of each line that is not blank."""
-    for number, line in enumerate(_text(path).split("\n"), 1):
-        if NOT_UTF8.search(line):
-            problem(f"{path} line {number}: not UTF-8")
-        elif line.strip():
-            yield number, line.rstrip("\r").split("\t")
-
-
-def _read_captions(root: Path, photos: dict[str, Path], problem: Problem) -> dict[str, str]:
+def _read_captions(root: Path, photos: dict[str, Path], rows: _Rows) -> dict[str, str]:
     captions: dict[str, str] = {}
     tokens = _first(root, TOKEN_FILES)
     if tokens is not None:
-        for line, fields in _lines(tokens, problem):
+        for line, fields in lines_of(tokens, rows.on_bad):
             if len(fields) != 2 or "#" not in fields[0]:
-                problem(f"{tokens} line {line}: not '<photo>#<n>', tab, caption")
+                rows.bad("malformed rows", tokens, line, "not '<photo>#<n>', tab, caption")
             elif not fields[1].strip():
-                problem(f"{tokens} line {line}: caption {fields[0]} has no text")
+                rows.bad("captions without text", tokens, line, f"caption {fields[0]} has no text")
             else:
                 captions[fields[0]] = fields[1].strip()
+                rows.good(tokens, line, (fields[0],), fields[1].strip())
     pairs = root / "train_dataset.csv"
     if pairs.is_file():
-        for line, row in _table(pairs, ",", ("image", "query_id", "query_text"), problem):
+        for line, row in table_of(pairs, ",", ("image", "query_id", "query_text"), rows.on_bad):
             if row["image"] not in photos:
-                problem(f"{pairs} line {line}: photo {row['image']} is in no photo folder")
+                rows.bad("unknown photos", pairs, line, f"photo {row['image']} is in no photo folder")
             elif "#" not in row["query_id"]:
-                problem(f"{pairs} line {line}: caption id {row['query_id']!r} is not '<photo>#<n>'")
+                rows.bad("malformed rows", pairs, line, f"caption id {row['query_id']!r} is not '<photo>#<n>'")
             elif not row["query_text"].strip():
-                problem(f"{pairs} line {line}: caption {row['query_id']} has no text")
+                rows.bad("captions without text", pairs, line, f"caption {row['query_id']} has no text")
             else:
                 captions.setdefault(row["query_id"], row["query_text"].strip())
+                rows.good(pairs, line, (row["image"], row["query_id"]), row["query_text"].strip())
     return captions
 
 
-def _table(
-    path: Path, delimiter: str, columns: tuple[str, ...], problem: Problem
-) -> Iterator[tuple[int, dict[str, str]]]:
-    """(line number, row by column) of a CSV file with a header; rows that are not UTF-8 or have a field too few or
-    too many are problems."""
-    reader = csv.reader(io.StringIO(_text(path), newline=""), delimiter=delimiter)
-    try:
-        header = next(reader, [])
-        if NOT_UTF8.search("".join(header)):
-            raise PhotoseekError(f"{path}: its header is not UTF-8; save the file as UTF-8")
-        missing = [column for column in columns if column not in header]
-        if missing:
-            found = ", ".join(map(repr, header)) or "no header"
-            raise PhotoseekError(f"{path}: no column {missing[0]!r}; it has {found}")
-        for fields in reader:
-            if NOT_UTF8.search("".join(fields)):
-                problem(f"{path} line {reader.line_num}: not UTF-8")
-            elif fields and len(fields) != len(header):
-                problem(f"{path} line {reader.line_num}: {len(fields)} fields, the header has {len(header)}")
-            elif fields:
-                yield reader.line_num, dict(zip(header, fields, strict=True))
-    except csv.Error as error:
-        raise PhotoseekError(f"{path} line {reader.line_num}: {error}") from None
-
-
-def _read_expert(
-    root: Path, photos: dict[str, Path], captions: dict[str, str], problem: Problem
-) -> Iterator[ExpertRow]:
+def _read_expert(root: Path, photos: dict[str, Path], captions: dict[str, str], rows: _Rows) -> Iterator[ExpertRow]:
     path = _first(root, EXPERT_FILES)
     if path is None:
         return
-    for line, fields in _lines(path, problem):
-        where = f"{path} line {line}"
+    for line, fields in lines_of(path, rows.on_bad):
         if len(fields) != 5:
-            problem(f"{where}: {len(fields)} fields, expected photo, caption and three grades")
-        elif _is_known(where, fields[0], fields[1], photos, captions, problem):
+            reason = f"{len(fields)} fields, expected photo, caption and three grades"
+            rows.bad("malformed rows", path, line, reason)
+        elif _is_known(path, line, fields, photos, captions, rows):
             if all(grade.strip() in GRADES for grade in fields[2:]):
                 first, second, third = (int(grade) for grade in fields[2:])
+                rows.good(path, line, (fields[0], fields[1]), *sorted(grade.strip() for grade in fields[2:]))
                 yield ExpertRow(fields[0], fields[1], (first, second, third))
             else:
-                problem(f"{where}: grades {', '.join(fields[2:])}; a grade is 1, 2, 3 or 4")
+                reason = f"grades {', '.join(fields[2:])}; a grade is 1, 2, 3 or 4"
+                rows.bad("grades out of range", path, line, reason)
 
 
-def _read_crowd(root: Path, photos: dict[str, Path], captions: dict[str, str], problem: Problem) -> Iterator[CrowdRow]:
+def _read_crowd(root: Path, photos: dict[str, Path], captions: dict[str, str], rows: _Rows) -> Iterator[CrowdRow]:
     path = _first(root, CROWD_FILES)
     if path is None:
         return
-    for line, fields in _lines(path, problem):
-        where = f"{path} line {line}"
+    for line, fields in lines_of(path, rows.on_bad):
         if len(fields) != 5:
-            problem(f"{where}: {len(fields)} fields, expected photo, caption, share, yes and no")
-        elif _is_known(where, fields[0], fields[1], photos, captions, problem):
+            reason = f"{len(fields)} fields, expected photo, caption, share, yes and no"
+            rows.bad("malformed rows", path, line, reason)
+        elif _is_known(path, line, fields, photos, captions, rows):
             try:
                 share, yes, no = float(fields[2]), int(fields[3]), int(fields[4])
             except ValueError:
-                problem(f"{where}: share and votes {', '.join(fields[2:])} are not numbers")
+                reason = f"share and votes {', '.join(fields[2:])} are not numbers"
+                rows.bad("inconsistent votes", path, line, reason)
                 continue
             if yes < 0 or no < 0 or yes + no == 0 or not abs(share - yes / (yes + no)) <= 0.01:
-                problem(f"{where}: share {fields[2]} does not follow from {yes} yes and {no} no")
+                reason = f"share {fields[2]} does not follow from {yes} yes and {no} no"
+                rows.bad("inconsistent votes", path, line, reason)
             else:
+                rows.good(path, line, (fields[0], fields[1]), str(yes), str(no))
                 yield CrowdRow(fields[0], fields[1], yes, no)
 
 
 def _is_known(
-    where: str, photo: str, caption: str, photos: dict[str, Path], captions: dict[str, str], problem: Problem
+    path: Path, line: int, fields: list[str], photos: dict[str, Path], captions: dict[str, str], rows: _Rows
 ) -> bool:
+    photo, caption = fields[:2]
     if photo not in photos:
-        problem(f"{where}: photo {photo} is in no photo folder")
+        rows.bad("unknown photos", path, line, f"photo {photo} is in no photo folder")
     elif caption not in captions:
-        problem(f"{where}: caption {caption} has no text")
+        rows.bad("captions without text", path, line, f"caption {caption} has no text")
     else:
         return True
     return False
 
 
-def _read_queries(root: Path, photos: dict[str, Path], problem: Problem) -> tuple[tuple[Query, ...], tuple[str, ...]]:
+def _read_queries(root: Path, photos: dict[str, Path], rows: _Rows) -> tuple[tuple[Query, ...], tuple[str, ...]]:
     queries, names = root / "test_queries.csv", root / "test_images.csv"
     if not queries.is_file() or not names.is_file():
         return (), ()
     gallery = []
-    for line, row in _table(names, "|", ("image",), problem):
+    for line, row in table_of(names, "|", ("image",), rows.on_bad):
         if row["image"] in photos:
             gallery.append(row["image"])
+            rows.good(names, line, (row["image"],))
         else:
-            problem(f"{names} line {line}: photo {row['image']} is in no photo folder")
+            rows.bad("unknown photos", names, line, f"photo {row['image']} is in no photo folder")
     asked = []
     known = set(gallery)
-    for line, row in _table(queries, "|", ("query_id", "query_text", "image"), problem):
+    for line, row in table_of(queries, "|", ("query_id", "query_text", "image"), rows.on_bad):
         if row["image"] not in known:
-            problem(f"{queries} line {line}: photo {row['image']} is not in {names.name}")
+            rows.bad("unknown photos", queries, line, f"photo {row['image']} is not in {names.name}")
         elif not row["query_text"].strip():
-            problem(f"{queries} line {line}: query {row['query_id']} has no text")
+            rows.bad("captions without text", queries, line, f"query {row['query_id']} has no text")
         else:
+            rows.good(queries, line, (row["query_id"],), row["query_text"].strip(), row["image"])
             asked.append(Query(row["query_id"], row["query_text"].strip(), row["image"]))
     return tuple(asked), tuple(gallery)
 
 
-def _read_splits(root: Path, problem: Problem) -> dict[str, tuple[str, ...]]:
+def _read_splits(root: Path, rows: _Rows) -> dict[str, tuple[str, ...]]:
     splits = {}
     for name in ("train", "dev", "test"):
         path = _first(root, (f"Flickr_8k.{name}Images.txt",))
         if path is not None:
-            splits[name] = tuple(fields[0].strip() for _, fields in _lines(path, problem))
+            names = []
+            for line, fields in lines_of(path, rows.on_bad):
+                names.append(fields[0].strip())
+                rows.good(path, line, (names[-1],))
+            splits[name] = tuple(names)
     return splits
 
 

@@ -20,6 +20,7 @@ ARGUMENTS = {
     "train": "JUDGED",
     "evaluate": "JUDGED",
     "explore": "JUDGED",
+    "check": "JUDGED",
 }
 ODD = os.fsdecode(b"caf\xe9\n\x1b[31m.jpg")
 ODD_SHOWN = "caf\\udce9\\n\\x1b[31m.jpg"
