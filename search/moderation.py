@@ -162,6 +162,7 @@ class Moderation:
                         path.unlink(missing_ok=True)
                 with tempfile.TemporaryDirectory(prefix=".policy-", dir=self._view.folder) as scratch:
                     save_file({"values": values, "prompts": prompts}, Path(scratch) / self._file.name)
+                    (Path(scratch) / self._file.name).chmod(0o644)
                     os.replace(Path(scratch) / self._file.name, self._file)
         except (OSError, SafetensorError) as error:
             self._report(f"what policy {self.policy.name} says of the photos cannot be kept: {_reason(error)}")

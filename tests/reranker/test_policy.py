@@ -1,98 +1,17 @@
+import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from indexer.errors import PhotoseekError
-from reranker.judgments import CrowdRow, ExpertRow, Judgments
+from reranker.judgments import CrowdRow, ExpertRow, Judgments, Query
+from reranker.photo_rule import PhotoRule
 from reranker.policy import Policy
+from reranker.terms import Finding
 
-BLOCKED = [
-    "A child in a pink dress .",
-    "Children play in the park",
-    "the children's playground",
-    "CHILDREN",
-    "A small child's toy",  # a child is likely about
-    "A child\u2019s toy",
-    "two kids on a swing",
-    "a kid-friendly pool",
-    "A kid's bicycle",
-    "kiddie pool",
-    "A boy jumps",
-    "Boys .",
-    "the boy's dog",
-    "three schoolboys",
-    "Two girls laugh .",
-    "a girl-power poster",
-    "little girl",
-    "a schoolgirl with a bag",
-    "a baby sleeps",
-    "A baby, crying",
-    "babies in a row",
-    "baby's first steps",
-    "an infant",
-    "newborns in a hospital",
-    "toddler with a ball",
-    "a teen skateboards",
-    "Teenager on a bike",
-    "teenage musicians",
-    "pre-teen singers",
-    "a preteen",
-    "an adolescent",
-    "youngsters at a concert",
-    "a youth kicks a ball",
-    "schoolchildren in a bus",
-    "grandchildren at the table",
-    "a father and his son",
-    "mother with two daughters",
-    "minors are not admitted",
-    "underage drinkers",
-    "an under-age driver",
-    "juvenile offender",
-    "a kindergartener paints",
-    "preschoolers sing",
-    "a baby\nelephant and a baby",
-    "a cowboy and a boy",
-    "a kid in kid gloves",
-    "a minor league game watched by a boy",
-]
-ALLOWED = [
-    "A man in the snow",
-    "steamed kidney beans",
-    "kidneys",
-    "a jacket of kid leather",
-    "kid  gloves on a table",
-    "roast with baby carrots",
-    "Baby spinach salad",
-    "a baby grand piano",
-    "a baby elephant follows its mother",
-    "a baby\nbird",
-    "her boyfriend waits",
-    "two girlfriends have lunch",
-    "a cowboy on a horse",
-    "Cowboys at a rodeo",
-    "a playboy magazine",
-    "the boycott goes on",
-    "a babysitter reads",
-    "infantry on the march",
-    "infantrymen",
-    "a sonnet , a person and a season",
-    "canteen of the army",
-    "eighteen women",
-    "a minor road",
-    "a minor league pitcher",
-    "a man with minor injuries",
-    "the Minoan palace",
-    "a miner in a mine",
-    "it is child's play",
-    "it is child\u2019s play",
-    "youthful looks",
-    "a youth hostel",
-    "a kidnapper in a film",
-    "Skid marks on the road",
-    "buoys in the harbour",
-    "a grown man and an old woman",
-    "",
-]
+CASES = Path(__file__).with_name("policy_cases.tsv")
+MOST_WRONG = 4
 
 
 @pytest.fixture(scope="module")
@@ -100,14 +19,26 @@ def minors() -> Policy:
     return Policy.load("minors")
 
 
-@pytest.mark.parametrize("text", BLOCKED)
-def test_minors_blocks_a_text_that_names_a_child(minors, text):
-    assert minors.blocks(text)
+def test_minors_is_right_about_the_written_cases_but_for_a_few(minors, capsys):
+    with open(CASES, encoding="utf-8", newline="") as file:
+        cases = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+    assert len(cases) == len({case["text"] for case in cases}) == 200
+    assert {case["blocked"] for case in cases} == {"yes", "no"}
+    false_blocks = [case for case in cases if case["blocked"] == "no" and minors.blocks(case["text"])]
+    misses = [case for case in cases if case["blocked"] == "yes" and not minors.blocks(case["text"])]
+    with capsys.disabled():
+        for name, wrong in (("false block", false_blocks), ("miss", misses)):
+            for case in wrong:
+                print(f"\n{name}: {case['text']!r} ({case['why']})", end="")
+    assert len(false_blocks) <= MOST_WRONG
+    assert len(misses) <= MOST_WRONG
 
 
-@pytest.mark.parametrize("text", ALLOWED)
-def test_minors_lets_a_text_pass_that_names_none(minors, text):
-    assert not minors.blocks(text)
+def test_minors_says_which_of_its_terms_it_found(minors):
+    assert minors.find("the Children\u2019s playground") == Finding("child", "children's")
+    assert minors.find("a 7-year-old with a kite") == Finding("<age> year old", "7 year old")
+    assert minors.find("a five-year-old horse and a lamb") is None
+    assert minors.find("a kid rock climbing") == Finding("kid", "kid")
 
 
 def test_minors_has_its_disclaimer(minors):
@@ -144,30 +75,80 @@ def test_a_filter_removes_the_photo_of_a_blocked_caption_and_the_caption_whereve
     assert kept.crowd == judgments.crowd[1:]
 
 
-def test_a_filter_on_judged_data_leaves_no_photo_and_no_caption_that_the_policy_blocks(minors, flickr8k):
+def test_a_filter_removes_photos_that_people_say_a_blocked_caption_describes(minors):
+    names = ("dog.jpg", "cat.jpg", "park.jpg", "yard.jpg")
+    judgments = Judgments(
+        folder=Path("judged"),
+        photos={name: Path(name) for name in names},
+        sets={"train_images": names},
+        splits={"train": names},
+        captions={"gone.jpg#0": "Girls .", "dog.jpg#0": "A dog ."},
+        expert=(ExpertRow("dog.jpg", "gone.jpg#0", (3, 3, 4)), ExpertRow("cat.jpg", "gone.jpg#0", (3, 4, 4))),
+        crowd=(CrowdRow("park.jpg", "gone.jpg#0", 2, 1), CrowdRow("yard.jpg", "gone.jpg#0", 1, 2)),
+    )
+    kept = minors.filter(judgments)
+    assert list(kept.photos) == ["dog.jpg", "yard.jpg"]
+    assert kept.sets == {"train_images": ("dog.jpg", "yard.jpg")}
+    assert kept.splits == {"train": ("dog.jpg", "yard.jpg")}
+    assert (kept.expert, kept.crowd) == ((), ())
+
+
+def test_a_filter_removes_blocked_queries_and_all_queries_for_a_photo_that_one_of_them_describes(minors):
+    names = ("swing.jpg", "dog.jpg")
+    queries = (
+        Query("1", "A boy on a swing", "swing.jpg"),
+        Query("2", "Somebody on a swing", "swing.jpg"),
+        Query("3", "A dog", "dog.jpg"),
+    )
+    photos = {name: Path(name) for name in names}
+    judgments = Judgments(Path("judged"), photos, {"test_images": names}, {}, {}, (), (), queries, names)
+    kept = minors.filter(judgments)
+    assert kept.queries == queries[2:]
+    assert kept.test_photos == ("dog.jpg",)
+    assert kept.sets == {"test_images": ("dog.jpg",)}
+
+
+def test_a_filter_on_judged_data_leaves_no_photo_and_no_text_that_the_policy_blocks(minors, flickr8k):
     from reranker.judgments import load_judgments, photo_of
 
     judgments = load_judgments(flickr8k)
     kept = minors.filter(judgments)
     blocked = {photo_of(caption) for caption, text in judgments.captions.items() if minors.blocks(text)}
-    assert set(kept.photos) == set(judgments.photos) - blocked
+    assert not blocked & set(kept.photos)
+    # What goes beyond that, goes for the captions of other photos that people found right.
+    assert len(set(judgments.photos) - blocked - set(kept.photos)) == 26
     assert not any(minors.blocks(text) for text in kept.captions.values())
-    assert {row.caption for row in kept.expert} <= set(kept.captions)
+    assert {row.caption for row in (*kept.expert, *kept.crowd)} <= set(kept.captions)
+    for names in (*kept.sets.values(), *kept.splits.values(), kept.test_photos):
+        assert not blocked & set(names)
+    assert not any(minors.blocks(query.text) or query.photo in blocked for query in kept.queries)
+    assert kept == minors.filter(kept)
 
 
 def test_ones_own_file_is_a_policy(tmp_path):
     path = tmp_path / "weapons.toml"
-    path.write_text('disclaimer = "No arms."\nterms = ["gun*", "C++", "sword fish"]\n', encoding="utf-8")
+    content = 'disclaimer = "No arms."\nterms = ["gun*", "<blade>"]\n[words]\nblade = ["knife", "sword"]\n'
+    path.write_text(content + '[forms]\nknives = "knife"\n', encoding="utf-8")
     policy = Policy.load(str(path))
-    assert (policy.name, policy.disclaimer, policy.exceptions) == ("weapons", "No arms.", None)
-    assert [policy.blocks(text) for text in ("Gunners", "a C++ book", "a sword  fish", "begun", "C+", "a fish")] == [
-        True,
-        True,
-        True,
-        False,
-        False,
-        False,
-    ]
+    assert (policy.name, policy.disclaimer, policy.photos) == ("weapons", "No arms.", None)
+    assert [policy.blocks(text) for text in ("Gunners", "swords", "two knives", "begun", "")] == [1, 1, 1, 0, 0]
+
+
+def test_a_policy_has_a_photo_rule_and_the_digest_of_its_bytes(tmp_path):
+    path = tmp_path / "own.toml"
+    text = (
+        'disclaimer = "No."\nterms = ["x"]\n[photos]\nprompts = ["a cat", "cats"]\ncontrast = ["a dog"]\npoint = 0.5\n'
+    )
+    path.write_text(text, encoding="utf-8")
+    policy = Policy.load(str(path))
+    assert policy.photos == PhotoRule(("a cat", "cats"), ("a dog",), 0.5)
+    assert policy.photos.texts == ("a cat", "cats", "a dog")
+    path.write_text(text.replace("0.5", "0.6"), encoding="utf-8")
+    edited = Policy.load(str(path))
+    assert edited.digest != policy.digest
+    assert replace(edited.photos, point=0.5) == policy.photos
+    path.write_text(text, encoding="utf-8")
+    assert Policy.load(str(path)).digest == policy.digest
 
 
 def test_an_unknown_policy_is_refused_naming_those_there_are(tmp_path):
@@ -185,13 +166,28 @@ def test_an_unknown_policy_is_refused_naming_those_there_are(tmp_path):
         ('terms = ["gun"]', "has no 'disclaimer'; it needs a disclaimer and a list of terms"),
         ('disclaimer = "No."', "has no 'terms'; it needs a disclaimer and a list of terms"),
         # A text alone would be read letter by letter, and an empty list or term would block every text.
-        ('disclaimer = "No."\nterms = "gun"', "cannot be read: terms and exceptions are lists of texts, none blank"),
-        ('disclaimer = "No."\nterms = []', "cannot be read: terms and exceptions are lists of texts, none blank"),
-        ('disclaimer = "No."\nterms = [" "]', "cannot be read: terms and exceptions are lists of texts, none blank"),
-        ('disclaimer = "No."\nterms = [1]', "cannot be read: terms and exceptions are lists of texts, none blank"),
+        ('disclaimer = "No."\nterms = "gun"', "cannot be read: terms: texts are wanted, none blank"),
+        ('disclaimer = "No."\nterms = []', "cannot be read: terms: texts are wanted, none blank"),
+        ('disclaimer = "No."\nterms = [" "]', "cannot be read: terms: texts are wanted, none blank"),
+        ('disclaimer = "No."\nterms = [1]', "cannot be read: terms: texts are wanted, none blank"),
+        ('disclaimer = ""\nterms = ["gun"]', "cannot be read: disclaimer: texts are wanted, none blank"),
+        ('disclaimer = "No."\nterms = ["C++"]', "cannot be read: term 'C++': 'c++' is no word"),
         (
             'disclaimer = "No."\nterms = ["gun"]\nexceptions = "x"',
-            "cannot be read: terms and exceptions are lists of texts, none blank",
+            "cannot be read: exceptions: texts are wanted, none blank",
+        ),
+        (
+            'disclaimer = "No."\nterms = ["gun"]\nexeptions = ["x"]',
+            "cannot be read: 'exeptions' is none of disclaimer, terms, exceptions, words, forms, photos",
+        ),
+        ('disclaimer = "No."\nterms = ["gun"]\nwords = ["x"]', "cannot be read: words is a table: [words]"),
+        (
+            'disclaimer = "No."\nterms = ["gun"]\n[photos]\nprompts = ["a gun"]',
+            "cannot be read: [photos] holds prompts, contrast and point, and nothing else",
+        ),
+        (
+            'disclaimer = "No."\nterms = ["gun"]\n[photos]\nprompts = ["a gun"]\ncontrast = ["a dog"]\npoint = 0',
+            "cannot be read: photos.point is a share over 0 and up to 1",
         ),
         ("terms = [", "cannot be read: Invalid value (at end of document)"),
     ],
