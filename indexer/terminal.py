@@ -57,15 +57,6 @@ def printable(path: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in path)
 
 
-def say(message: str) -> None:
-    click.echo(message, err=True)
-
-
-def printable(path: str) -> str:
-    """A path that is safe on a terminal and on one line: what cannot be shown is escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in path)
-
-
 @contextmanager
 def progress(label: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
     """A bar on stderr for `advance(done, total)`; nothing at all when quiet or off a terminal."""

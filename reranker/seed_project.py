@@ -24,6 +24,7 @@ from indexer.errors import PhotoseekError
 from indexer.terminal import device_option, quiet_option, say, stages
 from reranker import metrics
 from reranker.baselines import chance, concatenated, every_pair, fit_plain_net, fit_ridge_pairs
+from reranker.checks import Finding, check_judgments
 from reranker.evaluation import Photos, Queries, search
 from reranker.features import Features, embed_judgments, embed_photos, embed_with_tokens
 from reranker.judgments import Judgments, grouped_split, load_judgments
@@ -87,6 +88,7 @@ class SeedProject:
     seen: np.ndarray
     held: np.ndarray
     checks: list[tuple[str, bool, str]]
+    findings: tuple[Finding, ...]
     own: np.ndarray
     models: dict[str, Model]
     ranker: Ranker
@@ -137,6 +139,7 @@ def seed_project(
     pairs = scored_pairs(features, scored)
     seen, held = grouped_split(pairs.photo, 0.3, settings.seed)
     checks = check(judgments, kept, policy, features, pairs, seen, held)
+    findings = check_judgments(judgments.folder, None)
     failed = [name for name, passed, _ in checks if not passed]
     on_step(f"4 checks: {', '.join(failed) + ' FAILED' if failed else f'all {len(checks)} passed'}")
     t, asked = features.t[:, :SENTENCE], queries.t[:, :SENTENCE]
@@ -168,7 +171,7 @@ def seed_project(
     groups = [pairs.names[row][0] for row in held]
     figures = {name: figures_of(model, pairs.score[held], groups, own) for name, model in models.items()}
     return SeedProject(
-        judgments, judged, kept, policy, image_title, features, pairs, seen, held, checks, own, models, ranker, figures,
+        judgments, judged, kept, policy, image_title, features, pairs, seen, held, checks, findings, own, models, ranker, figures,
         seconds,
     )  # fmt: skip
 

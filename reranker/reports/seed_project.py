@@ -137,6 +137,11 @@ def _checks(project: SeedProject) -> list[Block]:
         ),
         Table(f"What the policy {policy.name} leaves out of training", ("what", "left out", "share"), left_out),
         Table(
+            "What photoseek check says of the folder's tables",
+            ("check", "severity", "rows"),
+            [(finding.check, finding.severity, finding.count) for finding in project.findings],
+        ),
+        Table(
             "Checked before anything was learned",
             ("check", "outcome", "numbers"),
             [(name, "passed" if passed else "FAILED", detail) for name, passed, detail in project.checks],
