@@ -57,6 +57,10 @@ def printable(path: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in path)
 
 
+def say(message: str) -> None:
+    click.echo(message, err=True)
+
+
 @contextmanager
 def progress(label: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
     """A bar on stderr for `advance(done, total)`; nothing at all when quiet or off a terminal."""

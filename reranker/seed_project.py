@@ -171,8 +171,8 @@ def seed_project(
     groups = [pairs.names[row][0] for row in held]
     figures = {name: figures_of(model, pairs.score[held], groups, own) for name, model in models.items()}
     return SeedProject(
-        judgments, judged, kept, policy, image_title, features, pairs, seen, held, checks, findings, own, models, ranker, figures,
-        seconds,
+        judgments, judged, kept, policy, image_title, features, pairs, seen, held, checks, findings, own, models, ranker,
+        figures, seconds,
     )  # fmt: skip
 
 
