@@ -27,6 +27,7 @@ from reranker.baselines import chance, concatenated, every_pair, fit_plain_net, 
 from reranker.checks import Finding, check_judgments
 from reranker.evaluation import Photos, Queries, search
 from reranker.features import Features, embed_judgments, embed_photos, embed_with_tokens
+from reranker.figures import take_resampled
 from reranker.judgments import Judgments, grouped_split, load_judgments
 from reranker.pairs import candidate_scores
 from reranker.policy import Policy
@@ -170,9 +171,10 @@ def seed_project(
     models["photoseek"] = Model(relevance, found.order, True)
     groups = [pairs.names[row][0] for row in held]
     figures = {name: figures_of(model, pairs.score[held], groups, own) for name, model in models.items()}
+    take_resampled(figures)
     return SeedProject(
-        judgments, judged, kept, policy, image_title, features, pairs, seen, held, checks, findings, own, models, ranker,
-        figures, seconds,
+        judgments, judged, kept, policy, image_title, features, pairs, seen, held, checks, findings, own, models,
+        ranker, figures, seconds,
     )  # fmt: skip
 
 
