@@ -11,7 +11,7 @@ CLASS_NAMES ?= $(JUDGED)/../imagenet_classes.tsv
 INDEX ?= indexes/demo
 QUERIES ?= data/demo-queries.txt
 
-.PHONY: help setup demo test lint default-ranker shipped-ranker ablation figures bench clean
+.PHONY: help setup demo test lint seed-project default-ranker shipped-ranker ablation figures bench clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -55,6 +55,10 @@ shipped-ranker:
 ## make ablation         every part of the ranking switched off in turn, mean of 3 seeds (some 20 minutes)
 ablation: setup
 	$(BIN)/python -m reranker.ablation $(JUDGED)
+
+## make seed-project     the project photoseek grew from, and photoseek beside it, as one report (a minute or two)
+seed-project: setup
+	@$(BIN)/python -m reranker.seed_project $(JUDGED) -o seed-project.html $(if $(WEIGHTS),--weights '$(WEIGHTS)')
 
 ## make figures          every figure of the README's table (JUDGED=folder; some ten minutes)
 figures: setup
