@@ -10,8 +10,10 @@ JUDGED ?= ../shared/data/flickr8k
 CLASS_NAMES ?= $(JUDGED)/../imagenet_classes.tsv
 INDEX ?= indexes/demo
 QUERIES ?= data/demo-queries.txt
+REPORT ?= build/ranker.html
+BROWSER ?= unshare -rn chromium --headless=new --no-sandbox --disable-gpu --hide-scrollbars --enable-logging=stderr
 
-.PHONY: help setup demo test lint seed-project default-ranker shipped-ranker ablation figures bench clean
+.PHONY: help setup demo test lint seed-project default-ranker shipped-ranker ablation figures report look bench clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -60,9 +62,26 @@ ablation: setup
 seed-project: setup
 	@$(BIN)/python -m reranker.seed_project $(JUDGED) -o seed-project.html $(if $(WEIGHTS),--weights '$(WEIGHTS)')
 
-## make figures          every figure of the README's table (JUDGED=folder; some ten minutes)
+## make figures          every figure of the README's table (JUDGED=folder; some five minutes)
 figures: setup
 	$(BIN)/photoseek evaluate $(JUDGED)
+
+## make report           JUDGED and the shipped ranker as two HTML reports in build/
+report: setup
+	@mkdir -p build
+	$(BIN)/photoseek explore $(JUDGED) -o build/data.html
+	$(BIN)/photoseek evaluate $(JUDGED) --html build/ranker.html
+
+## make look             REPORT (build/ranker.html) as a browser without any network shows it: light, dark, on paper
+# Needs Chromium; fails if the page says anything in the console, as it does when something is blocked.
+look:
+	@for scheme in light dark; do \
+		$(BROWSER) --blink-settings=preferredColorScheme=$$([ $$scheme = dark ] && echo 0 || echo 1) \
+			--window-size=1280,9000 --screenshot=build/$$scheme.png file://$(abspath $(REPORT)) 2> build/$$scheme.log; \
+	done
+	@$(BROWSER) --no-pdf-header-footer --print-to-pdf=build/paper.pdf file://$(abspath $(REPORT)) 2> build/paper.log
+	@! grep -h "CONSOLE.*source: file:" build/light.log build/dark.log build/paper.log
+	@ls build/light.png build/dark.png build/paper.pdf
 
 ## make bench            latency, throughput and memory over JUDGED's 1,000 photos
 bench: setup

@@ -183,13 +183,18 @@ def train(
 )
 @show_policy_option
 @click.option("--keep-going", is_flag=True, help="Drop bad rows of the judged data, and count them.")
+@device_option
 @quiet_option
-def explore(judged: Path, output: Path, photo_set: str | None, policy: str, keep_going: bool, quiet: bool) -> None:
+def explore(
+    judged: Path, output: Path, photo_set: str | None, policy: str, keep_going: bool, device: str, quiet: bool
+) -> None:
     """Write a report on what is in the judged folder JUDGED: one HTML file with charts, photos and examples.
 
     \b
     photoseek explore data/sample -o report.html
     """
+    from indexer.encoders import load_image_encoder
+    from indexer.index import DEFAULT_ENCODER
     from reranker.explore import looked_at
     from reranker.judgments import load_judgments
     from reranker.policy import Policy
@@ -201,8 +206,10 @@ def explore(judged: Path, output: Path, photo_set: str | None, policy: str, keep
     chosen = None if policy == "none" else Policy.load(policy)
     judgments = looked_at(load_judgments(judged, keep_going=keep_going, on_problem=None if quiet else say), photo_set)
     with progress("reading photos", quiet) as advance:
+        encoder = load_image_encoder(DEFAULT_ENCODER, device=device)
         # A report that shows all photos still says what the usual policy would leave out.
-        sections = sections_of(judgments, chosen or Policy.load("minors"), Album.of(judgments, chosen), advance)
+        left_out = chosen or Policy.load("minors")
+        sections = sections_of(judgments, left_out, Album.of(judgments, chosen), encoder, advance)
     facts = [("folder", str(judged)), ("photos", f"{len(judgments.photos):,}")]
     size = write_report(output, f"Judged data: {judged.resolve().name}", facts, sections)
     click.echo(f"{output}: {len(judgments.photos):,} photos, {size / 2**20:.1f} MB")

@@ -107,7 +107,7 @@ def calibration(evaluation: Evaluation) -> Figures | None:
     figures: Figures = {}
     for name, measure in (("ece", metrics.calibration_error), ("brier_skill", metrics.brier_skill)):
         shown = [evaluation.folds(seed)["crowd"] for seed in range(evaluation.seeds)]
-        figures[name] = metrics.interval(
+        figures[name] = metrics.drawn_interval(
             [row.caption for row in judgments.crowd],
             partial(_mean_measure, measure, shown, share),
         )
@@ -125,10 +125,10 @@ def no_match(evaluation: Evaluation) -> Figures | None:
     for there, gone in (("present", "removed"), ("present_of_100", "removed_of_100"), ("present", "foreign")):
         if gone in chances:
             pair = chances[there], chances[gone]
-            figures[f"auroc_{gone}"] = metrics.interval(rows, partial(_auroc_of, *pair))
+            figures[f"auroc_{gone}"] = metrics.drawn_interval(rows, partial(_auroc_of, *pair))
     for name in ("present", "removed", "present_of_100", "foreign"):
         if name in chances:
-            figures[f"refused_{name}"] = metrics.interval(rows, partial(_mean_of, chances[name] < threshold))
+            figures[f"refused_{name}"] = metrics.drawn_interval(rows, partial(_mean_of, chances[name] < threshold))
     return {"no_match": figures}
 
 
@@ -232,14 +232,14 @@ def _recalls(ranks: np.ndarray) -> Figures:
     figures = {}
     for k in KS:
         found = (ranks < k).mean(axis=0)
-        figures[f"recall@{k}"] = metrics.interval(range(len(found)), partial(_mean_of, found))
+        figures[f"recall@{k}"] = metrics.drawn_interval(range(len(found)), partial(_mean_of, found))
     return figures
 
 
 def _largest_share(scores: np.ndarray) -> Figures:
     """Of the top 10 by scores (queries, photos)."""
     top = np.argsort(-scores, axis=1)[:, :10]
-    return metrics.interval(range(len(top)), lambda rows: metrics.largest_share(top[rows]))
+    return metrics.drawn_interval(range(len(top)), lambda rows: metrics.largest_share(top[rows]))
 
 
 def _over_folds(evaluation: Evaluation, name: str, kind: str) -> Figures | None:
@@ -280,7 +280,7 @@ def _expert_tau(evaluation: Evaluation, scores: Sequence[np.ndarray]) -> Figures
         return float(np.mean(values))
 
     kept = np.flatnonzero(foreign)
-    return metrics.interval(captions[kept], lambda rows: statistic(kept[rows]), TAU_RESAMPLES)
+    return metrics.drawn_interval(captions[kept], lambda rows: statistic(kept[rows]), TAU_RESAMPLES)
 
 
 def _crowd_tau(evaluation: Evaluation, scores: Sequence[np.ndarray]) -> Figures:
@@ -290,7 +290,7 @@ def _crowd_tau(evaluation: Evaluation, scores: Sequence[np.ndarray]) -> Figures:
     def statistic(rows: np.ndarray) -> float:
         return float(np.mean([metrics.kendall_tau_b(shown[rows], share[rows]) for shown in scores]))
 
-    return metrics.interval([row.caption for row in judgments.crowd], statistic, TAU_RESAMPLES)
+    return metrics.drawn_interval([row.caption for row in judgments.crowd], statistic, TAU_RESAMPLES)
 
 
 def _breadth(evaluation: Evaluation, name: str, *, outside: bool) -> Figures | None:
@@ -309,7 +309,7 @@ def _breadth(evaluation: Evaluation, name: str, *, outside: bool) -> Figures | N
     queries = evaluation.queries([f"a photo of a {words[i]}" for i in wanted])
     top = np.argsort(-search(evaluation.ranker, photos, queries).order, axis=1)[:, :10]
     found = np.array([(label[top[row]] == i).sum() / (label == i).sum() for row, i in enumerate(wanted)])
-    return {name: {"recall@10": metrics.interval(range(len(found)), partial(_mean_of, found))}}
+    return {name: {"recall@10": metrics.drawn_interval(range(len(found)), partial(_mean_of, found))}}
 
 
 def _auroc_of(positive: np.ndarray, negative: np.ndarray, rows: np.ndarray) -> float:

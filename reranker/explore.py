@@ -8,11 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from indexer.decode import MAX_PIXELS, UnreadablePhoto, open_upright
+from indexer.encoders import ImageEncoder
 from indexer.errors import PhotoseekError
+from reranker.features import read_photos
 from reranker.judgments import Judgments, photo_of
 from reranker.lexicon import WORD
+from reranker.near_duplicates import near_duplicates
 from reranker.policy import Policy
-from reranker.scores import combined, expert_majority
+from reranker.scores import combined, expert_majority, expert_mean
 
 Progress = Callable[[int, int], None]
 
@@ -88,7 +91,7 @@ def judged_pairs(judgments: Judgments) -> list[Pair]:
         grades, row = expert.get((photo, caption)), crowd.get((photo, caption))
         majority = None if grades is None else expert_majority(grades)
         share = None if row is None else row.share
-        mean = None if grades is None else (sum(grades) / len(grades) - 1) / 3
+        mean = None if grades is None else expert_mean(grades)
         votes = 0 if row is None else row.yes + row.no
         pairs.append(Pair(photo, caption, mean, majority, share, votes, combined(majority, share)))
     return pairs
@@ -149,6 +152,20 @@ def photo_sizes(judgments: Judgments, on_progress: Progress | None = None) -> Si
         on_progress(len(judgments.photos), len(judgments.photos))
     width, height = np.array(sides, np.int64).reshape(-1, 2).T
     return Sizes(tuple(names), width, height, np.array(sizes, np.int64), endings, tuple(unreadable))
+
+
+def alike(
+    judgments: Judgments, encoder: ImageEncoder, on_progress: Progress | None = None
+) -> list[tuple[str, str, float]]:
+    """Pairs of photos that show one scene, as `near_duplicates` finds them: (name, other name, cosine), nearest first.
+
+    Photos that do not open are left out. Embeddings come through the cache, which training then reads."""
+    found, _ = read_photos(list(judgments.photos.values()), encoder, on_progress)
+    names = [name for name, path in judgments.photos.items() if path in found]
+    if not names:
+        return []
+    x = np.stack([found[judgments.photos[name]][0] for name in names])
+    return [(names[a], names[b], cosine) for a, b, cosine in near_duplicates(x, np.arange(len(names)))]
 
 
 def own_captions(judgments: Judgments) -> dict[str, list[str]]:

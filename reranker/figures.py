@@ -91,7 +91,8 @@ def shortfalls(figures: Figures, thresholds: Sequence[Threshold]) -> list[tuple[
 def take_resampled(figures: Figures) -> dict[str, np.ndarray]:
     """Take what each draw of the bootstrap gave, `resampled`, out of the leaves, and return it by name: nobody is shown
     it, but it compares two rankers."""
-    return {name: leaf.pop("resampled") for name, leaf in flat(figures).items() if isinstance(leaf, dict)}
+    leaves = flat(figures).items()
+    return {name: leaf.pop("resampled") for name, leaf in leaves if isinstance(leaf, dict) and "resampled" in leaf}
 
 
 def differences(

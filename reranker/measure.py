@@ -18,6 +18,8 @@ from reranker.reports.measured import Comparison, sections_of
 
 # Protocols that a ranker has no part in, only its encoders.
 OF_ENCODERS = ("course", "baseline")
+# As far as recall is drawn; all of 1,000 photos for 5,000 captions would be 480 MB.
+TREC_DEPTH = 100
 
 
 def beside(evaluation: Evaluation, figures: Figures, other: Ranker, protocols: Sequence[str]) -> Comparison:
@@ -101,7 +103,7 @@ def write_trec(folder: Path, evaluation: Evaluation, figures: Figures) -> list[P
         if qrels not in written:
             trec.write_qrels(qrels, [(query, photos[place], 1) for query, place in zip(queries, own, strict=True)])
             written.append(qrels)
-        trec.write_run(run, scores, queries, photos, tag=name)
+        trec.write_run(run, scores, queries, photos, depth=TREC_DEPTH, tag=name)
         written.append(run)
     return written
 

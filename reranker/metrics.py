@@ -132,13 +132,20 @@ def percentiles(values: np.ndarray) -> tuple[float, float]:
 
 def interval(
     groups: Sequence[Any] | np.ndarray, statistic: Callable[[np.ndarray], float], resamples: int = 500
-) -> dict[str, Any]:
-    """`statistic(rows)` of all rows, with its 95 % bootstrap interval: `value`, `low`, `high`; and what each draw gave,
-    `resampled` (resamples,).
+) -> dict[str, float]:
+    """`statistic(rows)` of all rows, with its 95 % bootstrap interval: `value`, `low`, `high`.
 
     groups: (n,), the group of each row (its query, its photo); whole groups are drawn together, as the rows of one are
     not independent.
     """
+    figure = drawn_interval(groups, statistic, resamples)
+    return {name: figure[name] for name in ("value", "low", "high")}
+
+
+def drawn_interval(
+    groups: Sequence[Any] | np.ndarray, statistic: Callable[[np.ndarray], float], resamples: int = 500
+) -> dict[str, Any]:
+    """The same with what each draw gave, `resampled` (resamples,) float64, for the paired bootstrap of two figures."""
     _, group = np.unique(np.asarray(groups), return_inverse=True)
     order = np.argsort(group, kind="stable")
     rows_of = np.split(order, np.flatnonzero(np.diff(group[order])) + 1)

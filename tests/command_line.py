@@ -13,15 +13,8 @@ from search.searcher import Searcher
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLE = ROOT / "data" / "sample"
-ARGUMENTS = {
-    "build": "PHOTOS",
-    "search": "[TEXT]",
-    "batch": "QUERIES",
-    "train": "JUDGED",
-    "evaluate": "JUDGED",
-    "explore": "JUDGED",
-    "check": "JUDGED",
-}
+ARGUMENTS = {"build": "PHOTOS", "search": "[TEXT]", "batch": "QUERIES"}
+ARGUMENTS |= dict.fromkeys(("check", "explore", "train", "evaluate"), "JUDGED")
 ODD = os.fsdecode(b"caf\xe9\n\x1b[31m.jpg")
 ODD_SHOWN = "caf\\udce9\\n\\x1b[31m.jpg"
 

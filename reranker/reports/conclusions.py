@@ -127,7 +127,7 @@ def _baselines(leaves: Mapping[str, Any], resampled: Mapping[str, np.ndarray]) -
             (beaten if gain[1] > 0 else above if gain[2] < 0 else level).append(f"{words} ({_points(gain)})")
     says = []
     if beaten:
-        says.append(f"On the course's test, recall@10 of `{name}` beats {_listed(beaten)}.")
+        says.append(f"On the course's test, recall@10 of {name} beats {_listed(beaten)}.")
     if level:
         says.append(f"Not beaten beyond doubt: {_listed(level)}.")
     if above:
@@ -146,9 +146,8 @@ def _people(leaves: Mapping[str, Any], resampled: Mapping[str, np.ndarray]) -> l
                 effect = "adds to" if gain[1] > 0 else "takes away from"
                 text += f"; learning from judgments {effect} what meaning alone has ({value_of(leaves[meaning]):.3f})"
             elif gain is not None:
-                text += (
-                    f", no better than meaning alone ({value_of(leaves[meaning]):.3f}): judgments teach nothing here"
-                )
+                alone = value_of(leaves[meaning])
+                text += f", not clearly other than by meaning alone ({alone:.3f}): judgments add nothing that shows"
             says.append(text + ".")
     return says
 
@@ -222,7 +221,7 @@ def _points(gain: tuple[float, float, float]) -> str:
 
 
 def _percent(leaf: Any) -> str:
-    return f"{100 * leaf['value']:.1f} % [{100 * leaf['low']:.1f}, {100 * leaf['high']:.1f}]"
+    return f"{100 * leaf['value']:.1f}% [{100 * leaf['low']:.1f}, {100 * leaf['high']:.1f}]"
 
 
 def _interval(leaf: Any) -> str:

@@ -4,30 +4,41 @@ from collections import Counter
 
 import numpy as np
 
+from indexer.encoders import ImageEncoder
 from reranker import explore
 from reranker.explore import Pair, Progress
 from reranker.judgments import Judgments, photo_of
+from reranker.near_duplicates import SAME_SCENE
 from reranker.policy import Policy
 from reranker.reports import charts, opinions
 from reranker.reports.album import Album
-from reranker.reports.page import Block, Points, Section, Table, Text, Tiles
+from reranker.reports.page import Block, Card, Cards, Points, Section, Table, Text, Tiles
+
+NEAREST = 5
 
 
 def sections_of(
-    judgments: Judgments, policy: Policy, album: Album, on_progress: Progress | None = None
+    judgments: Judgments,
+    policy: Policy,
+    album: Album,
+    encoder: ImageEncoder | None = None,
+    on_progress: Progress | None = None,
 ) -> list[Section]:
-    """The chapters of the report. What the data lacks is said, and its charts are left out."""
+    """The chapters of the report. What the data lacks is said, and its charts are left out; without an `encoder` nobody
+    looks for near-duplicates."""
+    alike = None if encoder is None else explore.alike(judgments, encoder, on_progress)
     pairs = explore.judged_pairs(judgments)
     sizes = explore.photo_sizes(judgments, on_progress)
     return [
         Section("At a glance", _glance(judgments, pairs, sizes)),
         Section("Experts", opinions.experts(judgments)),
         Section("Crowd", opinions.crowd(judgments)),
-        Section("Experts beside the crowd", opinions.both(pairs)),
+        Section("Experts beside the crowd", opinions.both(judgments, pairs)),
         Section("Where they disagree most", opinions.disagreements(judgments, pairs, album)),
         Section("Examples at each score", opinions.examples(judgments, pairs, album)),
         Section("Captions", _captions(judgments)),
         Section("Photos", _photos(sizes)),
+        *([] if alike is None else [Section("Near-duplicates", _alike(alike, album))]),
         Section(f"What the policy {policy.name} leaves out", _policy(judgments, policy, album)),
     ]
 
@@ -104,7 +115,7 @@ def _captions(judgments: Judgments) -> list[Block]:
         charts.lines(
             [charts.Line("coverage", np.arange(1, len(covered) + 1), covered)],
             f"{half:,} of {len(words):,} words make up nine tenths of all words written.",
-            f"Rising curve: share of all words that the most frequent words make up; 90 % at {half} words.",
+            f"Rising curve: share of all words that the most frequent words make up; 90% at {half} words.",
             "most frequent words",
             "share of all words",
             log=True,
@@ -151,6 +162,22 @@ def _photos(sizes: explore.Sizes) -> list[Block]:
         blocks.append(Table("Photos that cannot be read", ("photo", "reason"), sizes.unreadable))
     else:
         blocks.append(Text(["Every photo can be read."]))
+    return blocks
+
+
+def _alike(pairs: list[tuple[str, str, float]], album: Album) -> list[Block]:
+    says = (
+        f"{len(pairs):,} pairs of photos have embeddings with a cosine of {SAME_SCENE} or more: the same scene as a "
+        "rule, often one burst of a camera."
+    )
+    rows = [(first, second, cosine) for first, second, cosine in pairs]
+    seen = [pair for pair in pairs if album.shows(pair[0]) and album.shows(pair[1])][:NEAREST]
+    cards = [Card(f"cosine {c:.3f}", [a, b], [album.thumb(a), album.thumb(b)]) for a, b, c in seen]
+    blocks: list[Block] = [Text([says])]
+    if cards:
+        blocks.append(Cards(f"The {len(cards)} nearest that may be shown", cards))
+    if rows:
+        blocks.append(Table("All of them", ("photo", "other photo", "cosine"), rows, long=True))
     return blocks
 
 

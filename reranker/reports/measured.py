@@ -111,7 +111,7 @@ def _curves(ranks: Mapping[str, np.ndarray], what: str, photos: int) -> list[Blo
     ten = "; ".join(f"{name} {curve.y[min(9, len(curve.y) - 1)]:.3f}" for name, curve in curves.items())
     chart = charts.lines(
         [charts.Line(name, c.k, c.y, c.low, c.high) for name, c in curves.items()],
-        f"Recall at k: share of queries whose own photo is among the first k; {what}. Bands are 95 % intervals.",
+        f"Recall at k: share of queries whose own photo is among the first k; {what}. Bands are 95% intervals.",
         f"Curves of recall over k for {what}; at 10: {ten}.",
         "k",
         "recall@k",
@@ -242,7 +242,7 @@ def _people(leaves: Mapping[str, Any]) -> list[Block]:
         charts.bars(
             [name.replace("_", " ") for name in named],
             {"tau": [_interval(leaf) for leaf in named.values()]},
-            "Kendall's tau-c with the experts' grades and tau-b with the crowd's share of yes, with 95 % intervals. "
+            "Kendall's tau-c with the experts' grades and tau-b with the crowd's share of yes, with 95% intervals. "
             "“meaning” has learned from no judgment, “strict” saw neither the photo nor the caption.",
             f"Bars of the agreement with people: {words}.",
             "",
@@ -262,12 +262,12 @@ def _baselines(figures: Figures) -> list[Block]:
     keys = ("recall@1", "recall@5", "recall@10", "largest_share")
     rows = [[name, *(_cell(of.get(key)) for key in keys)] for name, of in entries.items()]
     ten = "; ".join(f"{name} {value_of(of['recall@10']):.3f}" for name, of in entries.items())
-    labels = [_folded(name.replace("the concatenated vector", "[x ; t]")) for name in entries]
+    labels = [_folded(name.replace("the concatenated vector", "[x;t]")) for name in entries]
     return [
         charts.bars(
             labels,
             {key: [_interval(of[key]) for of in entries.values()] for key in keys[:3]},
-            "Recall on the course's test, with 95 % intervals. [x ; t] is the concatenated image and text vector. "
+            "Recall on the course's test, with 95% intervals. [x ; t] is the concatenated image and text vector. "
             "Baselines learn from the judged photos alone.",
             f"Bars of recall of every baseline; recall@10: {ten}.",
             "",
@@ -305,7 +305,8 @@ def _all(leaves: Mapping[str, Any]) -> list[Block]:
     ]
     return [
         Table(
-            "Every figure with its 95 % interval (percentile bootstrap over queries)",
+            "Every figure with its 95% interval (percentile bootstrap over queries). Largest values and mean distances "
+            "(largest_share, ece) grow in a draw: their intervals lie high and may leave the value out.",
             ("figure", "value", "better"),
             rows,
             4,
@@ -330,10 +331,10 @@ def _share(values: np.ndarray, rows: np.ndarray) -> float:
 
 
 def _folded(label: str) -> str:
-    """A label on at most three lines of some 14 letters, which charts draw below a bar."""
+    """A label on at most three lines of some 12 letters, which charts draw below a bar."""
     lines = [""]
     for word in label.split():
-        if lines[-1] and len(lines[-1]) + len(word) > 13:
+        if lines[-1] and len(lines[-1]) + len(word) > 11:
             lines.append("")
         lines[-1] = f"{lines[-1]} {word}".strip()
     return "\n".join(lines)

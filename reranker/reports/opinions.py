@@ -5,18 +5,19 @@ from collections import Counter
 import numpy as np
 
 from reranker import explore
+from reranker.agreement import expert_agreement, expert_crowd_agreement
 from reranker.explore import Pair
 from reranker.judgments import Judgments
-from reranker.metrics import kendall_tau_b
 from reranker.reports import charts
 from reranker.reports.album import Album
-from reranker.reports.page import Block, Card, Cards, Points, Table, Text
+from reranker.reports.page import Block, Card, Cards, Interval, Points, Table, Text, Tiles, shown
 from reranker.scores import EXPERT_WEIGHT
 
 GRADES = ("1 nothing to do with it", "2 small things", "3 almost", "4 without a fault")
 EXAMPLES = 6
 # Fewer pairs than this give no correlation worth a line.
 FEWEST_PAIRS = 30
+ALPHA_RESAMPLES = 200
 
 
 def experts(judgments: Judgments) -> list[Block]:
@@ -29,7 +30,19 @@ def experts(judgments: Judgments) -> list[Block]:
     distinct = np.array([len(set(row)) for row in grades.tolist()])
     agreed = [int((distinct == number).sum()) for number in (1, 2, 3)]
     n = len(grades)
+    alpha = expert_agreement(judgments.expert, ALPHA_RESAMPLES)
     return [
+        Tiles(
+            [
+                (
+                    "Krippendorff's alpha",
+                    Interval(**alpha),
+                    "1 is agreement, 0 is chance; ordinal grades, photos drawn whole",
+                ),
+                ("all three agree", f"{agreed[0] / n:.1%}", "of the pairs have one grade"),
+                ("all differ", f"{agreed[2] / n:.1%}", "of the pairs have no majority"),
+            ]
+        ),
         charts.bars(
             GRADES,
             {"grades": counts},
@@ -50,7 +63,6 @@ def experts(judgments: Judgments) -> list[Block]:
         ),
         Points(
             [
-                f"All three experts agree on {agreed[0] / n:.1%} of the pairs; on {agreed[2] / n:.1%} all differ.",
                 f"The highest and the lowest grade of a pair are {spread.mean():.2f} apart on average; "
                 f"{np.mean(spread >= 2):.1%} of the pairs have grades two or three steps apart.",
             ]
@@ -90,12 +102,12 @@ def crowd(judgments: Judgments) -> list[Block]:
     ]
 
 
-def both(pairs: list[Pair]) -> list[Block]:
+def both(judgments: Judgments, pairs: list[Pair]) -> list[Block]:
     """How the two judgments of one pair relate."""
     both = [pair for pair in pairs if pair.expert is not None and pair.share is not None]
     if not both:
         return [Text(["No pair has both an expert's grade and a crowd's vote."])]
-    expert, share = np.array([(pair.expert, pair.share) for pair in both], np.float64).T
+    share = np.array([pair.share for pair in both], np.float64)
     bands = ("0", "up to 1/3", "up to 2/3", "below 1", "1")
     band = np.select([share == 0, share <= 0.34, share <= 0.67, share < 1], [0, 1, 2, 3], 4)
     row = np.array([-1 if pair.majority is None else round(3 * pair.majority) for pair in both])
@@ -127,7 +139,7 @@ def both(pairs: list[Pair]) -> list[Block]:
         ),
     ]
     if len(both) >= FEWEST_PAIRS:
-        tau = kendall_tau_b(expert, share)
+        tau = expert_crowd_agreement(judgments.expert, judgments.crowd, ALPHA_RESAMPLES)
         means = "; ".join(
             f"{name[:1]}: {share[row == number].mean():.2f}"
             for number, name in enumerate(GRADES)
@@ -136,7 +148,7 @@ def both(pairs: list[Pair]) -> list[Block]:
         blocks.append(
             Points(
                 [
-                    f"Kendall's tau-b of the experts' mean and the crowd's share: {tau:.3f}, over {len(both):,} pairs.",
+                    f"Kendall's tau-b of the experts' mean and the crowd's share: {_interval(tau)}.",
                     f"Mean share of yes by majority grade: {means}.",
                 ]
             )
@@ -195,3 +207,7 @@ def _card(judgments: Judgments, pair: Pair, album: Album) -> Card:
     if pair.score is not None:
         lines.append(f"score {pair.score:.2f}")
     return Card(judgments.captions[pair.caption], [*lines, pair.photo], [album.thumb(pair.photo)])
+
+
+def _interval(leaf: dict[str, float] | None) -> str:
+    return "–" if leaf is None else shown(Interval(**leaf))

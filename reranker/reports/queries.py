@@ -43,16 +43,13 @@ def _hubs(found: Found, names: Sequence[str], album: Album, what: str) -> list[B
     even = min(10, photos) / photos
     first = np.argsort(-shares, kind="stable")[:HUBS]
     rank = np.arange(1, photos + 1)
-    rows = [
-        (
-            album.thumb(names[place]),
-            names[place],
-            float(shares[place]),
-            float(before[place]),
-            float(shares[place] / even),
-        )
-        for place in first
-    ]
+    cards = []
+    for place in first:
+        lines = [
+            f"in the first ten of {shares[place]:.1%} of the queries, {shares[place] / even:.1f} times an even share",
+            f"before reranking: {before[place]:.1%}",
+        ]
+        cards.append(Card(names[place], lines, [album.thumb(names[place])]))
     return [
         Text(
             [f"How often each of the {photos:,} photos is among the first ten of {what}; an even share is {even:.3f}."]
@@ -70,20 +67,18 @@ def _hubs(found: Found, names: Sequence[str], album: Album, what: str) -> list[B
             "share of the queries",
             log=True,
         ),
-        Table(
-            "The photos most often among the first ten",
-            ("photo", "name", "share of the queries", "before reranking", "times an even share"),
-            rows,
-        ),
+        Cards("The photos most often among the first ten", cards),
     ]
 
 
 def _examples(found: Found, own: np.ndarray, asked: Queries, names: Sequence[str], album: Album) -> list[Block]:
     before, after = ranks_of_own(found.candidates, own), ranks_of_own(found.order, own)
-    # A query that may not be shown has no example; neither has one whose own photo may not.
-    allowed = np.array([album.shows(names[place], text) for place, text in zip(own, asked.texts, strict=True)])
     moved = np.log((before + 1) / (after + 1))
     order = np.argsort(-found.order, axis=1)[:, :HITS]
+    # An example shows all of its photos or is none.
+    open_to_see = np.array([album.shows(name) for name in names])
+    fine = np.array([album.shows(names[place], text) for place, text in zip(own, asked.texts, strict=True)])
+    allowed = fine & open_to_see[order].all(axis=1)
     chosen = {
         "Worst: the own photo comes last": pick(after.astype(float), own, allowed, EXAMPLES),
         "Best: first by the widest margin": pick(margins(found.order, own), own, allowed, EXAMPLES),
@@ -95,7 +90,12 @@ def _examples(found: Found, own: np.ndarray, asked: Queries, names: Sequence[str
             [
                 "The photo that a query was written for comes first, with a frame; beside it are the first hits. Some "
                 "hits that are not the own photo fit as well: recall counts them as wrong."
-                + (f" Photos and queries under the policy {album.policy.name} are not shown." if album.policy else "")
+                + (
+                    f" Queries with a photo under the policy {album.policy.name} in sight are left out here; the table "
+                    "below has every query."
+                    if album.policy
+                    else ""
+                )
             ]
         )
     ]

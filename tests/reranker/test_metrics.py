@@ -219,8 +219,11 @@ def test_the_bootstrap_repeats_for_a_seed():
 
 def test_an_interval_draws_whole_groups():
     values = np.array([0.0, 0.0, 1.0, 1.0])
-    figure = metrics.interval(["a", "a", "b", "b"], lambda rows: float(values[rows].mean()))
+    figure = metrics.drawn_interval(["a", "a", "b", "b"], lambda rows: float(values[rows].mean()))
     # Two groups: a resample is all 0, half or all 1.
+    assert metrics.interval(["a", "a", "b", "b"], lambda rows: float(values[rows].mean())) == {
+        name: figure[name] for name in ("value", "low", "high")
+    }
     drawn = figure.pop("resampled")
     assert figure == {"value": 0.5, "low": 0.0, "high": 1.0}
     assert drawn.shape == (500,)
@@ -229,7 +232,7 @@ def test_an_interval_draws_whole_groups():
 
 def test_two_statistics_of_the_same_rows_see_the_same_draws():
     values = np.arange(20.0)
-    one = metrics.interval(range(20), lambda rows: float(values[rows].mean()))["resampled"]
-    other = metrics.interval(range(20), lambda rows: float(values[rows].mean() - 3))["resampled"]
+    one = metrics.drawn_interval(range(20), lambda rows: float(values[rows].mean()))["resampled"]
+    other = metrics.drawn_interval(range(20), lambda rows: float(values[rows].mean() - 3))["resampled"]
     np.testing.assert_allclose(one - other, 3)
     assert one.std() > 1

@@ -30,7 +30,7 @@ def official(one: float, ten: float, candidates: float) -> tuple[dict, dict]:
 def test_recall_and_what_reranking_makes_of_it() -> None:
     for ten, effect in ((0.8, "makes the ranking better"), (0.7, "makes the ranking worse"), (0.75, "changes little")):
         says = conclusions(*official(0.4, ten, 0.75))
-        assert says[0].startswith(f"Of the captions of the judged photos {100 * ten:.1f} % [")
+        assert says[0].startswith(f"Of the captions of the judged photos {100 * ten:.1f}% [")
         points = f"{100 * (ten - 0.75):+.1f}"
         assert says[1] == (
             f"Reranking the candidates {effect}: recall moves by {points} points [{points}, {points}] at 10."
@@ -64,7 +64,7 @@ def test_baselines_are_told_apart_by_the_paired_interval() -> None:
     # The cosine's draws differ by chance alone.
     resampled["baseline.cosine.recall@10"] = draws(0.9)[::-1]
     says = conclusions(figures, resampled)
-    assert "On the course's test, recall@10 of `course` beats chance (+80.0 points [+80.0, +80.0])." in says
+    assert "On the course's test, recall@10 of course beats chance (+80.0 points [+80.0, +80.0])." in says
     assert "Not beaten beyond doubt: cosine after CCA (+0.0 points [-19.0, +19.0])." in says
     assert "Worse than a plain net on the concatenated vector (-5.0 points [-5.0, -5.0])." in says
 
@@ -73,7 +73,7 @@ def test_learning_from_judgments_is_held_against_meaning_alone() -> None:
     for learned, ending in (
         (0.6, "; learning from judgments adds to what meaning alone has (0.500)."),
         (0.4, "; learning from judgments takes away from what meaning alone has (0.500)."),
-        (0.5, ", no better than meaning alone (0.500): judgments teach nothing here."),
+        (0.5, ", not clearly other than by meaning alone (0.500): judgments add nothing that shows."),
     ):
         figures = {"expert": {"tau_c": leaf(learned)}, "expert_meaning": {"tau_c": leaf(0.5)}}
         (said,) = conclusions(figures, {"expert.tau_c": draws(learned), "expert_meaning.tau_c": draws(0.5)})
@@ -99,7 +99,7 @@ def test_weak_separation_and_skill_are_called_so() -> None:
     assert "better than that of always saying the base rate" in says[0]
     assert says[1].startswith("Whether a query's photo is there, the no-match decision tells too little to rely on")
     assert says[1].endswith("It refuses 5.0% of the queries whose photo is there.")
-    assert says[2].endswith("20.0 % [19.0, 21.0] of the queries, 2.0 times an even share.")
+    assert says[2].endswith("20.0% [19.0, 21.0] of the queries, 2.0 times an even share.")
     figures["no_match"]["auroc_removed"], figures["calibration"]["brier_skill"] = leaf(0.8), leaf(0.0)
     says = conclusions(figures, {}, photos=100)
     assert "no better than that of always saying" in says[0]

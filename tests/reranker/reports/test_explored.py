@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from reranker.agreement import expert_agreement
 from reranker.judgments import load_judgments
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -22,6 +23,7 @@ SECTIONS = [
     "Examples at each score",
     "Captions",
     "Photos",
+    "Near-duplicates",
     "What the policy minors leaves out",
 ]
 
@@ -40,6 +42,8 @@ def test_the_sample_as_a_report(tmp_path: Path) -> None:
     assert tiles["pairs that experts graded"] == str(len(judgments.expert))
     assert tiles["pairs that the crowd voted on"] == str(len(judgments.crowd))
     assert tiles["test queries"] == str(len(judgments.queries))
+    alpha = expert_agreement(judgments.expert, 200)
+    assert tiles["Krippendorff's alpha"] == f"{alpha['value']:.3f}"
     # Grades are counted in the chart's text, too, for those who cannot see it.
     grades = [grade for row in judgments.expert for grade in row.grades]
     counts = ", ".join(str(grades.count(grade)) for grade in (1, 2, 3, 4))
@@ -75,9 +79,20 @@ def test_hostile_names_and_captions_are_shown_as_they_are(tmp_path: Path) -> Non
     assert_self_contained(path)
     page = parsed(path)
     assert caption in texts(page, "p[@class='title']")
-    (photo,) = {e.attrib["alt"] for e in page.iter("img")}
-    assert photo == f"photo <img src=x onerror=alert(1)>.jpg: {caption}"
+    assert {e.attrib["alt"] for e in page.iter("img")} == {
+        f"photo <img src=x onerror=alert(1)>.jpg: {caption}",
+        f"photo \"'&{{{{x}}}}\\x1b\\u202e.jpg: {caption}",
+    }
     assert ["a boy " + caption] == [cell for cell in texts(page, "td") if cell.startswith("a boy </script>")]
+
+
+def test_copies_of_one_photo_are_near_duplicates(tmp_path: Path) -> None:
+    assert photoseek("explore", hostile(tmp_path / "judged", "a cat"), "-o", tmp_path / "r.html").exit_code == 0
+    page = parsed(tmp_path / "r.html")
+    rows = [texts(row, "td") for row in page.findall(".//section[@id='near-duplicates']//tbody/tr")]
+    assert [row[2] for row in rows] == ["1.000"] * 3
+    # Three pairs of three copies; only one pair has no photo under the policy.
+    assert texts(page, "section[@id='near-duplicates']//article//p[@class='title']") == ["cosine 1.000"]
 
 
 def test_a_photo_under_the_policy_is_shown_nowhere_unless_asked_for(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def test_a_report_has_every_chapter_and_the_figures_of_the_text(
     says = texts(page, "section[@id='conclusions']//li")
     value = figures["official"]["recall@10"]["value"]
     assert says[0] == f"Targets not reached: official.recall@10 is {value:.3f}, 1.1 was asked."
-    assert says[1].startswith(f"Of the captions of the judged photos {100 * value:.1f} % [")
+    assert says[1].startswith(f"Of the captions of the judged photos {100 * value:.1f}% [")
     # Every caption is in the table, with its rank.
     found, own = evaluation.official()
     table = [texts(row, "td") for row in page.findall(".//section[@id='every-query']//tbody/tr")]
