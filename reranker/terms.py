@@ -69,9 +69,9 @@ class Terms:
     def find(self, text: str) -> Finding | None:
         """The first term in the text that no exception covers; None where there is none."""
         words = " ".join(f"{word}/{_stem(word, self.forms)}" for word in WORD.findall(folded(text)))
-        if self.exceptions is not None:
-            words = self.exceptions.sub(CUT, words)
         found = self.pattern.search(words)
+        if found is not None and self.exceptions is not None:
+            found = self.pattern.search(self.exceptions.sub(CUT, words))
         if found is None or found.lastindex is None:
             return None
         return Finding(self.terms[found.lastindex - 1], " ".join(pair.split("/")[0] for pair in found[0].split()))

@@ -10,7 +10,7 @@ from reranker.ranker import Ranker
 from search.searcher import Searcher
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from command_line import photoseek, refused
+from command_line import ODD, ODD_SHOWN, photoseek, refused
 
 
 def test_use_attaches_a_ranker(photos: Path, tmp_path: Path) -> None:
@@ -46,6 +46,36 @@ def test_info_prints_the_state_of_an_index(index: Path, photos: Path) -> None:
         "  broken.jpg: not an image, or of a kind that is not read",
         "  empty.png: empty file",
     ]
+
+
+def test_info_tells_the_policy_and_what_it_holds_back(photos: Path, tmp_path: Path) -> None:
+    index, policy = tmp_path / "index", tmp_path / "cats.toml"
+    rule = '[photos]\nprompts = ["a cat"]\ncontrast = ["coins", "a field", "a rocket", "a plate"]\npoint = 0.6\n'
+    policy.write_text('disclaimer = "No cats."\nterms = ["cat"]\n' + rule)
+    assert photoseek("build", photos, "-i", index, "--policy", policy, "-q").exit_code == 0
+    moderation = Searcher(Index.open(index)).moderation
+    held = moderation.held_back()
+    assert [Path(path).name for path, _, _ in held] == [ODD]
+    printed = json.loads(photoseek("info", "-i", index, "--json", "--held-back").stdout)
+    told = {name: printed[name] for name in ("policy", "policy_digest", "held_back", "held_back_photos")}
+    assert told == {
+        "policy": str(policy),
+        "policy_digest": moderation.policy.digest,
+        "held_back": 1,
+        "held_back_photos": [list(item) for item in held],
+    }
+    result = photoseek("info", "-i", index, "--held-back")
+    assert (result.exit_code, result.stderr) == (0, "")
+    lines = [f"  {path.replace(ODD, ODD_SHOWN)}: {score:.3f} for 'a cat'" for path, _, score in held]
+    assert result.stdout.splitlines()[-1:] == lines
+    # The whole state is told even where the policy is gone, which stops every search.
+    policy.unlink()
+    problem = f"photoseek: no policy '{policy}'; there are: minors, or a path to a .toml file\n"
+    result = photoseek("info", "-i", index)
+    assert (result.exit_code, result.stderr) == (0, problem)
+    assert f"policy          {policy}" in result.stdout.splitlines()
+    result = photoseek("search", "a rocket", "-i", index)
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", problem)
 
 
 def test_bench_prints_every_stage(index: Path, tmp_path: Path) -> None:

@@ -177,3 +177,22 @@ def test_a_blocked_query_prints_the_disclaimer(photos: Path, tmp_path: Path) -> 
     }
     assert photoseek("build", photos, "-i", index, "--policy", "none", "-q").exit_code == 0
     assert disclaimer not in photoseek("search", "a child with a cat", "-i", index).stdout
+
+
+def test_a_photo_under_the_policy_is_not_printed_and_cannot_be_asked_with(photos: Path, tmp_path: Path) -> None:
+    index, policy, cat = tmp_path / "index", tmp_path / "cats.toml", photos / ODD
+    rule = '[photos]\nprompts = ["a cat"]\ncontrast = ["coins", "a field", "a rocket", "a plate"]\npoint = 0.6\n'
+    policy.write_text('disclaimer = "No cats."\nterms = ["cat"]\n' + rule)
+    assert photoseek("build", photos, "-i", index, "--policy", policy, "-q").exit_code == 0
+    (tmp_path / "q.txt").write_text("an animal\ncats\n")
+    for options in ((), ("--paths",), ("--json",), ("-0",)):
+        result = photoseek("search", "an animal", "-i", index, "-k", 20, "--misses", *options)
+        assert b"saucer.jpg" in result.stdout_bytes
+        assert b"caf" not in result.stdout_bytes
+    result = photoseek("search", "--like", cat, "-i", index)
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "No cats.\n", "")
+    assert photoseek("batch", tmp_path / "q.txt", "-o", tmp_path / "r.csv", "-i", index, "-k", 20).exit_code == 0
+    rows = (tmp_path / "r.csv").read_text(errors="surrogateescape")
+    assert "saucer.jpg" in rows
+    assert "caf" not in rows
+    assert "2,cats,,,,,False,No cats." in rows.splitlines()

@@ -11,7 +11,9 @@ import pytest
 
 from cli import main
 from indexer.encoders import load_text_encoder
+from indexer.errors import PhotoseekError
 from indexer.index import Index
+from reranker.judgments import load_judgments, photo_of
 from reranker.mlp import MLP
 from reranker.ranker import DEFAULT_FOLDER, FAST_FOLDER, Ranker
 from reranker.scores import METHODS
@@ -163,3 +165,24 @@ def test_train_learns_names_of_ones_own(tmp_path: Path) -> None:
     searcher = Searcher(Index.open(index))
     assert "coin" in Path(searcher.search("zorblax", 1)[0].path).name
     assert Path(searcher.search("a photo of a fnord", 1)[0].path).name.startswith(("rocket", "launch"))
+
+
+def test_train_with_a_policy_never_sees_the_photos_under_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = tmp_path / "cats.toml"
+    policy.write_text('disclaimer = "No cats."\nterms = ["cat"]\n')
+    given = []
+
+    def stop(features, judgments, *_args, **_options):
+        given.append((features, judgments))
+        raise PhotoseekError("seen enough")
+
+    monkeypatch.setattr("reranker.train.train", stop)
+    result = photoseek("train", SAMPLE, "-o", tmp_path / "own", "--policy", policy)
+    ((features, judgments),) = given
+    everything = load_judgments(SAMPLE)
+    cats = {photo_of(caption) for caption, text in everything.captions.items() if "cat" in text.lower().split()}
+    cats &= set(everything.sets["train_images"])
+    assert result.stderr == f"policy {policy}: {len(cats)} of 30 photos left out\nphotoseek: seen enough\n"
+    assert set(features.photos) == set(judgments.photos) == set(everything.sets["train_images"]) - cats
+    assert not any("cat" in text.lower().split() for text in features.texts)
+    assert not cats & {row.photo for row in (*judgments.expert, *judgments.crowd)}
