@@ -13,7 +13,7 @@ QUERIES ?= data/demo-queries.txt
 REPORT ?= build/ranker.html
 BROWSER ?= unshare -rn chromium --headless=new --no-sandbox --disable-gpu --hide-scrollbars --enable-logging=stderr
 
-.PHONY: help setup demo test lint default-ranker shipped-ranker ablation figures report look bench clean
+.PHONY: help setup demo test lint seed-project default-ranker shipped-ranker ablation figures report look bench clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -57,6 +57,10 @@ shipped-ranker:
 ## make ablation         every part of the ranking switched off in turn, mean of 3 seeds (some 40 minutes)
 ablation: setup
 	$(BIN)/python -m reranker.ablation $(JUDGED)
+
+## make seed-project     the project photoseek grew from, and photoseek beside it, as one report (a minute or two)
+seed-project: setup
+	@$(BIN)/python -m reranker.seed_project $(JUDGED) -o seed-project.html $(if $(WEIGHTS),--weights '$(WEIGHTS)')
 
 ## make figures          every figure of the README's table (JUDGED=folder; some five minutes)
 figures: setup

@@ -52,13 +52,13 @@ K = click.IntRange(min=1)
 SCORE = FloatRange(0, 1)
 
 
-def say(message: str) -> None:
-    click.echo(message, err=True)
-
-
 def printable(path: str) -> str:
     """A path that is safe on a terminal and on one line: what cannot be shown is escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in path)
+
+
+def say(message: str) -> None:
+    click.echo(message, err=True)
 
 
 @contextmanager

@@ -94,6 +94,19 @@ def largest_share(top: np.ndarray) -> float:
     return float(np.bincount(top.reshape(-1)).max() / len(top))
 
 
+def mean_overlap(top: np.ndarray) -> float:
+    """Mean Jaccard overlap of two queries' tops, over all pairs of queries: 1 where all show the same photos.
+
+    top: (queries, k) rows of photos, none twice in a row.
+    """
+    count, k = top.shape
+    shown = np.zeros((count, top.max() + 1), np.float32)
+    np.put_along_axis(shown, top, 1, axis=1)
+    shared = shown @ shown.T
+    overlap = shared / (2 * k - shared)
+    return float((overlap.sum() - count) / (count * (count - 1)))
+
+
 def bootstrap(
     count: int, statistic: Callable[[np.ndarray], float], resamples: int = 1000, seed: int = 0
 ) -> tuple[float, float]:

@@ -4,9 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pytest
 from sklearn.linear_model import Ridge
-from sklearn.neural_network import MLPRegressor
 
 from indexer.encoders import Tokens
 from reranker import baselines
@@ -68,17 +66,28 @@ def test_the_cosine_is_that_of_a_closed_form_that_does_not_look_at_a_classifiers
     np.testing.assert_allclose(with_view, scores, atol=1e-5)
 
 
-# Its batches are larger than these few pairs, and it stops early.
-@pytest.mark.filterwarnings("ignore:::sklearn")
-def test_the_plain_net_is_sklearns_on_every_pair():
+def test_the_plain_net_learns_a_product_that_no_sum_can_and_is_the_same_every_time():
+    generator = np.random.default_rng(2)
+    signs = generator.choice([-1, 1], (2000, 2))
+    rows = np.concatenate([signs + 0.1 * generator.standard_normal((2000, 2))] * 2, axis=1).astype(np.float32)
+    score = (signs.prod(axis=1) + 1) / 2  # 1 where both signs are the same: photo and query fit
+    net = baselines.fit_plain_net(rows[:1500], score[:1500])
+    left = ((net.predict(rows[1500:]) - score[1500:]) ** 2).mean()
+    ridge = baselines.fit_ridge_pairs(rows[:1500], score[:1500])
+    assert ((ridge.predict(rows[1500:]) - score[1500:]) ** 2).mean() > 0.24  # the mean alone leaves 0.25
+    assert left < 0.01
+    again = baselines.fit_plain_net(rows[:1500], score[:1500])
+    assert (again.predict(rows) == net.predict(rows)).all()
+
+
+def test_the_plain_net_scores_every_pair():
     features, judgments = made()
     scores = baselines.plain_net(features, judgments, features.x[:7], features.t[:3])
     photo, text = np.repeat(np.arange(20), 4), np.tile(np.arange(4), 20)
-    target = [row.share for row in judgments.crowd]
-    net = MLPRegressor(hidden_layer_sizes=(256, 64), early_stopping=True, max_iter=30, batch_size=256, random_state=0)
-    net.fit(np.concatenate([features.x[photo], features.t[text]], axis=1), target)
+    target = np.array([row.share for row in judgments.crowd])
+    net = baselines.fit_plain_net(np.concatenate([features.x[photo], features.t[text]], axis=1), target)
     pairs = np.concatenate([np.tile(features.x[:7], (3, 1)), np.repeat(features.t[:3], 7, axis=0)], axis=1)
-    np.testing.assert_allclose(scores, net.predict(pairs).reshape(3, 7), atol=1e-4)
+    np.testing.assert_allclose(scores, net.predict(pairs).reshape(3, 7), atol=1e-6)
 
 
 def test_chance_is_the_same_every_time_and_even():

@@ -184,6 +184,12 @@ def test_the_largest_share_is_that_of_the_photo_that_most_queries_have():
     assert metrics.largest_share(np.array([[3, 1], [3, 2], [0, 3], [1, 2]])) == 0.75
 
 
+def test_the_mean_overlap_is_that_of_every_pair_of_queries():
+    # {0, 1} and {1, 2} share 1 of 3, {0, 1} and {1, 0} all, {1, 2} and {1, 0} 1 of 3.
+    assert metrics.mean_overlap(np.array([[0, 1], [1, 2], [1, 0]])) == pytest.approx((1 / 3 + 1 + 1 / 3) / 3)
+    assert metrics.mean_overlap(np.array([[0, 1], [2, 3]])) == 0
+
+
 def test_the_bootstrap_interval_of_a_mean_is_its_standard_error_to_both_sides():
     values = np.random.default_rng(0).normal(5, 2, 400)
     low, high = metrics.bootstrap(400, lambda rows: float(values[rows].mean()), resamples=2000)
