@@ -294,17 +294,17 @@ def test_a_gallery_of_two_photos_is_enough(given: Made, learned_from, monkeypatc
 @pytest.mark.parametrize("with_words", [True, False])
 def test_no_match_is_likelier_where_the_photo_is_gone(given: Made, with_words: bool):
     match = learn_match(given.features, given.words if with_words else NO_WORDS, given.held, GOOD)
-    fresh = made(60, seed=1, regions=True)[0]
-    gallery = Gallery.of(fresh, np.arange(60), given.space)
+    # As many photos as the larger of the galleries it learned from.
+    fresh = made(30, seed=1, regions=True)[0]
+    gallery = Gallery.of(fresh, np.arange(30), given.space)
     asked = ask_captions(fresh, gallery, GOOD)
     every = np.arange(len(fresh.texts))
     scalars = given.space.matrix(gallery.side, asked.side, slice(0, len(every)))
 
     def chance(order: np.ndarray) -> np.ndarray:
         first = order.argmax(axis=1)
-        return match.probability(match_features(order[every, first], scalars[every, first], asked.side.usual, 60))
+        return match.probability(match_features(order[every, first], scalars[every, first], asked.side.usual, 30))
 
     there, gone = chance(asked.order), chance(np.where(asked.fits, -np.inf, asked.order))
     assert auroc(there, gone) > 0.7
-    # It has learned from 30 photos and from 10, and is asked about 60.
-    assert (there < match.threshold).mean() < 0.25
+    assert (there < match.threshold).mean() < 0.2
