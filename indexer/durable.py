@@ -1,6 +1,8 @@
-"""Writes that survive a power cut: the bytes reach the disk before the name does."""
+"""Writes that survive a power cut, as the bytes reach the disk before the name does; and files whole or absent."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -20,3 +22,15 @@ def write_text(path: Path, text: str) -> None:
     fsync(scratch)
     os.replace(scratch, path)
     fsync(path.parent)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A place beside `path` to write it at: it takes the name when the block is done, and is gone if that fails."""
+    scratch = path.with_name(f".photoseek-{os.getpid()}{path.suffix}")
+    try:
+        yield scratch
+        os.replace(scratch, path)
+    finally:
+        with suppress(OSError):
+            scratch.unlink()

@@ -6,12 +6,12 @@ are parted by blanks, so ids are percent-encoded: letters, digits and `_.-~/` st
 
 import os
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
 
+from indexer.durable import whole_file
 from indexer.errors import PhotoseekError
 from reranker.ranking_metrics import rank_order
 
@@ -82,13 +82,8 @@ def _check_ids(query_ids: Sequence[str], rows: int) -> None:
 
 def _write(path: Path, lines: Iterable[str]) -> None:
     """Beside and renamed, so that nobody ever reads half a file."""
-    scratch = path.with_name(f".photoseek-{os.getpid()}-{path.name}")
     try:
-        with open(scratch, "w", encoding="ascii") as file:
+        with whole_file(path) as scratch, open(scratch, "w", encoding="ascii") as file:
             file.writelines(lines)
-        os.replace(scratch, path)
     except OSError as error:
         raise PhotoseekError(f"{path}: {error.strerror}") from None
-    finally:
-        with suppress(OSError):
-            scratch.unlink()

@@ -4,11 +4,11 @@ import csv
 import json
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from indexer.durable import whole_file
 from indexer.errors import PhotoseekError
 from indexer.terminal import printable
 
@@ -86,15 +86,11 @@ def write_answers(answers: Iterable[Answer], path: Path) -> None:
     )
     if writer is None:
         raise PhotoseekError(f"results file {path}: the ending must be one of {', '.join(RESULT_SUFFIXES)}")
-    scratch = path.with_name(f".photoseek-{os.getpid()}{path.suffix}")
     try:
-        writer(answers, scratch)
-        os.replace(scratch, path)
+        with whole_file(path) as scratch:
+            writer(answers, scratch)
     except OSError as error:
         raise PhotoseekError(f"results file {path}: {error.strerror}") from None
-    finally:
-        with suppress(OSError):
-            scratch.unlink()
 
 
 def _records(answers: Iterable[Answer]) -> Iterator[dict[str, Any]]:
