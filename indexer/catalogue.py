@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
-
-from filelock import FileLock, Timeout
 
 from indexer.errors import DAMAGED, PhotoseekError
 
@@ -301,6 +298,10 @@ class Catalogue:
 @contextmanager
 def write_lock(folder: Path) -> Iterator[None]:
     """Hold the index folder's writer lock; PhotoseekError names the process that has it already."""
+    import socket
+
+    from filelock import FileLock, Timeout
+
     holder = folder / "writer.json"
     lock = FileLock(folder / "writer.lock")
     try:

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from indexer.catalogue import Photo
-from indexer.decode import UnreadablePhoto, load
 from indexer.embeddings import directions
 from indexer.encoders import TextEncoder, load_image_encoder, open_text_encoder
 from indexer.encoders.base import Tokens
@@ -20,8 +20,10 @@ from indexer.index import Index
 from indexer.views import PhotoSide
 from reranker.ranker import Ranker, shown_relevance
 from reranker.space import QuerySide
-from search.moderation import Moderation
 from search.results import Answer, Hit
+
+if TYPE_CHECKING:
+    from search.moderation import Moderation
 
 CANDIDATES = 200
 # With `without`: a photo of which less than this is wanted is put this far down, behind all others.
@@ -66,7 +68,9 @@ class Searcher:
         self._blas = ThreadpoolController()
         self.moderation: Moderation | None = None
         if index.policy is not None:
-            self.moderation = Moderation(index, self.view, self.ranker, self.query_side, on_problem)
+            from search import moderation
+
+            self.moderation = moderation.Moderation(index, self.view, self.ranker, self.query_side, on_problem)
 
     def search(self, text: str, k: int = 10) -> list[Hit]:
         """The k most relevant photos for a sentence, best first; fewer only if the index holds fewer."""
@@ -116,6 +120,8 @@ class Searcher:
 
     def like(self, photo: str | Path, k: int = 10, *, min_score: float = 0.0, under: str | None = None) -> Answer:
         """Photos that look like a photo (a file, in the index or not); relevance is the cosine of the embeddings."""
+        from indexer.decode import UnreadablePhoto, load
+
         _check_k(k)
         manifest = self.index.manifest
         encoder = load_image_encoder(manifest["encoder_name"], **manifest.get("encoder_options", {}))

@@ -3,11 +3,10 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from indexer.decode import Fit
 from indexer.encoders.network import (
     Network,
     choose_precision,
@@ -16,6 +15,10 @@ from indexer.encoders.network import (
     write_checked,
     write_facts,
 )
+
+if TYPE_CHECKING:
+    # The decoders, which a search does not need.
+    from indexer.decode import Fit
 
 BATCH = 8
 MAX_TOKENS = 256
@@ -47,7 +50,7 @@ class ImageEncoder:
     name: str
     fingerprint: str
     dim: int
-    fit: Fit
+    fit: "Fit"
     folder: Path
     precision: str = "auto"
     module: Any = None
@@ -233,7 +236,7 @@ def padded(rows: Sequence[Sequence[int]], width: int = 0) -> tuple[np.ndarray, n
 def encoder_of_module(
     name: str,
     key: str,
-    build: Callable[[], tuple[Any, Fit]],
+    build: "Callable[[], tuple[Any, Fit]]",
     precision: str,
     device: str,
     regions: tuple[int, int] = (0, 0),
@@ -243,6 +246,8 @@ def encoder_of_module(
     `build()` gives the module, (n, size, size, 3) uint8 -> float32 rows as `ImageEncoder` says, and the fit it wants;
     it is not called where an export is in the cache. `regions`: (count, width) of the region vectors in a row.
     """
+    from indexer.decode import Fit
+
     behind = regions[0] * regions[1]
     if device == "cuda":
         module, fit = build()

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 from platformdirs import user_cache_path
 
 from indexer.errors import PhotoseekError
@@ -59,6 +58,8 @@ def export(key: str, write: Callable[[Path], None]) -> Path:
     folder = export_folder(key)
     if folder.is_dir():
         return folder
+    from filelock import FileLock
+
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_name(folder.name + ".lock")):
@@ -141,6 +142,31 @@ def read_facts(folder: Path) -> dict[str, Any]:
     return facts
 
 
+def runtime() -> Any:
+    """openvino without its model converter, which takes longer to import than all the rest of it."""
+    converter = "openvino.tools.ovc"
+    if "openvino" in sys.modules:
+        import openvino
+
+        return openvino
+    sys.modules[converter] = None  # type: ignore[assignment]
+    try:
+        import openvino
+    finally:
+        sys.modules.pop(converter, None)
+
+    def __getattr__(name: str) -> Any:
+        # For whoever asks later, here or in the program around us.
+        if name != "convert_model":
+            raise AttributeError(f"module 'openvino' has no attribute {name!r}")
+        from openvino.tools.ovc import convert_model
+
+        return convert_model
+
+    openvino.__getattr__ = __getattr__
+    return openvino
+
+
 class Network:
     """A compiled network: arrays in, float32 arrays out.
 
@@ -148,8 +174,7 @@ class Network:
     """
 
     def __init__(self, folder: Path, precision: str, mode: str, batch: int | None = None) -> None:
-        import openvino
-
+        openvino = runtime()
         core = openvino.Core()
         core.set_property({"CACHE_DIR": str(folder / "compiled")})
         settings: dict[str, Any] = {
@@ -219,9 +244,7 @@ def choose_precision(
     """
     if wanted != "auto":
         return wanted
-    import openvino
-
-    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+    if "BF16" not in runtime().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         return "f32"
     verdict = folder / "precision.json"
     if not verdict.exists():
