@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 CANDIDATES = 200
 # With `without`: a photo of which less than this is wanted is put this far down, behind all others.
 UNWANTED_FROM, UNWANTED = 0.5, 100.0
-# Queries answered at a time, and from how many on their candidates are reranked in several threads.
-BLOCK = 512
-SEVERAL = 32
+# Queries answered at a time, each block of them by one thread.
+BLOCK = 256
 STAGES = ("encode", "map", "candidates", "rerank", "fetch")
 
 T = TypeVar("T")
+Block = Sequence[tuple[str, str]]
 
 
 class Searcher:
@@ -43,9 +43,9 @@ class Searcher:
 
     Opens lazily: the first query loads the text encoder and, beside it, the candidates. Of a query `candidates` photos
     are reranked, or k if that is more: with more of them one is missed less often, and each costs about a microsecond.
-    `timer` gets (stage, seconds) of every stage of every block of queries; the stages are `STAGES`. Where the index has
-    a policy, `moderation` sees to it that nothing it blocks comes out; `on_problem`, else a RuntimeWarning, says what
-    of its audit log cannot be written.
+    `timer` gets (stage, seconds) of every stage of every block of queries, of several blocks from several threads; the
+    stages are `STAGES`. Where the index has a policy, `moderation` sees to it that nothing it blocks comes out;
+    `on_problem`, else a RuntimeWarning, says what of its audit log cannot be written.
     Raises PhotoseekError if the index has no ranker, or not this one, or its policy cannot be read, and for less than
     one candidate.
     """
@@ -118,19 +118,28 @@ class Searcher:
             _check_text(name, text)
         allowed = self._allowed(under)
         unwanted = None if without is None else self.query_side([without])
+        stops = [None if self.moderation is None else self.moderation.block_text(text) for _, text in queries]
+        free = [query for query, stop in zip(queries, stops, strict=True) if stop is None]
+        if free:
+            self._open(free[0][1])
+        blocks = [free[start : start + BLOCK] for start in range(0, len(free), BLOCK)]
         answers: list[Answer] = []
-        for start in range(0, len(queries), BLOCK):
-            block = queries[start : start + BLOCK]
-            stops = [None if self.moderation is None else self.moderation.block_text(text) for _, text in block]
-            free = [query for query, stop in zip(block, stops, strict=True) if stop is None]
-            # Products this small gain nothing from a second BLAS thread, which then spins beside OpenVINO's.
-            with self._blas.limit(limits=1, user_api="blas"):
-                found = iter(self._answer_block(free, k, min_score, under, allowed, unwanted) if free else [])
-            for (name, text), stop in zip(block, stops, strict=True):
-                answers.append(next(found) if stop is None else Answer(name, text, (), good=False, blocked=stop))
-            if on_progress is not None:
-                on_progress(len(answers), len(queries))
-        return answers
+        # Products this small gain nothing from a second BLAS thread, which then spins beside the encoder's.
+        with self._blas.limit(limits=1, user_api="blas"):
+            ranked = _each(lambda block: self._rank([t for _, t in block], k, min_score, allowed, unwanted), blocks)
+            for block, found in zip(blocks, ranked, strict=True):
+                with self._stage("fetch"):
+                    hits = self._hits([shown for shown, _ in found], under)
+                for query, own, (_, chance) in zip(block, hits, found, strict=True):
+                    good = chance >= self.ranker.match.threshold
+                    answers.append(Answer(*query, own, good, self._notes(query[1]), chance))
+                if on_progress is not None:
+                    on_progress(len(queries) - len(free) + len(answers), len(queries))
+        passed = iter(answers)
+        return [
+            next(passed) if stop is None else Answer(*query, (), good=False, blocked=stop)
+            for query, stop in zip(queries, stops, strict=True)
+        ]
 
     def like(self, photo: str | Path, k: int = 10, *, min_score: float = 0.0, under: str | None = None) -> Answer:
         """Photos that look like a photo (a file, in the index or not); relevance is the cosine of the embeddings."""
@@ -170,42 +179,33 @@ class Searcher:
         shown = _Shown(rows[0][kept], relevance[kept], cosines[kept])
         return Answer("1", name, self._hits([shown], under)[0], good=True)
 
-    def _answer_block(
+    def _rank(
         self,
-        queries: Sequence[tuple[str, str]],
+        texts: Sequence[str],
         k: int,
         min_score: float,
-        under: str | None,
         allowed: np.ndarray | None,
         unwanted: QuerySide | None,
-    ) -> list[Answer]:
-        texts = [text for _, text in queries]
+    ) -> list[tuple["_Shown", float]]:
+        """Of each text what is shown, and the chance that anything fits it. Safe in several threads at once."""
         query = self.query_side(texts)
         with self._stage("candidates"):
             rows, _ = self.view.search(query.candidate, max(self.candidates, k), allowed)
         with self._stage("rerank"):
             photos = self.view.total_rows if allowed is None else len(allowed)
-            ranked = _mapped(lambda i: self._rerank(rows[i], query, i, unwanted, photos, k, min_score), len(texts))
-        with self._stage("fetch"):
-            hits = self._hits([shown for shown, _ in ranked], under)
-        threshold = self.ranker.match.threshold
-        return [
-            Answer(name, text, found, chance >= threshold, self._notes(text), chance)
-            for (name, text), found, (_, chance) in zip(queries, hits, ranked, strict=True)
-        ]
+            return [self._rerank(rows[i], query, i, unwanted, photos, k, min_score) for i in range(len(texts))]
 
     def _open(self, text: str) -> None:
         """Compile the text encoder in a thread and read the candidates beside it: a fresh process waits for both."""
-        encoder = self._text_encoder()
+        if self._text is not None:
+            return
         with ThreadPoolExecutor(1) as pool:
-            ready = pool.submit(encoder.encode, [text])
+            ready = pool.submit(self._text_encoder().encode, [text])
             self.view.open_candidates()
-        ready.result()
+            ready.result()
 
     def query_side(self, texts: Sequence[str]) -> QuerySide:
         with self._stage("encode"):
-            if self._text is None and texts:
-                self._open(texts[0])
             if self.view.regions is None:
                 vectors = self._text_encoder().encode(texts)
                 tokens = Tokens.none(len(texts))
@@ -315,13 +315,17 @@ class _Shown:
         return zip(self.rows.tolist(), self.relevance.tolist(), self.scores.tolist(), strict=True)
 
 
-def _mapped(function: Callable[[int], T], count: int) -> list[T]:
-    """function(0), ..., function(count - 1); many in a thread a core, as NumPy's work on arrays goes on in all."""
-    if count < SEVERAL:
-        return [function(i) for i in range(count)]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    with ThreadPoolExecutor(cores) as pool:
-        return list(pool.map(function, range(count)))
+def _each(function: Callable[[Block], T], blocks: Sequence[Block]) -> Iterator[T]:
+    """What the function makes of each block, in their order; several in a thread a core, which NumPy and the encoder
+    leave to each other."""
+    if len(blocks) < 2:
+        yield from map(function, blocks)
+        return
+    pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
+    try:
+        yield from pool.map(function, blocks)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _check_k(k: int) -> None:

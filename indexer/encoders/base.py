@@ -26,7 +26,7 @@ MAX_TOKENS = 256
 # Sentences are padded to a multiple of this many word pieces: OpenVINO prepares anew for every shape it has not seen
 # lately, which costs as much as two short queries.
 WIDTH_STEP = 4
-TEXT_BATCH = 64
+TEXT_BATCH = 32
 # From so many texts on, batches run side by side, in a network compiled for that.
 MANY = 256
 # Word pieces that name nothing a photo could show, and the piece of what the vocabulary cannot spell.
