@@ -7,9 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from indexer.encoders import load_image_encoder, load_text_encoder
 from indexer.encoders.base import Tokens
-from indexer.errors import PhotoseekError
 from indexer.views import PhotoSide
 from reranker.features import Features, embed_judgments, embed_photos, embed_with_tokens
 from reranker.judgments import CrowdRow, ExpertRow, Judgments, photo_of
@@ -18,6 +16,7 @@ from reranker.ranker import Ranker
 from reranker.space import SCALARS
 from reranker.train import TrainSettings
 from reranker.train import train as train_ranker
+from reranker.trained_with import encoders_of
 
 Stage = Callable[[str, int, int], None]
 Kept = TypeVar("Kept")
@@ -33,6 +32,7 @@ class Evaluation:
 
     `breadth` is a folder of photos named `<wnid>_<n>_<word>.jpg`, by default `imagen` beside the judged folder, with
     `imagenet_classes.tsv` beside it. `seeds`: how often each protocol that trains is repeated; its figures are means.
+    `image_encoder`: name and options of the ranker's image encoder, where it no longer is where it was in training.
     What a protocol computes is kept, so a report or a run file of it costs no second search. `resampled`: what each
     draw of the bootstrap gave (r,), by a figure's name (`official.recall@1`); every ranker has the same draws.
     """
@@ -42,21 +42,15 @@ class Evaluation:
     breadth: Path | None = None
     seeds: int = 1
     device: str = "auto"
+    image_encoder: tuple[str | None, dict[str, str]] | None = None
     on_stage: Stage | None = None
     resampled: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
     _cache: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def encoders(self) -> tuple[Any, Any]:
-        """The ranker's own encoders; PhotoseekError if this machine has others of the same name."""
+        """The ranker's own encoders; PhotoseekError as of `encoders_of`."""
         if "encoders" not in self._cache:
-            image = load_image_encoder(self.ranker.image_encoder.rpartition("@")[0], device=self.device)
-            text = load_text_encoder(self.ranker.text_encoder_name)
-            for wanted, found in ((self.ranker.image_encoder, image), (self.ranker.text_encoder, text)):
-                if wanted != found.fingerprint:
-                    raise PhotoseekError(
-                        f"ranker {self.ranker.id} was trained with {wanted}, here is {found.fingerprint}"
-                    )
-            self._cache["encoders"] = (image, text)
+            self._cache["encoders"] = encoders_of(self.ranker, self.device, *(self.image_encoder or ()))
         image, text = self._cache["encoders"]
         return image, text
 

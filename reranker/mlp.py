@@ -37,6 +37,11 @@ class MLP:
         """m, how wide the first layer is."""
         return int(self.Wx.shape[1])
 
+    @property
+    def reads_vectors(self) -> bool:
+        """Whether x and t enter it; the candidates' own order, in this form, is a sum of scalars alone."""
+        return bool(self.Wx.any())
+
     def photo_part(self, x: np.ndarray) -> np.ndarray:
         """x: (n, d) -> (n, m) float32."""
         return x.astype(np.float32, copy=False) @ self.Wx

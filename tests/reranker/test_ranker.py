@@ -349,10 +349,20 @@ def test_a_card_of_an_unknown_calibration_is_refused(saved):
 
 
 CARD = "format id image_encoder text_encoder text_encoder_name calibration operating_points training figures vocabulary"
+PLACE = ["image_encoder_name", "image_encoder_options"]
 
 
 def test_a_card_has_these_entries_and_no_others(saved):
-    assert list(json.loads((saved / "ranker.json").read_text())) == CARD.split()
+    assert list(json.loads((saved / "ranker.json").read_text())) == [*CARD.split(), *PLACE]
+
+
+def test_a_card_without_the_place_of_its_image_encoder_has_that_of_the_fingerprint(saved):
+    card = json.loads((saved / "ranker.json").read_text())
+    for key in PLACE:
+        del card[key]
+    (saved / "ranker.json").write_text(json.dumps(card))
+    found = Ranker.load(saved)
+    assert (found.image_encoder_name, found.image_encoder_options) == (found.image_encoder.partition("@")[0], {})
 
 
 @pytest.mark.parametrize("key", CARD.split())
