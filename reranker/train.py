@@ -99,7 +99,9 @@ def train(
         space, spaces, fold_of = base.space, [base.space], np.zeros(count, np.int64)
         summary |= {"base": base.id, "before": {k: v for k, v in base.training.items() if k != "before"}}
         if things:
-            names, unknown = learn_names(features, vocabulary_of(encoders[0], things), *encoders)
+            before = base.space.names
+            vocabulary = things if before.k else vocabulary_of(encoders[0], things)
+            names, unknown = learn_names(features, vocabulary, *encoders, before)
             space = replace(space, names=names)
             spaces = [space]
             summary |= {"names": len(names.keys), "names_without_example": unknown}

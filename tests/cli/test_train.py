@@ -159,6 +159,8 @@ def test_train_learns_names_of_ones_own(tmp_path: Path) -> None:
     trained = Ranker.load(own)
     # Nothing shows what a glimsk is.
     assert trained.training["names_without_example"] == ["glimsk"]
+    # Three names beside all that the base has.
+    assert trained.training["names"] == len(Ranker.default().space.names.keys) + 3
     vectors = load_text_encoder("minilm").encode(["zorblax", "a photo of a fnord", "two coins lie on a grey table"])
     _, (zorblax, fnord, sentence) = trained.space.names.texts(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
     assert min(zorblax, fnord) > 0.5 > sentence
