@@ -218,7 +218,7 @@ def explore(
         sections = sections_of(judgments, left_out, Album.of(judgments, chosen), encoder, advance)
     facts = [("folder", str(judged)), ("photos", f"{len(judgments.photos):,}")]
     size = write_report(output, f"Judged data: {judged.resolve().name}", facts, sections)
-    click.echo(f"{output}: {len(judgments.photos):,} photos, {size / 2**20:.1f} MB")
+    click.echo(f"{output}: {len(judgments.photos):,} photo{'s' * (len(judgments.photos) != 1)}, {size / 2**20:.1f} MB")
 
 
 @click.command()

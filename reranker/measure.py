@@ -16,8 +16,6 @@ from reranker.ranker import Ranker
 from reranker.reports import Album, write_report
 from reranker.reports.measured import Comparison, sections_of
 
-# Protocols that a ranker has no part in, only its encoders.
-OF_ENCODERS = ("course", "baseline")
 # As far as recall is drawn; all of 1,000 photos for 5,000 captions would be 480 MB.
 TREC_DEPTH = 100
 # Protocols that have rankings to write.
@@ -25,18 +23,20 @@ RANKINGS = ("official", "course_default", "course")
 
 
 def check_compared(ranker: Ranker, other: Ranker, protocols: Sequence[str]) -> list[str]:
-    """The protocols by which two rankers may differ. Raises PhotoseekError if there is none."""
-    same = _same_encoders(ranker, other)
-    asked = [name for name in protocols if not (same and name in OF_ENCODERS)]
+    """The protocols that tell two rankers apart: no baseline, and `course`, which trains anew, only where they have
+    different encoders. Raises PhotoseekError if there is none."""
+    alike = ("baseline", "course") if _same_encoders(ranker, other) else ("baseline",)
+    asked = [name for name in protocols if name not in alike]
     if not asked:
-        listed = " and ".join(protocols)
-        raise PhotoseekError(f"--compare: {listed} would be the same for both, as both have the same encoders")
+        raise PhotoseekError(
+            f"--compare: {' and '.join(protocols)} cannot tell rankers {ranker.id} and {other.id} apart"
+        )
     return asked
 
 
 def beside(evaluation: Evaluation, figures: Figures, other: Ranker, protocols: Sequence[str]) -> Comparison:
-    """Measure another ranker by the same protocols. With the same encoders, those that train from nothing are left
-    out: they give the same. Raises PhotoseekError if none is left."""
+    """Measure another ranker by those of the protocols that tell the two apart. Raises PhotoseekError if none is
+    left."""
     same = _same_encoders(evaluation.ranker, other)
     asked = [name for name in check_compared(evaluation.ranker, other, protocols) if name in figures]
     if not asked:

@@ -145,7 +145,7 @@ def render(title: str, facts: Sequence[tuple[str, str]], sections: Sequence[Sect
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"shown": shown, "sort_key": _sort_key, "printable": printable}
+    environment.filters |= {"shown": shown, "sort_key": _sort_key, "printable": printable, "breakable": _breakable}
     page = environment.get_template("page.html")
     return page.render(title=title, facts=facts, sections=sections, printed_rows=PRINTED_ROWS)
 
@@ -183,6 +183,13 @@ def shown(value: Cell, digits: int = 3) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     return f"{value:,.{digits}f}" if isinstance(value, float) else value.alt
+
+
+def _breakable(text: str) -> Any:
+    """The same text, which may go on in the next line behind a dot or an underscore."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"([._])", r"\1<wbr>", str(escape(text))))
 
 
 def _sort_key(value: Cell) -> Any:

@@ -87,7 +87,8 @@ def test_what_cannot_be_written_or_compared_is_refused_before_anything_is_measur
     assert not (tmp_path / "runs").exists()
     result = photoseek("evaluate", SAMPLE, "--protocol", "baseline", "--compare", DEFAULT_FOLDER)
     assert (result.exit_code, result.stdout) == (1, "")
-    line = "photoseek: --compare: baseline would be the same for both, as both have the same encoders\n"
+    identity = Ranker.default().id
+    line = f"photoseek: --compare: baseline cannot tell rankers {identity} and {identity} apart\n"
     assert result.stderr == line
 
 

@@ -116,7 +116,8 @@ def test_a_ranker_beside_itself_differs_in_nothing(measured: tuple[Evaluation, F
     assert {row[4] for row in _rows(tmp_path / "r.html", "two-rankers")} == {"no difference shown"}
     with pytest.raises(PhotoseekError) as refusal:
         beside(evaluation, figures, evaluation.ranker, ["course"])
-    assert str(refusal.value) == "--compare: course would be the same for both, as both have the same encoders"
+    identity = evaluation.ranker.id
+    assert str(refusal.value) == f"--compare: course cannot tell rankers {identity} and {identity} apart"
 
 
 def test_a_difference_is_that_of_the_same_drawn_queries(measured: tuple[Evaluation, Figures]) -> None:
