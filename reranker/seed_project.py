@@ -27,7 +27,7 @@ from reranker.baselines import chance, concatenated, every_pair, fit_plain_net, 
 from reranker.checks import Finding, check_judgments
 from reranker.evaluation import Photos, Queries, search
 from reranker.features import Features, embed_judgments, embed_photos, embed_with_tokens
-from reranker.figures import take_resampled
+from reranker.figures import defined, take_resampled
 from reranker.judgments import Judgments, grouped_split, load_judgments
 from reranker.options import encoder_options, image_encoder_options, judged_argument, keep_going_option, seed_option
 from reranker.pairs import candidate_scores
@@ -171,7 +171,7 @@ def seed_project(
     models["candidates"] = Model(candidates, found.candidates, False)
     models["photoseek"] = Model(relevance, found.order, True)
     groups = [pairs.names[row][0] for row in held]
-    figures = {name: figures_of(model, pairs.score[held], groups, own) for name, model in models.items()}
+    figures = {name: defined(figures_of(model, pairs.score[held], groups, own)) for name, model in models.items()}
     take_resampled(figures)
     return SeedProject(
         judgments, judged, kept, policy, image_title, features, pairs, seen, held, checks, findings, own, models,
