@@ -113,7 +113,7 @@ def test_a_bug_keeps_its_traceback(index: Path, monkeypatch: pytest.MonkeyPatch)
 def test_the_console_script_leaves_at_once_with_the_commands_code_and_nothing_undone(
     arguments: list[str], code: int, tmp_path: Path
 ) -> None:
-    # What an interpreter takes down last is left standing; what was registered for the exit is done, and all is written.
+    # What an interpreter takes down last is left standing; what was registered for the exit is done, all is written.
     program = f"""
 import atexit, sys
 class Last:
