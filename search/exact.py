@@ -67,7 +67,8 @@ def neighbours(x: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def intrinsic_dimension(cosines: np.ndarray) -> float:
-    """TwoNN (Facco et al. 2017, "Estimating the intrinsic dimension of datasets by a minimal neighborhood information").
+    """TwoNN (Facco et al. 2017, "Estimating the intrinsic dimension of datasets by a minimal neighborhood information",
+    Scientific Reports 7).
 
     cosines: (n, 2 or more) to the nearest rows, nearest first. The ratio of the second distance to the first follows a
     Pareto law whose exponent is the dimension; it is fitted through the origin. Rows with an exact copy say nothing.

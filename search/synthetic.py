@@ -1,7 +1,7 @@
-"""A large index made of a small one's photos: real embeddings, mixed with their neighbours. No photo files belong to it.
+"""A large index made of a small one's photos: real embeddings mixed with their neighbours. It has no photo files.
 
-A synthetic photo is a random mixture of the `neighbours` photos nearest to a real one, itself included: their mean, plus
-Gaussian noise of `spread` times their own covariance. So it lies where photos lie, and has as many directions to
+A synthetic photo is a random mixture of the `neighbours` photos nearest to a real one, itself included: their mean,
+plus Gaussian noise of `spread` times their own covariance. So it lies where photos lie, and has as many directions to
 go as they have. Both numbers are set so that as many synthetic photos as there are real ones have the same intrinsic
 dimension and the same similarities to their 100 nearest (`compare`).
 """
@@ -114,7 +114,7 @@ def blocks(sources: np.ndarray, recipe: Recipe, done: int = 0) -> Iterator[tuple
 def mixtures(
     sources: np.ndarray, near: np.ndarray, chosen: np.ndarray, recipe: Recipe, generator: np.random.Generator
 ) -> np.ndarray:
-    """(m, d) float32 unit rows around the sources `chosen` (m,), in ascending order. near: (n, NEAREST) their nearest."""
+    """(m, d) float32 unit rows around the sources `chosen` (m,), ascending. near: (n, NEAREST), the nearest of each."""
     count = recipe.neighbours
     noise = generator.standard_normal((len(chosen), count), dtype=np.float32)
     # Weights that sum to one: an affine mixture of the neighbours.
@@ -129,7 +129,7 @@ def mixtures(
 
 
 def statistics(x: np.ndarray) -> dict[str, Any]:
-    """Of (n, d) unit rows: TwoNN intrinsic dimension, and the quantiles of every row's 100 largest cosines to others."""
+    """Of (n, d) unit rows: TwoNN intrinsic dimension, quantiles of the cosines of every row to its 100 nearest."""
     _, cosines = neighbours(x, NEAREST)
     return {"intrinsic_dimension": round(intrinsic_dimension(cosines), 2), "similarity": quantiles(cosines)}
 
