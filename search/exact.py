@@ -48,8 +48,8 @@ def best_rows(
     return [_sorted(rows, scores) for rows, scores in found]
 
 
-def recall(found: np.ndarray, exact: np.ndarray) -> float:
-    """Mean share of the exact rows of each query that were found: (b, c) and (b, c) row numbers."""
+def recall(found: Sequence[np.ndarray], exact: np.ndarray) -> float:
+    """Mean share of the exact rows of each query that were found: b times (c,) and (b, c) row numbers."""
     return float(np.mean([len(np.intersect1d(a, b)) / len(b) for a, b in zip(found, exact, strict=True)]))
 
 
