@@ -25,7 +25,8 @@ def best_rows(
     """The `count` best rows a query by inner product, for every filter of `allowed` in one pass over the vectors.
 
     blocks: (n, d) float32, the rows in order; queries: (b, d) float32; allowed: sorted rows, or None for all. Returns
-    rows (b, c) int64 and scores (b, c) float32 a filter, best first, ties by row, with c <= count.
+    rows (b, c) int64 and scores (b, c) float32 a filter, best first, ties by row, with c <= count. Which of the rows
+    that tie for the last place are kept is left open.
     """
     none = (np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0), np.float32))
     found = [none for _ in allowed]
