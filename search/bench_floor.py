@@ -8,7 +8,7 @@ import numpy as np
 
 from indexer.encoders import open_text_encoder
 from indexer.encoders.network import export_folder
-from search.bench_structure import read_share, resident_bytes
+from search.bench_structure import needs
 from search.searcher import CANDIDATES, Searcher
 
 MEMORY_BYTES = 1 << 28  # far more than any cache
@@ -40,16 +40,15 @@ def measure_floor(searcher: Searcher, stages: dict[str, dict[str, float]]) -> di
     k, m = view.z.shape[1] + 1, view.hidden.shape[1]
     regions = 0 if view.regions is None else int(np.prod(view.regions.shape[1:]))
     second = ranker.order.W2.size + ranker.relevance.W2.size
-    scanned = read_share(view) * view.total_rows
     count = min(CANDIDATES, view.total_rows)
-    needs = {
+    work = {
         "encode": (weights * WEIGHT_BYTES.get(encoder.precision, 4), 2 * weights * TEXT_WIDTH),
         "map": (4 * mapped, 2 * mapped),
-        "candidates": (read_share(view) * resident_bytes(view), 2 * scanned * k),
+        "candidates": needs(view),
         "rerank": (count * (2 * (k + m) + regions), 2 * count * (k + m + second + regions)),
     }
     found = {}
-    for stage, (size, operations) in needs.items():
+    for stage, (size, operations) in work.items():
         rate = machine["network_gflops" if stage == "encode" else "float32_gflops"]
         reading, computing = read_seconds(int(size)) * 1e3, operations / rate / 1e6
         floor = max(reading, computing)

@@ -77,7 +77,7 @@ def _likeness(synthetic: dict[str, Any]) -> list[str]:
     lines = [
         f"synthetic: {synthetic['photos']} photos in {synthetic['folder']}",
         f"real and synthetic, {synthetic['compared']} photos each; largest deviation "
-        f"{100 * synthetic['largest_deviation']:.1f} %",
+        f"{100 * synthetic['largest_deviation']:.1f} % (of queries {100 * synthetic['query_deviation']:.1f} %)",
         f"  intrinsic dimension ({synthetic['estimator']}): {real['intrinsic_dimension']:.1f}, "
         f"{made['intrinsic_dimension']:.1f}",
     ]

@@ -166,16 +166,19 @@ def tune(
 def compare(real: Index, made: Index, queries: np.ndarray) -> dict[str, Any]:
     """Statistics of the real photos and of a random part of the synthetic ones, of equal size; density rises with size.
 
-    queries: (b, k + 1) float32 mapped texts, whose 100 best scores among the same photos are compared, too.
+    queries: (b, k + 1) float32 mapped texts of one kind, as words and sentences score on different scales; their 100
+    best scores among the same photos are compared, too.
     """
     sources = source_rows(real)
     rows = np.sort(np.random.default_rng(2).choice(made.rows, min(len(sources), made.rows), replace=False))
     part = np.asarray(made.embeddings()[rows], np.float32)
     both = {"real": statistics(sources), "synthetic": statistics(part / np.linalg.norm(part, axis=1, keepdims=True))}
+    largest = deviation(both["real"], both["synthetic"])
     some = np.sort(np.random.default_rng(3).choice(real.rows, min(len(sources), real.rows), replace=False))
     for name, index, allowed in (("real", real, some), ("synthetic", made, rows)):
         ((_, scores),) = best_rows(view_blocks(index.view()), queries, NEAREST, [allowed])
         both[name]["query_score"] = quantiles(scores)
+    scores_of = [{"query_score": both[name]["query_score"]} for name in ("real", "synthetic")]
     recipe = _recipe_of(made.folder)
     return {
         "photos": made.rows,
@@ -183,7 +186,8 @@ def compare(real: Index, made: Index, queries: np.ndarray) -> dict[str, Any]:
         "estimator": "TwoNN",
         "recipe": None if recipe is None else asdict(recipe),
         **both,
-        "largest_deviation": round(deviation(both["real"], both["synthetic"]), 4),
+        "largest_deviation": round(largest, 4),
+        "query_deviation": round(deviation(*scores_of), 4),
     }
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from indexer.index import Index
 from indexer.terminal import say
 from reranker.ranker import Ranker
-from search import bench, bench_cold, bench_recall, bench_report, peers
+from search import bench, bench_cold, bench_recall, bench_report, bench_structure, peers
 from search.searcher import Searcher
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -208,3 +209,36 @@ def test_the_report_and_the_plot_show_the_figures(figures: dict[str, Any], tmp_p
         assert f">{label}</text>" in svg
     bench_report.plot(shown, tmp_path / "curve.png")
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_dials_turn_what_a_tuned_structure_has(searcher: Searcher) -> None:
+    @dataclass(frozen=True)
+    class Tuning:
+        lists: int = 64
+        probes: int = 8
+        depth: int = 500
+
+    @dataclass
+    class Structure:
+        tuning: Tuning
+
+    @dataclass
+    class Tuned:
+        tuning: Tuning
+        folder: Path
+        z: np.ndarray
+        rows: int
+        _candidates: Structure
+
+    assert bench_structure.dials(searcher.view) == []
+    tuned = Tuned(Tuning(), searcher.view.folder, searcher.view.z, PHOTOS, Structure(Tuning()))
+    settings = bench_structure.dials(tuned)
+    assert [s["probes"] for s in settings if s["depth"] == 500] == [1, 2, 4, 8, 16]
+    assert [s["depth"] for s in settings if s["probes"] == 8] == [500, 125, 250, 1000]
+    with bench_structure.dialled(tuned, settings[0]):
+        assert tuned._candidates.tuning == Tuning(64, 1, 500)
+    assert tuned._candidates.tuning == Tuning()
+    # An eighth of the file; two bytes a coordinate of 500 rows.
+    size, operations = bench_structure.needs(tuned)
+    held = os.path.getsize(searcher.view.folder / "candidates.faiss")
+    assert (size, operations) == (held / 8 + 1_000 * 833, held / 4 + 2 * 833 * (64 + 500))
