@@ -11,7 +11,7 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from indexer.index import Index
-from search.bench_cold import measure_cold
+from search.bench_cold import measure_cold, read_through
 from search.bench_floor import measure_floor
 from search.bench_recall import kinds_of, measure_candidates, percentiles
 from search.bench_structure import resident_bytes
@@ -19,7 +19,7 @@ from search.peers import compare
 from search.searcher import CANDIDATES, STAGES, Searcher
 
 BATCHES = (1, 10, 100, 1000)
-WARM_UP = 10
+WARM_UP = 50
 ROUNDS = 200  # queries of a batch size, at least
 # Sentences and bare words: they are not distributed alike, and both are asked.
 QUERIES = (
@@ -64,7 +64,8 @@ def measure(
 ) -> dict[str, Any]:
     """All figures of one index; times in milliseconds. `queries` are taken in turn, `count` times in all.
 
-    Warm figures are of single queries in this process after a warm-up; cold ones of fresh processes. `peers` are names
+    Warm figures are of single queries in this process, once the view's files are in the system's cache and fifty queries
+    were answered; cold ones of fresh processes. `peers` are names
     of `search.peers.PEERS` to measure beside.
     """
     texts = list(queries or QUERIES)
@@ -77,6 +78,7 @@ def measure(
         spent[stage] = spent.get(stage, 0.0) + seconds
 
     searcher = open_searcher(collect)
+    read_through(searcher.view.folder)
     for i in range(WARM_UP):
         searcher.answer(texts[i % len(texts)])
     times: dict[str, list[float]] = {stage: [] for stage in (*STAGES, "total")}

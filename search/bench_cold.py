@@ -60,6 +60,15 @@ def drop(folder: Path) -> None:
                 os.close(descriptor)
 
 
+def read_through(folder: Path) -> None:
+    """Have the system cache every file below `folder`, as far as memory goes."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with open(path, "rb", buffering=0) as file:
+                while file.read(1 << 24):
+                    pass
+
+
 def cached_share(path: Path, samples: int = 64) -> float | None:
     """Share of a file that is in the system's cache, at evenly spread places; None where the system does not tell."""
     if not hasattr(os, "RWF_NOWAIT"):

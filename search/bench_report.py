@@ -5,7 +5,7 @@ from typing import Any
 
 from indexer.durable import whole_file
 
-WIDTH = 18
+WIDTH = 25
 
 
 def report(figures: dict[str, Any]) -> str:
@@ -107,11 +107,12 @@ def _candidates(figures: dict[str, Any]) -> list[str]:
     rows = {name: candidates[name] for name in ("captions", "words") if name in candidates}
     rows |= {f"filter, {name}": values for name, values in figures["filters"].items()}
     rows |= {" ".join(f"{k} {v}" for k, v in _setting(point).items()): point for point in figures["curve"]}
-    lines.append(f"{'':<{WIDTH}}recall@100   p50 ms   p99 ms")
+    lines.append(f"{'':<{WIDTH}}recall@100    p50 ms   p99 ms")
     for name, values in rows.items():
         found = values.get("recall@100")
-        shown = f"{found:>10.4f}" if found is not None else f"{values['captions']:.3f}/{values['words']:.3f}"
-        lines.append(f"{name:<{WIDTH}}{shown}{values['p50_ms']:>9.2f}{values['p99_ms']:>9.2f}")
+        both = "/".join(f"{values[kind]:.3f}" for kind in ("captions", "words") if kind in values)
+        shown = both if found is None else f"{found:.4f}"
+        lines.append(f"{name:<{WIDTH}}{shown:>11}{values['p50_ms']:>9.2f}{values['p99_ms']:>9.2f}")
     return lines
 
 
@@ -120,14 +121,14 @@ def _setting(point: dict[str, Any]) -> dict[str, Any]:
 
 
 def _peers(peers: dict[str, Any]) -> list[str]:
-    lines = [f"{'peer':<{WIDTH}}recall@100   p50 ms   p99 ms   bytes   build s   times slower"]
+    lines = [f"{'peer':<{WIDTH}} recall@100   p50 ms   p99 ms   bytes   build s   times slower"]
     for name, peer in peers.items():
         if "missing" in peer:
             lines.append(f"{name:<{WIDTH}}{peer['missing']}")
             continue
         times = peer["stages"]["candidates"]
         lines.append(
-            f"{name:<{WIDTH}}{peer['candidates']['recall@100']:>10.4f}{times['p50_ms']:>9.2f}{times['p99_ms']:>9.2f}"
+            f"{name:<{WIDTH}}{peer['candidates']['recall@100']:>11.4f}{times['p50_ms']:>9.2f}{times['p99_ms']:>9.2f}"
             f"{peer['memory']['candidate_bytes_per_photo']:>8.0f}{peer['build_s']:>10.1f}{peer['times_slower']:>15.2f}"
         )
     lines += [f"  {name}: {peer['what']}" for name, peer in peers.items() if "what" in peer]

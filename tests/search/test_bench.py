@@ -108,6 +108,8 @@ def test_dropped_files_leave_the_cache(tmp_path: Path) -> None:
     assert bench_cold.cached_share(path) == 1.0
     bench_cold.drop(tmp_path)
     assert bench_cold.cached_share(path) == 0.0
+    bench_cold.read_through(tmp_path)
+    assert bench_cold.cached_share(path) == 1.0
 
 
 def test_recall_is_that_of_an_own_computation(searcher: Searcher, figures: dict[str, Any]) -> None:
