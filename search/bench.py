@@ -64,9 +64,8 @@ def measure(
 ) -> dict[str, Any]:
     """All figures of one index; times in milliseconds. `queries` are taken in turn, `count` times in all.
 
-    Warm figures are of single queries in this process, once the view's files are in the system's cache and fifty queries
-    were answered; cold ones of fresh processes. `peers` are names
-    of `search.peers.PEERS` to measure beside.
+    Warm figures are of single queries in this process, once the view's files are in the system's cache and fifty
+    queries were answered; cold ones of fresh processes. `peers` are names of `search.peers.PEERS` to measure beside.
     """
     texts = list(queries or QUERIES)
     report = on_stage or (lambda stage, done, total: None)
