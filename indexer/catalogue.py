@@ -190,6 +190,21 @@ class Catalogue:
         self._replace_photo(root, (photo.path, photo.size, photo.mtime_ns, row, None))
         self._run("UPDATE embeddings SET live = 1 WHERE row = ? AND live = 0", row)
 
+    def add_many(self, root: int, photos: Iterable[Embedded], first_row: int) -> None:
+        """Give new photos new rows, one after the other from `first_row` on (inside a transaction)."""
+        numbered = list(enumerate(photos, first_row))
+        try:
+            self.db.executemany(
+                "INSERT INTO embeddings (row, digest, width, height) VALUES (?, ?, ?, ?)",
+                ((row, p.digest, p.width, p.height) for row, p in numbered),
+            )
+            self.db.executemany(
+                "INSERT INTO photos VALUES (?, ?, ?, ?, ?, NULL)",
+                ((root, p.path, p.size, p.mtime_ns, row) for row, p in numbered),
+            )
+        except sqlite3.DatabaseError as error:
+            raise _refusal(self.path, error) from None
+
     def add_skipped(self, root: int, path: bytes, size: int, mtime_ns: int, reason: str) -> None:
         """List a photo as skipped (inside a transaction)."""
         self._replace_photo(root, (path, size, mtime_ns, None, reason))
