@@ -73,12 +73,23 @@ def test_a_card_of_an_unknown_calibration_is_refused(saved):
     assert refusal(saved) == f"ranker {saved} is damaged (no calibration method 'platt'); train it again"
 
 
+def test_a_ranker_with_a_card_from_before_there_were_checksums_is_known_by_its_weights(saved):
+    card = json.loads((saved / "ranker.json").read_text())
+    del card["checksum"]
+    (saved / "ranker.json").write_text(json.dumps(card))
+    assert Ranker.load(saved).id == card["id"]
+    data = bytearray((saved / "weights.safetensors").read_bytes())
+    data[-1] ^= 0b0100_0000
+    (saved / "weights.safetensors").write_bytes(data)
+    assert "its weights are not those of" in refusal(saved)
+
+
 CARD = "format id image_encoder text_encoder text_encoder_name calibration operating_points training figures vocabulary"
 PLACE = ["image_encoder_name", "image_encoder_options"]
 
 
 def test_a_card_has_these_entries_and_no_others(saved):
-    assert list(json.loads((saved / "ranker.json").read_text())) == [*CARD.split(), *PLACE]
+    assert list(json.loads((saved / "ranker.json").read_text())) == [*CARD.split(), *PLACE, "checksum"]
 
 
 def test_a_card_without_the_place_of_its_image_encoder_has_that_of_the_fingerprint(saved):
