@@ -17,7 +17,7 @@ from indexer.durable import write_text
 from indexer.encoders import REGION_KINDS, ImageEncoder, load_image_encoder
 from indexer.errors import DAMAGED, PhotoseekError
 from indexer.photos import PhotoFile, Skipped, hidden_folders, walk
-from indexer.views import View, ViewMaker, build_view, is_whole, open_view
+from indexer.views import View, ViewMaker, build_view, extend_view, is_whole, may_extend, open_view
 
 if TYPE_CHECKING:
     # The decoders, which a search does not need.
@@ -174,6 +174,7 @@ class Index:
     def attach(self, ranker: ViewMaker, on_progress: Progress | None = None) -> None:
         """Build the ranker's view of every row and switch searches to it; a whole view of all rows is kept as it is.
 
+        One of the same ranker that lacks a few rows gets those, which are then scored beside its structure.
         Whatever else lies among the views, finished or not, is removed: a reader that has an old one open keeps it.
         Raises PhotoseekError if the ranker was trained on another encoder's embeddings.
         """
@@ -187,11 +188,17 @@ class Index:
         with write_lock(self.folder), closing(Catalogue(self.folder / "catalogue.sqlite", writable=True)) as catalogue:
             self._refresh()
             name, rows = catalogue.active_view() or ("", 0)
-            current = name.rpartition("-")[0] == ranker.id and rows == self.rows
-            if not current or not is_whole(views / name, with_regions=any(self.region_shape)):
-                with _writing(self.folder):
-                    name, rows = build_view(views, ranker, self.embeddings(), self.regions(), on_progress)
-                catalogue.activate_view(name, rows)
+            embeddings, regions = self.embeddings(), self.regions()
+            same = name.rpartition("-")[0] == ranker.id
+            whole = same and is_whole(views / name, rows, with_regions=any(self.region_shape))
+            with _writing(self.folder):
+                if whole and may_extend(views / name, rows, self.rows):
+                    late = None if regions is None else regions[rows:]
+                    rows += extend_view(views / name, ranker, rows, embeddings[rows:], late)
+                    catalogue.activate_view(name, rows)
+                elif not whole or rows < self.rows:
+                    name, rows = build_view(views, ranker, embeddings, regions, on_progress)
+                    catalogue.activate_view(name, rows)
             for path in views.iterdir():
                 if path.name != name:
                     shutil.rmtree(path, ignore_errors=True)
@@ -201,7 +208,7 @@ class Index:
         active = self.catalogue.active_view()
         while active is not None:
             try:
-                view = open_view(self.folder / "views" / active[0])
+                view = open_view(self.folder / "views" / active[0], active[1])
             except PhotoseekError:
                 # It may have been replaced between its name and its files.
                 before, active = active, self.catalogue.active_view()
