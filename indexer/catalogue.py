@@ -256,8 +256,12 @@ class Catalogue:
 
     def sizes_of_rows(self, rows: Sequence[int]) -> dict[int, tuple[int, int]]:
         """row -> (width, height) of the upright photo."""
-        query = "SELECT width, height FROM embeddings WHERE row = ?"
-        return {row: self._run(query, int(row))[0] for row in rows}
+        found: dict[int, tuple[int, int]] = {}
+        for start in range(0, len(rows), 500):
+            block = [int(row) for row in rows[start : start + 500]]
+            query = f"SELECT row, width, height FROM embeddings WHERE row IN ({','.join('?' * len(block))})"
+            found.update((row, (width, height)) for row, width, height in self._run(query, *block))
+        return found
 
     def all_photos(self) -> Iterator[Photo]:
         """Every photo, the skipped ones too, in path order."""

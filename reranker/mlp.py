@@ -37,6 +37,11 @@ class MLP:
         """m, how wide the first layer is."""
         return int(self.Wx.shape[1])
 
+    @property
+    def reads_vectors(self) -> bool:
+        """Whether x and t enter it; the candidates' own order, in this form, is a sum of scalars alone."""
+        return bool(self.Wx.any())
+
     def photo_part(self, x: np.ndarray) -> np.ndarray:
         """x: (n, d) -> (n, m) float32."""
         return x.astype(np.float32, copy=False) @ self.Wx
@@ -128,7 +133,9 @@ def start(d: int, e: int, lists: Lists, seed: int) -> MLP:
     # A soft target is a pair seen as fitting with weight t and as not fitting with weight 1 - t.
     outcome = np.repeat([1, 0], len(pairs))
     weight = np.concatenate([pairs.weight * target, pairs.weight * (1 - target)])
-    found = LogisticRegression(C=100.0).fit(np.tile(inputs / spread, (2, 1)), outcome, sample_weight=weight)
+    found = LogisticRegression(C=100.0, max_iter=1000).fit(
+        np.tile(inputs / spread, (2, 1)), outcome, sample_weight=weight
+    )
     s = inputs.shape[1]
 
     def normal(rows: int, columns: int, scale: float) -> np.ndarray:

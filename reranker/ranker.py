@@ -50,7 +50,8 @@ class Ranker:
     """Everything that turns a photo's and a sentence's vectors into a rank and a relevance.
 
     `order` is trained to put a caption's own photo first, `relevance` on what people say of a pair: one score cannot
-    serve both. `image_encoder` and `text_encoder` are fingerprints, `text_encoder_name` is what loads the latter.
+    serve both. `image_encoder` and `text_encoder` are fingerprints; `image_encoder_name` with `image_encoder_options`
+    and `text_encoder_name` are what loads them.
     """
 
     image_encoder: str
@@ -63,6 +64,8 @@ class Ranker:
     match: Match
     training: dict[str, Any] = field(default_factory=dict)
     figures: dict[str, Any] = field(default_factory=dict)
+    image_encoder_name: str = ""
+    image_encoder_options: dict[str, str] = field(default_factory=dict)
     id: str = ""
 
     @classmethod
@@ -97,6 +100,9 @@ class Ranker:
                 match=Match.from_dict(card["operating_points"]["no_match"]),
                 training=card["training"],
                 figures=card["figures"],
+                # Where it was not kept, the fingerprint has it, without the path of a folder or file.
+                image_encoder_name=card.get("image_encoder_name") or card["image_encoder"].rpartition("@")[0],
+                image_encoder_options=card.get("image_encoder_options", {}),
             )
         except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
             raise PhotoseekError(f"ranker {path} is damaged ({error}); train it again") from None
@@ -152,6 +158,8 @@ class Ranker:
                 "training": self.training,
                 "figures": self.figures,
                 "vocabulary": list(self.space.lexicon.words),
+                "image_encoder_name": self.image_encoder_name,
+                "image_encoder_options": self.image_encoder_options,
             }
             card["checksum"] = _checksum(card, weights)
             (scratch / "ranker.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")

@@ -61,7 +61,7 @@ class AuditLog:
         # Another process may be at it, or have done it already; the log then grows by a line or two past its limit.
         from filelock import FileLock, Timeout
 
-        with suppress(Timeout), FileLock(self.path.with_suffix(".lock"), timeout=0):
+        with suppress(Timeout, FileNotFoundError), FileLock(self.path.with_suffix(".lock"), timeout=0):
             if self.path.stat().st_size < self.limit:
                 return
             for n in range(KEPT, 1, -1):

@@ -58,6 +58,7 @@ def search(
         raise click.UsageError("give a TEXT that says what the photo shows, or --like PHOTO")
     if like is not None and without is not None:
         raise click.UsageError("--without goes with a TEXT, not with --like")
+    _one_blas_thread()
     searcher = _searcher(folder, ranker)
     if like is not None:
         answer = searcher.like(like, count, min_score=min_score, under=under)
@@ -142,9 +143,9 @@ def batch(
     \b
     photoseek batch queries.csv -o results.jsonl -k 5
     """
+    _one_blas_thread()
     from search.queries import read_queries
     from search.results import RESULT_SUFFIXES, Answer, write_answers
-    from search.sheet import write_sheet
 
     if output.suffix not in RESULT_SUFFIXES:
         raise click.UsageError(f"-o {output}: the ending must be one of {', '.join(RESULT_SUFFIXES)}")
@@ -161,6 +162,8 @@ def batch(
     ]
     write_answers(answers, output)
     if sheet is not None:
+        from search.sheet import write_sheet
+
         write_sheet(answers, sheet)
     wrong = len(asked) - len(good)
     click.echo(
@@ -197,6 +200,12 @@ def bench(
     with progress("bench", quiet) as advance:
         figures = measure(searcher_of, folder, texts, count, runs, advance)
     click.echo(json.dumps({"format": 1, **figures}) if as_json else report(figures))
+
+
+def _one_blas_thread() -> None:
+    """Unless NumPy is loaded already: its BLAS starts a thread a core, of no use to a search, and they spin before
+    they sleep."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def _searcher(folder: Path, ranker: Path | None, timer: Callable[[str, float], None] | None = None) -> Any:
