@@ -10,23 +10,24 @@ by the inverse, which leaves every product as it was.
 
 import mmap
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
+from indexer.errors import PhotoseekError
 from indexer.half import widened
 
 # While the vectors take no more than this in float32, every row is scored: some 3 ms, and nothing is missed.
-EXACT_BYTES, EXACT_ROWS = 64 << 20, 10_000
+EXACT_BYTES, LEAST_ROWS = 64 << 20, 1000
 # Above this many photos, vectors that are scored one and all are kept in half precision.
 FLOAT32_ROWS = 50_000
 # What share of a query's best 100 has to be found, as the mean over queries kept back, of each kind. If a structure
 # stays below the least, every row is scored after all.
-RECALL, LEAST_RECALL, NEAREST = 0.992, 0.95, 100
+RECALL, LEAST_RECALL, NEAREST = 0.99, 0.95, 100
 HELD_BACK = 256
 # 4-bit codes of a row, and coordinates that share one.
 CODES, COORDINATES = 96, 4
@@ -37,7 +38,7 @@ BLOCK_ROWS = 16_384
 # So many rows at a time are widened and multiplied: they stay in the processor's cache.
 REFINED_ROWS = 128
 SHARES = (1 / 64, 1 / 32, 3 / 64, 1 / 16, 3 / 32, 1 / 8, 1 / 4, 1)
-DEPTHS = (250, 500, 750, 1000, 1500, 2000, 3000, 4000, 6000)
+DEPTHS = (250, 500, 750, 1000, 1500, 2000, 2500, 3000, 4000, 6000)
 # What a number of a float16 vector costs where a code in a list costs 1: as measured.
 REFINE_COST = 6
 # The first searches find files that are not in memory, and ask for all rows that they need at once.
@@ -48,16 +49,13 @@ CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """How a structure is searched: of `lists` it looks into `probes` and scores `depth` rows exactly, which finds
-    `recall` of the best 100, one number a kind of queries."""
+    """How a structure is searched: of `lists` it looks into `probes` and scores `depth` rows exactly, which found
+    `recall` of the best 100 of queries kept back, by kind of query."""
 
     lists: int
     probes: int
     depth: int
-    recall: tuple[float, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+    recall: dict[str, float]
 
 
 @dataclass(slots=True)
@@ -80,6 +78,8 @@ class Candidates:
         """Read what `build` wrote. Raises RuntimeError if it is damaged."""
         faiss = _faiss()
         index = faiss.read_index(faiss.PyCallbackIOReader(file.read))
+        if isinstance(index, faiss.IndexPreTransform) != (tuning is not None):
+            raise RuntimeError("not the structure that was tuned")
         if tuning is None:
             return cls(index, z, hub)
         linear = faiss.downcast_VectorTransform(index.chain.at(0))
@@ -125,9 +125,8 @@ class Candidates:
     ) -> tuple[np.ndarray, np.ndarray]:
         faiss = _faiss()
         depth = min(tuning.depth + 2 * max(0, wanted - NEAREST), available)
-        # The best of a part lie further down among all; and lists have to hold as many rows as are asked for.
-        part = available / self.rows
-        probes = max(tuning.probes / part**0.5, 4 * depth / available * tuning.lists)
+        # Rows of one subject lie where other queries hardly look: the smaller the part, the further they have to go.
+        probes = max(tuning.probes * self.rows, 4 * depth * tuning.lists) / available
         lists = faiss.downcast_index(self.index.index)
         mapped = queries @ self._map
         while True:
@@ -177,22 +176,27 @@ def build(
     path: Path,
     z: np.ndarray,
     hub: np.ndarray,
-    queries: Callable[[], Sequence[np.ndarray]],
+    queries: Callable[[], Mapping[str, np.ndarray]],
     on_progress: Callable[[int, int], None],
-) -> Tuning | None:
-    """Write the structure of `z` (n, k) float16 and `hub` (n,) float32 to `path`; None if it scores every row.
+    exact_bytes: int = EXACT_BYTES,
+) -> Tuning | str:
+    """Write the structure of `z` (n, k) float16 and `hub` (n,) float32 to `path`. Returns how it is tuned, or why it
+    scores every row.
 
-    queries: gives typical ones, an array (s, k + 1) float32 for each kind; it is called for many photos only.
-    on_progress: gets (rows, rows in all). Raises RuntimeError if the file cannot be written.
+    queries: gives typical ones by kind, (s, k + 1) float32; it is called above `exact_bytes` of float32 vectors only.
+    on_progress: gets (rows, rows in all). Raises RuntimeError if the file cannot be written, PhotoseekError if queries
+    are none.
     """
     faiss = _faiss()
     rows, dim = len(z), z.shape[1] + 1
-    if rows > EXACT_ROWS and 4 * rows * dim > EXACT_BYTES:
-        kinds = [kind for kind in queries() if len(kind) > 1]
-        if kinds and dim >= COORDINATES:
+    why = "few photos"
+    if rows >= LEAST_ROWS and 4 * rows * dim > exact_bytes:
+        kinds = {name: _checked(name, kind, dim) for name, kind in queries().items() if len(kind) > 1}
+        if kinds:
             tuning = _build_lists(path, z, hub, kinds, on_progress)
-            if min(tuning.recall) >= LEAST_RECALL:
+            if min(tuning.recall.values()) >= LEAST_RECALL:
                 return tuning
+        why = f"lists found {tuning.recall}" if kinds else "the ranker brings no queries to tune lists with"
     if rows <= FLOAT32_ROWS:
         index = faiss.IndexFlatIP(dim)
     else:
@@ -200,11 +204,15 @@ def build(
     for start in range(0, rows, BLOCK_ROWS):
         index.add(joined(z, hub, slice(start, start + BLOCK_ROWS)))
     faiss.write_index(index, str(path))
-    return None
+    return why
 
 
 def _build_lists(
-    path: Path, z: np.ndarray, hub: np.ndarray, kinds: Sequence[np.ndarray], on_progress: Callable[[int, int], None]
+    path: Path,
+    z: np.ndarray,
+    hub: np.ndarray,
+    kinds: Mapping[str, np.ndarray],
+    on_progress: Callable[[int, int], None],
 ) -> Tuning:
     faiss = _faiss()
     faiss.omp_set_num_threads(CORES)
@@ -213,7 +221,7 @@ def _build_lists(
     # A random sample: photos come in the order of their folders, and the first would be of a few subjects.
     sample = generator.permutation(rows)[: LEARNED_A_LIST * count]
     first = joined(z, hub, np.sort(sample[:BLOCK_ROWS]))
-    shuffled = [generator.permutation(kind) for kind in kinds]
+    shuffled = [generator.permutation(kind) for kind in kinds.values()]
     held_back = [kind[: min(HELD_BACK, len(kind) // 2)] for kind in shuffled]
     stretch, unstretch = _directions(first, [k[len(h) :] for k, h in zip(shuffled, held_back, strict=True)])
     mean = first.mean(axis=0) @ stretch
@@ -235,6 +243,7 @@ def _build_lists(
     largest.add(clusters.centroids)
     lists = faiss.IndexIVFPQFastScan(nearest, width, count, codes, 4, faiss.METRIC_INNER_PRODUCT)
     lists.by_residual = True
+    lists.pq.cp.min_points_per_centroid = 1
     lists.train(learned)
     asked = np.concatenate(held_back)
     truth = faiss.ResultHeap(len(asked), min(NEAREST, rows), keep_max=True)
@@ -246,7 +255,8 @@ def _build_lists(
         on_progress(min(start + BLOCK_ROWS, rows), rows)
     truth.finalize()
     lists.quantizer, lists.own_fields = largest, False
-    tuning = _tune(lists, asked @ unstretch, truth.I, np.cumsum([len(kind) for kind in held_back])[:-1], len(stretch))
+    kind_of = np.repeat(list(kinds), [len(kind) for kind in held_back])
+    tuning = _tune(lists, asked @ unstretch, truth.I, kind_of, len(stretch))
     linear = faiss.LinearTransform(len(stretch), width)
     faiss.copy_array_to_vector(unstretch.T.ravel(), linear.A)
     linear.is_trained = True
@@ -287,24 +297,36 @@ def _directions(photos: np.ndarray, kinds: Sequence[np.ndarray]) -> tuple[np.nda
     return photo, query
 
 
-def _tune(lists: Any, asked: np.ndarray, truth: np.ndarray, borders: np.ndarray, dim: int) -> Tuning:
-    """The cheapest search that finds enough of every kind, else the most thorough. asked: (b, r) mapped queries, their
-    kinds divided at `borders`; truth: (b, c) the best rows of each."""
+def _tune(lists: Any, asked: np.ndarray, truth: np.ndarray, kind_of: np.ndarray, dim: int) -> Tuning:
+    """The cheapest search that finds enough of every kind, else the most thorough. asked: (b, r) mapped queries of the
+    kinds (b,) that `kind_of` names; truth: (b, c) the best rows of each; `dim`: numbers of a float16 vector."""
     faiss = _faiss()
-    rows, depths = lists.ntotal, [min(depth, lists.ntotal) for depth in DEPTHS]
-    tried = []
+    rows, depths = lists.ntotal, sorted({min(depth, lists.ntotal) for depth in DEPTHS})
+    tried: list[tuple[bool, float, Tuning]] = []
     for probes in sorted({max(1, round(share * lists.nlist)) for share in SHARES}):
+        codes = probes * rows / lists.nlist * lists.pq.M
+        if any(enough and codes > cost for enough, cost, _ in tried):
+            break
         found = lists.search(asked, depths[-1], params=faiss.IVFSearchParameters(nprobe=probes))[1]
         hits = np.stack([np.isin(line, best) for line, best in zip(found, truth, strict=True)]).cumsum(axis=1)
         for depth in depths:
             shares = hits[:, depth - 1] / truth.shape[1]
-            recall = tuple(round(float(part.mean()), 4) for part in np.split(shares, borders))
-            cost = probes * rows / lists.nlist * lists.pq.M + depth * dim * REFINE_COST
-            tried.append((min(recall) < RECALL, cost if min(recall) >= RECALL else -min(recall), probes, depth, recall))
-        if not tried[-1][0] and probes * rows / lists.nlist * lists.pq.M > min(tried)[1]:
-            break
-    *_, probes, depth, recall = min(tried)
-    return Tuning(lists.nlist, probes, depth, recall)
+            recall = {kind: round(float(shares[kind_of == kind].mean()), 4) for kind in dict.fromkeys(kind_of.tolist())}
+            least, cost = min(recall.values()), codes + depth * dim * REFINE_COST
+            tried.append((least >= RECALL, cost, Tuning(lists.nlist, probes, depth, recall)))
+    good = [(cost, tuning) for enough, cost, tuning in tried if enough]
+    if good:
+        return min(good, key=lambda pair: pair[0])[1]
+    return max((tuning for *_, tuning in tried), key=lambda tuning: min(tuning.recall.values()))
+
+
+def _checked(name: str, queries: np.ndarray, dim: int) -> np.ndarray:
+    if queries.shape[1:] != (dim,) or not np.isfinite(queries).all():
+        raise PhotoseekError(
+            f"the ranker's {name} to tune the search with are no finite numbers of shape ({len(queries)}, {dim}); "
+            "train it again"
+        )
+    return np.asarray(queries, np.float32)
 
 
 def joined(z: np.ndarray, hub: np.ndarray, rows: slice | np.ndarray) -> np.ndarray:

@@ -5,15 +5,15 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
 from indexer import embeddings as store
-from indexer.candidates import Candidates, Tuning, best, build, read_at_random
+from indexer.candidates import EXACT_BYTES, REFINED_ROWS, Candidates, Tuning, best, build, read_at_random
 from indexer.durable import fsync
 from indexer.errors import PhotoseekError
 from indexer.half import widened
@@ -55,8 +55,9 @@ class ViewMaker(Protocol):
 
     def photo_side(self, embeddings: np.ndarray, regions: np.ndarray | None) -> PhotoSide: ...
 
-    def queries(self) -> Sequence[np.ndarray]:
-        """Typical candidate queries, (s, k + 1) float32, an array a kind: a search of many photos is tuned to them."""
+    def queries(self) -> Mapping[str, np.ndarray]:
+        """Typical candidate queries by kind, (s, k + 1) float32, to which a search of many photos is tuned; without
+        any, every photo is scored."""
 
     def save(self, folder: Path) -> None: ...
 
@@ -106,15 +107,21 @@ class View:
             inside, late = self._divide(allowed)
             chosen = len(inside) + len(late)
             if chosen <= min(DIRECT_ROWS, self.total_rows // 2):
-                allowed = allowed[:chosen]
-                vectors = np.concatenate([self.gather_z(allowed), self.gather_hub(allowed)[:, None]], axis=1)
-                return best(queries @ vectors.T, allowed, count)
+                return best(self._scores(queries, allowed[:chosen]), allowed[:chosen], count)
         scores, rows = self._structure().search(queries, count, inside)
         if len(late):
             late_scores = (queries @ self._vectors_beside().T)[:, late]
             scores = np.concatenate([scores, late_scores], axis=1)
             rows = np.concatenate([rows, np.broadcast_to(late + self.indexed, late_scores.shape)], axis=1)
         return best(scores, rows, count)
+
+    def _scores(self, queries: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Of queries (b, k + 1) with rows: (b, len(rows)) float32."""
+        scores = queries[:, -1:] * self.gather_hub(rows)
+        for start in range(0, len(rows), REFINED_ROWS):
+            part = slice(start, start + REFINED_ROWS)
+            scores[:, part] += queries[:, :-1] @ self.gather_z(rows[part]).T
+        return scores
 
     def _divide(self, allowed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Sorted rows -> those in the structure, and the places of the others among the rows beside it. Rows that were
@@ -171,6 +178,8 @@ class View:
             if self._candidates is None:
                 try:
                     found = Candidates.read(self.file, self.z, self.hub, self.tuning)
+                    if found.rows != self.indexed:
+                        raise RuntimeError("not of these rows")
                 except RuntimeError:
                     raise _damaged(self.folder, "candidates.faiss cannot be read") from None
                 finally:
@@ -185,16 +194,23 @@ def build_view(
     embeddings: np.ndarray,
     regions: np.ndarray | None = None,
     on_progress: Callable[[int, int], None] | None = None,
+    exact_bytes: int = EXACT_BYTES,
 ) -> tuple[str, int]:
     """Write a new view of `embeddings` (n, d) float16 and `regions` (n, count, w) int8 under `views`; returns (id, n).
 
-    Holds what candidates are found with, and no more than some blocks of anything else, in memory.
+    Holds what candidates are found with, and no more than some blocks of anything else, in memory. Every row is scored
+    while vectors take no more than `exact_bytes` in float32.
     """
     views.mkdir(exist_ok=True)
     rows = len(embeddings)
     if not rows:
         raise PhotoseekError("the index holds no photos; build it first: photoseek build PHOTOS")
     report = on_progress or (lambda _done, _total: None)
+
+    def behind(done: int, _: int) -> None:
+        # What the structure takes is counted behind the rows.
+        report(rows + done, 2 * rows)
+
     scratch = Path(tempfile.mkdtemp(prefix=".building-", dir=views))
     try:
         shape: dict[str, Any] = {"rows": rows}
@@ -207,15 +223,13 @@ def build_view(
             shape["regions"] = [0, 0] if side.regions is None else side.regions.shape[1:]
         z, hub = (_mapped(scratch, name, rows, shape) for name in ("z.f16", "hub.f32"))
         try:
-            # What the structure takes is counted behind the rows.
-            tuning = build(
-                scratch / "candidates.faiss", z, hub, ranker.queries, lambda done, n: report(n + done, 2 * n)
-            )
+            found = build(scratch / "candidates.faiss", z, hub, ranker.queries, behind, exact_bytes)
         except RuntimeError:
             raise PhotoseekError(f"view under {views} cannot be written; is the disk full?") from None
         ranker.save(scratch / "ranker")
         shape["saw_regions"], shape["ranker"] = regions is not None, ranker.id
-        shape["tuning"] = None if tuning is None else tuning.as_dict()
+        # How the structure is tuned, or why it scores every row.
+        shape |= {"exact": found} if isinstance(found, str) else {"tuning": asdict(found)}
         (scratch / "view.json").write_text(json.dumps(shape, indent=1))
         for path in [*scratch.rglob("*"), scratch]:
             fsync(path)

@@ -187,18 +187,21 @@ class Ranker:
         hidden = np.concatenate([self.order.text_part(t), self.relevance.text_part(t)], axis=1)
         return replace(self.space.query_side(vectors, texts, tokens), hidden=hidden)
 
-    def queries(self) -> tuple[np.ndarray, ...]:
-        """Candidate queries, (s, K + 1) float32: training captions, and single words of its lexicon if it has one.
+    def queries(self) -> dict[str, np.ndarray]:
+        """Candidate queries, (s, K + 1) float32: `captions` of the training and single `words` of its lexicon; without
+        a lexicon `names`, if it knows any.
 
-        Opens the text encoder, which raises PhotoseekError where it is not the one that this was trained with.
+        For words the text encoder is opened, which raises PhotoseekError where it is not the one of the training.
         """
-        captions, words = self.space.captions(), self.space.lexicon.words
-        if not words:
-            return (captions,)
-        generator = np.random.default_rng(0)
-        asked = [words[i] for i in generator.permutation(len(words))[:WORDS]]
-        encoder = open_text_encoder(self.text_encoder, self.text_encoder_name)
-        return captions, self.space.query_side(encoder.encode(asked), asked, Tokens.none(len(asked))).candidate
+        found, words = {"captions": self.space.captions()}, self.space.lexicon.words
+        if words:
+            asked = [words[i] for i in np.random.default_rng(0).permutation(len(words))[:WORDS]]
+            vectors = open_text_encoder(self.text_encoder, self.text_encoder_name).encode(asked)
+            found["words"] = self.space.query_side(vectors, asked, Tokens.none(len(asked))).candidate
+        elif self.space.names.k:
+            keys = self.space.names.keys
+            found["names"] = self.space.query_side(keys, [""] * len(keys), Tokens.none(len(keys))).candidate
+        return found
 
     def scores(self, side: PhotoSide, query: QuerySide, row: int) -> Scores:
         """Order and relevance of gathered photos for query `row`."""

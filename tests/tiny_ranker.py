@@ -29,8 +29,8 @@ class TinyRanker:
         ends = None if regions is None else regions[:, :, [0, -1]]
         return PhotoSide(embeddings[:, :-1], embeddings[:, -1], hidden, ends)
 
-    def queries(self) -> tuple[np.ndarray, ...]:
-        return ()
+    def queries(self) -> dict[str, np.ndarray]:
+        return {}
 
     def save(self, folder: Path) -> None:
         folder.mkdir()
