@@ -17,7 +17,7 @@ from indexer.durable import write_text
 from indexer.encoders import REGION_KINDS, ImageEncoder, load_image_encoder
 from indexer.errors import DAMAGED, PhotoseekError
 from indexer.photos import PhotoFile, Skipped, hidden_folders, walk
-from indexer.views import View, ViewMaker, build_view, extend_view, is_whole, may_extend, open_view
+from indexer.views import View, ViewMaker, open_view, renew_view
 
 if TYPE_CHECKING:
     # The decoders, which a search does not need.
@@ -187,20 +187,13 @@ class Index:
         views = self.folder / "views"
         with write_lock(self.folder), closing(Catalogue(self.folder / "catalogue.sqlite", writable=True)) as catalogue:
             self._refresh()
-            name, rows = catalogue.active_view() or ("", 0)
-            embeddings, regions = self.embeddings(), self.regions()
-            same = name.rpartition("-")[0] == ranker.id
-            whole = same and is_whole(views / name, rows, with_regions=any(self.region_shape))
+            active = catalogue.active_view() or ("", 0)
             with _writing(self.folder):
-                if whole and may_extend(views / name, rows, self.rows):
-                    late = None if regions is None else regions[rows:]
-                    rows += extend_view(views / name, ranker, rows, embeddings[rows:], late)
-                    catalogue.activate_view(name, rows)
-                elif not whole or rows < self.rows:
-                    name, rows = build_view(views, ranker, embeddings, regions, on_progress)
-                    catalogue.activate_view(name, rows)
+                renewed = renew_view(views, active, ranker, self.embeddings(), self.regions(), on_progress)
+                if renewed != active:
+                    catalogue.activate_view(*renewed)
             for path in views.iterdir():
-                if path.name != name:
+                if path.name != renewed[0]:
                     shutil.rmtree(path, ignore_errors=True)
 
     def view(self) -> View:

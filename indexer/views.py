@@ -188,6 +188,30 @@ class View:
             return self._candidates
 
 
+def renew_view(
+    views: Path,
+    active: tuple[str, int],
+    ranker: ViewMaker,
+    embeddings: np.ndarray,
+    regions: np.ndarray | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> tuple[str, int]:
+    """Bring the active view (id, rows) to the ranker and all rows of `embeddings`; returns the (id, rows) to activate.
+
+    A whole view of the ranker stays as it is, or gets the rows that it lacks, if those are few; else one is built.
+    """
+    name, rows = active
+    same = name.rpartition("-")[0] == ranker.id
+    if not same or not is_whole(views / name, rows, with_regions=regions is not None):
+        return build_view(views, ranker, embeddings, regions, on_progress)
+    if rows == len(embeddings):
+        return active
+    if not may_extend(views / name, rows, len(embeddings)):
+        return build_view(views, ranker, embeddings, regions, on_progress)
+    late = None if regions is None else regions[rows:]
+    return name, rows + extend_view(views / name, ranker, rows, embeddings[rows:], late)
+
+
 def build_view(
     views: Path,
     ranker: ViewMaker,
@@ -258,8 +282,7 @@ def extend_view(
 
 def may_extend(folder: Path, rows: int, total: int) -> bool:
     """Whether a view of `rows` rows is to grow to `total` by appending: few rows lie beside its structure then."""
-    beside = total - open_view(folder, rows).indexed
-    return total - rows > 0 and beside <= min(TAIL_ROWS, TAIL_SHARE * total)
+    return total - open_view(folder, rows).indexed <= min(TAIL_ROWS, TAIL_SHARE * total)
 
 
 def open_view(folder: Path, rows: int | None = None) -> View:
