@@ -36,7 +36,7 @@ ROWS_A_LIST, LEARNED_A_LIST, ITERATIONS = 256, 32, 8
 RIDGE = 0.01
 BLOCK_ROWS = 16_384
 # So many rows at a time are widened and multiplied: they stay in the processor's cache.
-REFINED_ROWS = 128
+REFINED_ROWS = 512
 SHARES = (1 / 64, 1 / 32, 3 / 64, 1 / 16, 3 / 32, 1 / 8, 1 / 4, 1)
 DEPTHS = (250, 500, 750, 1000, 1500, 2000, 2500, 3000, 4000, 6000)
 # What a number of a float16 vector costs where a code in a list costs 1: as measured.
@@ -126,7 +126,8 @@ class Candidates:
         faiss = _faiss()
         depth = min(tuning.depth + 2 * max(0, wanted - NEAREST), available)
         # Rows of one subject lie where other queries hardly look: the smaller the part, the further they have to go.
-        probes = max(tuning.probes * self.rows, 4 * depth * tuning.lists) / available
+        part = available / self.rows
+        probes = max(tuning.probes * part**-1.25, 4 * depth / available * tuning.lists)
         lists = faiss.downcast_index(self.index.index)
         mapped = queries @ self._map
         while True:
@@ -172,6 +173,11 @@ class Candidates:
         return kept[1]
 
 
+def is_large(rows: int, dim: int, exact_bytes: int) -> bool:
+    """Whether lists are worth their while for so many vectors of so many numbers."""
+    return rows >= LEAST_ROWS and 4 * rows * dim > exact_bytes
+
+
 def build(
     path: Path,
     z: np.ndarray,
@@ -190,7 +196,7 @@ def build(
     faiss = _faiss()
     rows, dim = len(z), z.shape[1] + 1
     why = "few photos"
-    if rows >= LEAST_ROWS and 4 * rows * dim > exact_bytes:
+    if is_large(rows, dim, exact_bytes):
         kinds = {name: _checked(name, kind, dim) for name, kind in queries().items() if len(kind) > 1}
         if kinds:
             tuning = _build_lists(path, z, hub, kinds, on_progress)
@@ -203,6 +209,7 @@ def build(
         index = faiss.IndexScalarQuantizer(dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
     for start in range(0, rows, BLOCK_ROWS):
         index.add(joined(z, hub, slice(start, start + BLOCK_ROWS)))
+        on_progress(min(start + BLOCK_ROWS, rows), rows)
     faiss.write_index(index, str(path))
     return why
 

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, Protocol
 import numpy as np
 
 from indexer import embeddings as store
-from indexer.candidates import EXACT_BYTES, REFINED_ROWS, Candidates, Tuning, best, build, read_at_random
+from indexer.candidates import EXACT_BYTES, REFINED_ROWS, Candidates, Tuning, best, build, is_large, read_at_random
 from indexer.durable import fsync
 from indexer.errors import PhotoseekError
 from indexer.half import widened
@@ -230,11 +230,6 @@ def build_view(
     if not rows:
         raise PhotoseekError("the index holds no photos; build it first: photoseek build PHOTOS")
     report = on_progress or (lambda _done, _total: None)
-
-    def behind(done: int, _: int) -> None:
-        # What the structure takes is counted behind the rows.
-        report(rows + done, 2 * rows)
-
     scratch = Path(tempfile.mkdtemp(prefix=".building-", dir=views))
     try:
         shape: dict[str, Any] = {"rows": rows}
@@ -242,10 +237,13 @@ def build_view(
             for name, part in _parts(side).items():
                 with open(scratch / name, "ab") as file:
                     file.write(part.tobytes())
-            report(start + len(side.hub), rows)
+            # A structure of lists takes as long again.
+            steps = rows * (1 + is_large(rows, side.z.shape[1] + 1, exact_bytes))
+            report(start + len(side.hub), steps)
             shape["k"], shape["hidden"] = side.z.shape[1], side.hidden.shape[1]
             shape["regions"] = [0, 0] if side.regions is None else side.regions.shape[1:]
         z, hub = (_mapped(scratch, name, rows, shape) for name in ("z.f16", "hub.f32"))
+        behind = (lambda done, _: report(rows + done, steps)) if steps > rows else (lambda _, __: None)
         try:
             found = build(scratch / "candidates.faiss", z, hub, ranker.queries, behind, exact_bytes)
         except RuntimeError:

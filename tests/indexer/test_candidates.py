@@ -141,6 +141,14 @@ def test_a_gallery_of_the_same_photos_over_and_over_gives_whole_answers(tmp_path
     assert all(len(set(line)) == 100 for line in found.tolist())
 
 
+def test_progress_counts_rows_and_then_the_lists(tmp_path, monkeypatch):
+    monkeypatch.setattr(views, "BLOCK_ROWS", 600)
+    rows, seen = cloud(1, 1200).astype(np.float16), []
+    for ranker in (ASKED, RANKER):
+        build_view(tmp_path, ranker, rows, None, lambda *done: seen.append(done), exact_bytes=0)
+    assert seen == 2 * [(600, 2400), (1200, 2400), (2400, 2400)]
+
+
 # Where every row is scored
 
 
