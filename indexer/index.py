@@ -17,7 +17,7 @@ from indexer.durable import write_text
 from indexer.encoders import REGION_KINDS, ImageEncoder, load_image_encoder
 from indexer.errors import DAMAGED, PhotoseekError
 from indexer.photos import PhotoFile, Skipped, hidden_folders, walk
-from indexer.views import View, ViewMaker, build_view, is_whole, open_view
+from indexer.views import View, ViewMaker, open_view, renew_view
 
 if TYPE_CHECKING:
     # The decoders, which a search does not need.
@@ -174,6 +174,7 @@ class Index:
     def attach(self, ranker: ViewMaker, on_progress: Progress | None = None) -> None:
         """Build the ranker's view of every row and switch searches to it; a whole view of all rows is kept as it is.
 
+        One of the same ranker that lacks a few rows gets those, which are then scored beside its structure.
         Whatever else lies among the views, finished or not, is removed: a reader that has an old one open keeps it.
         Raises PhotoseekError if the ranker was trained on another encoder's embeddings.
         """
@@ -186,14 +187,13 @@ class Index:
         views = self.folder / "views"
         with write_lock(self.folder), closing(Catalogue(self.folder / "catalogue.sqlite", writable=True)) as catalogue:
             self._refresh()
-            name, rows = catalogue.active_view() or ("", 0)
-            current = name.rpartition("-")[0] == ranker.id and rows == self.rows
-            if not current or not is_whole(views / name, with_regions=any(self.region_shape)):
-                with _writing(self.folder):
-                    name, rows = build_view(views, ranker, self.embeddings(), self.regions(), on_progress)
-                catalogue.activate_view(name, rows)
+            active = catalogue.active_view() or ("", 0)
+            with _writing(self.folder):
+                renewed = renew_view(views, active, ranker, self.embeddings(), self.regions(), on_progress)
+                if renewed != active:
+                    catalogue.activate_view(*renewed)
             for path in views.iterdir():
-                if path.name != name:
+                if path.name != renewed[0]:
                     shutil.rmtree(path, ignore_errors=True)
 
     def view(self) -> View:
@@ -201,7 +201,7 @@ class Index:
         active = self.catalogue.active_view()
         while active is not None:
             try:
-                view = open_view(self.folder / "views" / active[0])
+                view = open_view(self.folder / "views" / active[0], active[1])
             except PhotoseekError:
                 # It may have been replaced between its name and its files.
                 before, active = active, self.catalogue.active_view()

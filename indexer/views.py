@@ -1,27 +1,29 @@
-"""Views: what one ranker adds to one index. Built beside, renamed, named in the catalogue; read-only ever after."""
+"""Views: what one ranker adds to one index. Built beside, renamed, named in the catalogue; only ever appended to."""
 
 import json
 import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
+from indexer import embeddings as store
+from indexer.candidates import EXACT_BYTES, REFINED_ROWS, Candidates, Tuning, best, build, is_large, read_at_random
 from indexer.durable import fsync
 from indexer.errors import PhotoseekError
 from indexer.half import widened
 
-# Above this many photos the candidate vectors are kept in half precision, which costs no recall that can be measured.
-FLOAT32_ROWS = 50_000
 BLOCK_ROWS = 16_384
 REGION_BLOCK_ROWS = 4_096  # ten regions of 512 are 84 MB then, should the ranker make float32 of them
-# Filters that keep fewer rows than this are scored directly, without the index.
-DIRECT_ROWS = 20_000
+# Filters that keep fewer rows than this are scored directly, without the structure.
+DIRECT_ROWS = 10_000
+# So many rows that came later are scored beside the structure before all is built anew: a share of it, and a limit.
+TAIL_SHARE, TAIL_ROWS = 0.05, 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,10 @@ class ViewMaker(Protocol):
 
     def photo_side(self, embeddings: np.ndarray, regions: np.ndarray | None) -> PhotoSide: ...
 
+    def queries(self) -> Mapping[str, np.ndarray]:
+        """Typical candidate queries by kind, (s, k + 1) float32, to which a search of many photos is tuned; without
+        any, every photo is scored."""
+
     def save(self, folder: Path) -> None: ...
 
 
@@ -61,21 +67,26 @@ class View:
     """An open view, with the photos that came after it (the tail) scored exactly beside it.
 
     `z` and `hidden` are float16 memory maps, (rows, k) and (rows, m); `hub` (rows,) float32; `regions`
-    (rows, count, m) int8, or None. `saw_regions`: whether it was built from an index with regions, whatever its ranker
-    made of them. Everything is open, so a view that a newer one replaces in the meantime stays whole.
+    (rows, count, m) int8, or None. The first `indexed` rows are in the candidate structure, the others were appended;
+    `tuning` as in `indexer.candidates`. `saw_regions`: whether it was built from an index with regions, whatever its
+    ranker made of them. Everything is open, so a view that a newer one replaces in the meantime stays whole.
     """
 
     folder: Path
     rows: int
+    indexed: int
     z: np.ndarray
     hub: np.ndarray
     hidden: np.ndarray
     file: BinaryIO = field(repr=False)
+    tuning: Tuning | None = None
     regions: np.ndarray | None = None
     saw_regions: bool = False
     tail: PhotoSide | None = None
-    _candidates: Any = field(default=None, repr=False)
+    _candidates: Candidates | None = field(default=None, repr=False)
     _reading: Any = field(default_factory=threading.Lock, repr=False)
+    _beside: tuple[int, np.ndarray] | None = field(default=None, repr=False)
+    _divided: tuple[np.ndarray, np.ndarray, np.ndarray] | None = field(default=None, repr=False)
 
     @property
     def ranker_folder(self) -> Path:
@@ -91,44 +102,43 @@ class View:
         queries: (b, k + 1) float32, the last coordinate weighs the hub term. allowed: sorted rows to choose from, or
         None for all. Returns rows (b, c) int64 and scores (b, c) float32 with c <= count, best first, ties by row.
         """
+        inside, late = None, np.arange(self.total_rows - self.indexed)
         if allowed is not None:
-            allowed = allowed[allowed < self.total_rows]  # others were added since this was opened
-        if allowed is not None and len(allowed) <= min(DIRECT_ROWS, self.total_rows // 2):
-            vectors = np.concatenate([self.gather_z(allowed), self.gather_hub(allowed)[:, None]], axis=1)
-            return _top(queries @ vectors.T, allowed, count)
-        base = allowed[allowed < self.rows] if allowed is not None else None
-        scores, rows = self._search_index(queries, count, base)
-        if self.tail is not None:
-            side = self.tail
-            tail_scores = queries @ np.concatenate([side.z, side.hub[:, None]], axis=1).T
-            tail_rows = np.arange(self.rows, self.total_rows)
-            if allowed is not None:
-                keep = np.isin(tail_rows, allowed)
-                tail_scores, tail_rows = tail_scores[:, keep], tail_rows[keep]
-            scores = np.concatenate([scores, tail_scores], axis=1)
-            rows = np.concatenate([rows, np.broadcast_to(tail_rows, tail_scores.shape)], axis=1)
-        return _top(scores, rows, count)
+            inside, late = self._divide(allowed)
+            chosen = len(inside) + len(late)
+            if chosen <= min(DIRECT_ROWS, self.total_rows // 2):
+                return best(self._scores(queries, allowed[:chosen]), allowed[:chosen], count)
+        scores, rows = self._structure().search(queries, count, inside)
+        if len(late):
+            late_scores = (queries @ self._vectors_beside().T)[:, late]
+            scores = np.concatenate([scores, late_scores], axis=1)
+            rows = np.concatenate([rows, np.broadcast_to(late + self.indexed, late_scores.shape)], axis=1)
+        return best(scores, rows, count)
 
-    def _search_index(
-        self, queries: np.ndarray, count: int, allowed: np.ndarray | None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Scores and rows of the best `count` or more, none of them tied with one that is left out."""
-        available = self.rows if allowed is None else len(allowed)
-        wanted = min(count, available)
-        if not wanted:
-            return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
-        faiss = _faiss()
-        chosen = None
-        if allowed is not None:
-            bits = np.zeros(self.rows, bool)
-            bits[allowed] = True
-            chosen = faiss.SearchParameters(sel=faiss.IDSelectorBitmap(np.packbits(bits, bitorder="little")))
-        while True:
-            asked = min(wanted + 1, available)
-            scores, rows = self._index().search(np.ascontiguousarray(queries, np.float32), asked, params=chosen)
-            if asked == available or (scores[:, count - 1] > scores[:, -1]).all():
-                return scores, rows
-            wanted = 4 * wanted
+    def _scores(self, queries: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Of queries (b, k + 1) with rows: (b, len(rows)) float32."""
+        scores = queries[:, -1:] * self.gather_hub(rows)
+        for start in range(0, len(rows), REFINED_ROWS):
+            part = slice(start, start + REFINED_ROWS)
+            scores[:, part] += queries[:, :-1] @ self.gather_z(rows[part]).T
+        return scores
+
+    def _divide(self, allowed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Sorted rows -> those in the structure, and the places of the others among the rows beside it. Rows that were
+        added since this was opened are passed over. The last answer is kept, as searches come with the same rows."""
+        kept = self._divided
+        if kept is None or kept[0] is not allowed:
+            first, last = np.searchsorted(allowed, (self.indexed, self.total_rows))
+            kept = self._divided = allowed, allowed[:first], allowed[first:last] - self.indexed
+        return kept[1:]
+
+    def _vectors_beside(self) -> np.ndarray:
+        """`[z ; hub]` of the rows that are not in the structure: (n, k + 1) float32."""
+        if self._beside is None or self._beside[0] != self.total_rows:
+            rows = np.arange(self.indexed, self.total_rows)
+            vectors = np.concatenate([self.gather_z(rows), self.gather_hub(rows)[:, None]], axis=1)
+            self._beside = self.total_rows, vectors
+        return self._beside[1]
 
     def gather_z(self, rows: np.ndarray) -> np.ndarray:
         """(len(rows), k) float32."""
@@ -161,20 +171,45 @@ class View:
 
     def open_candidates(self) -> None:
         """Read the candidate structure now rather than at the first search. Raises PhotoseekError if it is damaged."""
-        self._index()
+        self._structure()
 
-    def _index(self) -> Any:
+    def _structure(self) -> Candidates:
         with self._reading:
             if self._candidates is None:
-                faiss = _faiss()
-                faiss.omp_set_num_threads(1)
                 try:
-                    self._candidates = faiss.read_index(faiss.PyCallbackIOReader(self.file.read))
+                    found = Candidates.read(self.file, self.z, self.hub, self.tuning)
+                    if found.rows != self.indexed:
+                        raise RuntimeError("not of these rows")
                 except RuntimeError:
                     raise _damaged(self.folder, "candidates.faiss cannot be read") from None
                 finally:
                     self.file.close()
+                self._candidates = found
             return self._candidates
+
+
+def renew_view(
+    views: Path,
+    active: tuple[str, int],
+    ranker: ViewMaker,
+    embeddings: np.ndarray,
+    regions: np.ndarray | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> tuple[str, int]:
+    """Bring the active view (id, rows) to the ranker and all rows of `embeddings`; returns the (id, rows) to activate.
+
+    A whole view of the ranker stays as it is, or gets the rows that it lacks, if those are few; else one is built.
+    """
+    name, rows = active
+    same = name.rpartition("-")[0] == ranker.id
+    if not same or not is_whole(views / name, rows, with_regions=regions is not None):
+        return build_view(views, ranker, embeddings, regions, on_progress)
+    if rows == len(embeddings):
+        return active
+    if not may_extend(views / name, rows, len(embeddings)):
+        return build_view(views, ranker, embeddings, regions, on_progress)
+    late = None if regions is None else regions[rows:]
+    return name, rows + extend_view(views / name, ranker, rows, embeddings[rows:], late)
 
 
 def build_view(
@@ -183,49 +218,40 @@ def build_view(
     embeddings: np.ndarray,
     regions: np.ndarray | None = None,
     on_progress: Callable[[int, int], None] | None = None,
+    exact_bytes: int = EXACT_BYTES,
 ) -> tuple[str, int]:
     """Write a new view of `embeddings` (n, d) float16 and `regions` (n, count, w) int8 under `views`; returns (id, n).
 
-    Holds the candidate vectors, and no more than a block of anything else, in memory.
+    Holds what candidates are found with, and no more than some blocks of anything else, in memory. Every row is scored
+    while vectors take no more than `exact_bytes` in float32.
     """
-    faiss = _faiss()
     views.mkdir(exist_ok=True)
     rows = len(embeddings)
+    if not rows:
+        raise PhotoseekError("the index holds no photos; build it first: photoseek build PHOTOS")
+    report = on_progress or (lambda _done, _total: None)
     scratch = Path(tempfile.mkdtemp(prefix=".building-", dir=views))
     try:
-        index: Any = None
-        block = BLOCK_ROWS if regions is None else REGION_BLOCK_ROWS
-        for start in range(0, rows, block):
-            stop = min(start + block, rows)
-            x = np.asarray(embeddings[start:stop], np.float32)
-            side = ranker.photo_side(x, None if regions is None else regions[start:stop])
-            if index is None:
-                index = _empty_index(faiss, side.z.shape[1] + 1, rows)
-            index.add(np.ascontiguousarray(np.concatenate([side.z, side.hub[:, None]], axis=1), np.float32))
-            parts = {"z.f16": side.z.astype("<f2"), "hidden.f16": side.hidden.astype("<f2")}
-            parts["hub.f32"] = side.hub.astype("<f4")
-            if side.regions is not None:
-                parts["regions.i8"] = side.regions
-            for file_name, part in parts.items():
-                with open(scratch / file_name, "ab") as file:
+        shape: dict[str, Any] = {"rows": rows}
+        for start, side in _sides(ranker, embeddings, regions, 0):
+            for name, part in _parts(side).items():
+                with open(scratch / name, "ab") as file:
                     file.write(part.tobytes())
-            if on_progress is not None:
-                on_progress(stop, rows)
-        if index is None:
-            raise PhotoseekError("the index holds no photos; build it first: photoseek build PHOTOS")
+            # A structure of lists takes as long again.
+            steps = rows * (1 + is_large(rows, side.z.shape[1] + 1, exact_bytes))
+            report(start + len(side.hub), steps)
+            shape["k"], shape["hidden"] = side.z.shape[1], side.hidden.shape[1]
+            shape["regions"] = [0, 0] if side.regions is None else side.regions.shape[1:]
+        z, hub = (_mapped(scratch, name, rows, shape) for name in ("z.f16", "hub.f32"))
+        behind = (lambda done, _: report(rows + done, steps)) if steps > rows else (lambda _, __: None)
         try:
-            faiss.write_index(index, str(scratch / "candidates.faiss"))
+            found = build(scratch / "candidates.faiss", z, hub, ranker.queries, behind, exact_bytes)
         except RuntimeError:
             raise PhotoseekError(f"view under {views} cannot be written; is the disk full?") from None
         ranker.save(scratch / "ranker")
-        shape = {
-            "rows": rows,
-            "k": side.z.shape[1],
-            "hidden": side.hidden.shape[1],
-            "regions": [0, 0] if side.regions is None else side.regions.shape[1:],
-            "saw_regions": regions is not None,
-            "ranker": ranker.id,
-        }
+        shape["saw_regions"], shape["ranker"] = regions is not None, ranker.id
+        # How the structure is tuned, or why it scores every row.
+        shape |= {"exact": found} if isinstance(found, str) else {"tuning": asdict(found)}
         (scratch / "view.json").write_text(json.dumps(shape, indent=1))
         for path in [*scratch.rglob("*"), scratch]:
             fsync(path)
@@ -238,49 +264,75 @@ def build_view(
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def open_view(folder: Path) -> View:
-    """Map a finished view read-only."""
+def extend_view(
+    folder: Path, ranker: ViewMaker, rows: int, embeddings: np.ndarray, regions: np.ndarray | None = None
+) -> int:
+    """Append the rows of `embeddings` (n, d) float16 behind the first `rows` to the view's files; returns n.
+
+    They exist once the catalogue names them: what an interrupted call left behind is written over by the next.
+    """
+    for start, side in _sides(ranker, embeddings, regions, rows):
+        for name, part in _parts(side).items():
+            flat = part.reshape(len(part), -1)
+            store.append(folder / name, start, flat, flat.dtype)
+    return len(embeddings)
+
+
+def may_extend(folder: Path, rows: int, total: int) -> bool:
+    """Whether a view of `rows` rows is to grow to `total` by appending: few rows lie beside its structure then."""
+    return total - open_view(folder, rows).indexed <= min(TAIL_ROWS, TAIL_SHARE * total)
+
+
+def open_view(folder: Path, rows: int | None = None) -> View:
+    """Map a finished view read-only; `rows`: how many it has by now, by default those that it was built with."""
     try:
         shape = json.loads((folder / "view.json").read_text())
-        rows, k, m = shape["rows"], shape["k"], shape["hidden"]
-        z = np.memmap(folder / "z.f16", "<f2", "r", shape=(rows, k))
-        hidden = np.memmap(folder / "hidden.f16", "<f2", "r", shape=(rows, m))
-        hub = np.memmap(folder / "hub.f32", "<f4", "r", shape=(rows,))
-        count, width = shape.get("regions", (0, 0))  # views of older versions have none
-        regions = np.memmap(folder / "regions.i8", np.int8, "r", shape=(rows, count, width)) if count else None
+        indexed = shape["rows"]
+        count = indexed if rows is None else rows
+        z, hub, hidden = (_mapped(folder, name, count, shape) for name in ("z.f16", "hub.f32", "hidden.f16"))
+        regions = _mapped(folder, "regions.i8", count, shape) if shape.get("regions", (0, 0))[0] else None
+        tuning = None if shape.get("tuning") is None else Tuning(**shape["tuning"])
         saw_regions = bool(shape.get("saw_regions"))
-        return View(folder, rows, z, hub, hidden, open(folder / "candidates.faiss", "rb"), regions, saw_regions)
+        file = open(folder / "candidates.faiss", "rb")  # noqa: SIM115
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _damaged(folder, str(error)) from None
+    for rows_gathered in (z, hidden):
+        read_at_random(rows_gathered)
+    return View(folder, count, indexed, z, hub, hidden, file, tuning, regions, saw_regions)
 
 
-def is_whole(folder: Path, with_regions: bool = False) -> bool:
-    """Whether a view can be opened and searched; `with_regions`: and was built from an index with regions."""
+def is_whole(folder: Path, rows: int | None = None, with_regions: bool = False) -> bool:
+    """Whether a view of so many rows can be opened and searched, `with_regions`: and was built from an index with
+    regions."""
     try:
-        view = open_view(folder)
-        view._index()
+        view = open_view(folder, rows)
+        view.open_candidates()
     except PhotoseekError:
         return False
     return view.saw_regions or not with_regions
 
 
-def _empty_index(faiss: Any, dim: int, rows: int) -> Any:
-    if rows <= FLOAT32_ROWS:
-        return faiss.IndexFlatIP(dim)
-    return faiss.IndexScalarQuantizer(dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+def _sides(
+    ranker: ViewMaker, embeddings: np.ndarray, regions: np.ndarray | None, first: int
+) -> Iterator[tuple[int, PhotoSide]]:
+    """What the ranker makes of photos, block by block, each with the row that it begins at; the first is `first`."""
+    size = BLOCK_ROWS if regions is None else REGION_BLOCK_ROWS
+    for start in range(0, len(embeddings), size):
+        block = slice(start, start + size)
+        x = widened(embeddings[block])
+        yield first + start, ranker.photo_side(x, None if regions is None else regions[block])
 
 
-def _top(scores: np.ndarray, rows: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The `count` best of each line, best first, ties by row. rows: (c,) or (b, c)."""
-    rows = np.broadcast_to(rows, scores.shape)
-    count = min(count, scores.shape[1])
-    best = np.empty((len(scores), count), np.int64)
-    for i, line in enumerate(scores):
-        some = np.arange(len(line))
-        if 0 < count < len(line):
-            some = np.flatnonzero(line >= np.partition(line, len(line) - count)[len(line) - count])
-        best[i] = some[np.lexsort((rows[i, some], -line[some]))][:count]
-    return np.take_along_axis(rows, best, axis=1), np.take_along_axis(scores, best, axis=1).astype(np.float32)
+def _parts(side: PhotoSide) -> dict[str, np.ndarray]:
+    """A photo side as the files of a view keep it."""
+    parts = {"z.f16": side.z.astype("<f2"), "hidden.f16": side.hidden.astype("<f2"), "hub.f32": side.hub.astype("<f4")}
+    return parts if side.regions is None else parts | {"regions.i8": side.regions}
+
+
+def _mapped(folder: Path, name: str, rows: int, shape: dict[str, Any]) -> np.memmap:
+    widths = {"z.f16": (shape["k"],), "hidden.f16": (shape["hidden"],), "hub.f32": ()}
+    width = widths[name] if name in widths else tuple(shape["regions"])
+    return np.memmap(folder / name, {"f16": "<f2", "f32": "<f4", ".i8": "i1"}[name[-3:]], "r", shape=(rows, *width))
 
 
 def _read(file: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -291,9 +343,3 @@ def _read(file: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 def _damaged(folder: Path, what: str) -> PhotoseekError:
     return PhotoseekError(f"view {folder} is damaged ({what}); run: photoseek use RANKER -i {folder.parents[1]}")
-
-
-def _faiss() -> Any:
-    import faiss  # typed as Any: its stubs lack the keyword arguments that its own wrappers add
-
-    return faiss

@@ -10,6 +10,9 @@ import numpy as np
 
 Progress = Callable[[int, int], None]
 
+# Photos whose products with a bank of some thousand captions fit into the processor's cache.
+HUB_BLOCK = 128
+
 
 @dataclass(frozen=True, slots=True)
 class LinearMap:
@@ -204,9 +207,10 @@ def hub_terms(z: np.ndarray, bank: np.ndarray, nearest: int = 10) -> np.ndarray:
     """
     nearest = min(nearest, len(bank))
     terms = np.empty(len(z), np.float32)
-    for start in range(0, len(z), 4096):
-        products = z[start : start + 4096] @ bank.T
-        terms[start : start + 4096] = np.partition(products, -nearest, axis=1)[:, -nearest:].mean(axis=1)
+    for start in range(0, len(z), HUB_BLOCK):
+        products = z[start : start + HUB_BLOCK] @ bank.T
+        products.partition(len(bank) - nearest, axis=1)
+        terms[start : start + HUB_BLOCK] = products[:, -nearest:].mean(axis=1)
     return terms
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from indexer.encoders import open_text_encoder
 from indexer.encoders.base import Tokens
 from indexer.errors import PhotoseekError
 from indexer.views import PhotoSide
@@ -26,6 +27,8 @@ from reranker.space import SCALARS, QuerySide, Space, candidate_of, space_arrays
 FORMAT = 2
 # What a ranker's id covers, beside its weights.
 IDENTITY = ("id", "image_encoder", "text_encoder", "text_encoder_name", "vocabulary", "calibration", "operating_points")
+# Single words that a view of many photos is tuned to.
+WORDS = 1500
 # Brings a candidate's score to the scale of the learned order.
 NAMED_SCALE = 10.0
 DEFAULT_FOLDER = Path(__file__).parent / "default"
@@ -183,6 +186,22 @@ class Ranker:
         t = unit(vectors)
         hidden = np.concatenate([self.order.text_part(t), self.relevance.text_part(t)], axis=1)
         return replace(self.space.query_side(vectors, texts, tokens), hidden=hidden)
+
+    def queries(self) -> dict[str, np.ndarray]:
+        """Candidate queries, (s, K + 1) float32: `captions` of the training and single `words` of its lexicon; without
+        a lexicon `names`, if it knows any.
+
+        For words the text encoder is opened, which raises PhotoseekError where it is not the one of the training.
+        """
+        found, words = {"captions": self.space.captions()}, self.space.lexicon.words
+        if words:
+            asked = [words[i] for i in np.random.default_rng(0).permutation(len(words))[:WORDS]]
+            vectors = open_text_encoder(self.text_encoder, self.text_encoder_name).encode(asked)
+            found["words"] = self.space.query_side(vectors, asked, Tokens.none(len(asked))).candidate
+        elif self.space.names.k:
+            keys = self.space.names.keys
+            found["names"] = self.space.query_side(keys, [""] * len(keys), Tokens.none(len(keys))).candidate
+        return found
 
     def scores(self, side: PhotoSide, query: QuerySide, row: int) -> Scores:
         """Order and relevance of gathered photos for query `row`."""

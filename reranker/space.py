@@ -111,6 +111,16 @@ class Space:
         heads = np.concatenate([q, meaning, named], axis=1)
         return QuerySide(heads, gate, candidate, usual, words, np.zeros((len(t), 0), np.float32))
 
+    def captions(self) -> np.ndarray:
+        """The captions of the hub terms as candidate queries: (c, K + 1) float32, without what their turn left out."""
+        k, r, named = self.widths
+        heads = self.hubs.captions @ self.hubs.turn.T
+        queries = np.zeros((len(heads), k + r + named + 1), np.float32)
+        queries[:, :k] = heads[:, :k]
+        queries[:, k : k + r] = MEANING_WEIGHT * heads[:, k:]
+        queries[:, -1] = -HUB_WEIGHT
+        return queries
+
     def scalars(self, side: PhotoSide, query: QuerySide, row: int) -> np.ndarray:
         """The scalar scores of gathered photos for one query, columns as SCALARS: (n, 7) float32."""
         late = None

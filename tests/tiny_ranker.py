@@ -29,6 +29,9 @@ class TinyRanker:
         ends = None if regions is None else regions[:, :, [0, -1]]
         return PhotoSide(embeddings[:, :-1], embeddings[:, -1], hidden, ends)
 
+    def queries(self) -> dict[str, np.ndarray]:
+        return {}
+
     def save(self, folder: Path) -> None:
         folder.mkdir()
         (folder / "ranker.json").write_text(json.dumps({"id": self.id}))

@@ -69,6 +69,22 @@ def test_attaching_after_growth_folds_in_the_new_photos_and_removes_the_old_view
     assert list((folder / "views").iterdir()) == [grown.view().folder] != [first.folder]
 
 
+def test_a_few_photos_more_are_appended_to_the_view(photos, folder):
+    grey(photos, **{f"old{i}": i + 60 for i in range(36)})
+    build(photos, folder).attach(RANKER)
+    first = Index.open(folder).view()
+    grey(photos, new=1, other=2)
+    grown = build(photos, folder)
+    grown.attach(RANKER)
+    view = grown.view()
+    assert (view.folder, view.indexed, view.rows, grown.facts()["tail"]) == (first.folder, 40, 42, 0)
+    everything = RANKER.photo_side(np.asarray(grown.embeddings(), np.float32))
+    assert np.array_equal(view.gather_z(np.arange(42)), everything.z)
+    found, scores = view.search(np.ones((1, 4), np.float32), 42, None)
+    assert sorted(found[0].tolist()) == list(range(42))
+    assert np.allclose(scores[0], -np.sort(-(everything.z.sum(axis=1) + everything.hub)))
+
+
 def test_another_ranker_replaces_the_one_before_and_what_a_crash_left(photos, folder):
     opened = build(photos, folder)
     opened.attach(RANKER)

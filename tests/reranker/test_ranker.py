@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sklearn.isotonic import isotonic_regression
 
 import reranker
+from indexer.encoders.base import Tokens
 from indexer.views import PhotoSide
 from reranker.calibration import Calibration
 from reranker.lexicon import Lexicon
@@ -225,6 +226,37 @@ def test_what_a_view_keeps_of_photos_moves_scores_by_no_more_than_its_rounding()
         exact, stored = ranker.scores(side, query, row), ranker.scores(kept, query, row)
         np.testing.assert_allclose(stored.order, exact.order, atol=0.02)
         np.testing.assert_allclose(stored.relevance, exact.relevance, atol=0.005)
+
+
+class Ears:
+    """A text encoder of 70 dimensions that says nothing but how long a text is."""
+
+    def encode(self, texts: list[str]) -> np.ndarray:
+        return np.array([[len(text), *range(1, 70)] for text in texts], np.float32)
+
+
+def test_a_search_is_tuned_to_captions_and_to_words_of_the_lexicon(monkeypatch):
+    ranker = make_ranker()
+    opened = []
+    monkeypatch.setattr("reranker.ranker.open_text_encoder", lambda *asked: opened.append(asked) or Ears())
+    found = ranker.queries()
+    assert (list(found), opened) == (["captions", "words"], [("ears@1", "ears")])
+    words = found["words"]
+    expected = ranker.space.query_side(Ears().encode(list(WORDS)), WORDS, Tokens.none(2)).candidate
+    assert np.array_equal(words[np.lexsort(words.T)], expected[np.lexsort(expected.T)])
+    photos = ranker.photo_side(inputs().x)
+    assert {kind.shape[1] for kind in found.values()} == {photos.z.shape[1] + 1}
+
+
+def test_a_search_is_tuned_to_names_where_a_ranker_has_no_lexicon():
+    ranker = make_ranker()
+    without = replace(ranker, space=replace(ranker.space, lexicon=Lexicon.none()))
+    # The map takes two columns fewer then, those of the words.
+    without = replace(without, space=replace(without.space, map=replace(ranker.space.map, B=ranker.space.map.B[:-2])))
+    assert {name: len(kind) for name, kind in without.queries().items()} == {"captions": 100, "names": 9}
+    nameless = make_ranker(names=False)
+    space = replace(nameless.space, lexicon=Lexicon.none())
+    assert list(replace(nameless, space=space).queries()) == ["captions"]
 
 
 def test_gathered_photos_are_scored_as_among_all():

@@ -55,6 +55,16 @@ def heads(space: Space) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return mapped, meaning, space.names.texts(given.t)[0] @ space.names.images(given.x).T
 
 
+def test_captions_of_the_hub_terms_are_candidate_queries_where_their_turn_leaves_nothing_out():
+    space, given = gated(make_space(), -100), inputs()
+    _, query = sides(space)
+    both = query.heads[:, : K + MEANING]
+    whole = np.eye(K + MEANING, dtype=np.float32)
+    space = replace(space, hubs=replace(space.hubs, turn=whole, captions=both))
+    np.testing.assert_allclose(space.captions(), query.candidate, atol=1e-6)
+    assert space.captions().shape == (len(given.t), K + MEANING + NAMED + 1)
+
+
 @pytest.mark.parametrize("names", [True, False])
 @pytest.mark.parametrize("regions", [True, False])
 def test_the_scalars_of_one_query_are_its_row_of_the_matrix(names, regions):
