@@ -1,5 +1,6 @@
 """What an encoder is: a name, a fingerprint, and a way from pixels or sentences to unit vectors."""
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -55,6 +56,7 @@ class ImageEncoder:
     class_dim: int = 0
     prototypes: np.ndarray | None = field(default=None, repr=False)
     _network: Network | None = field(default=None, repr=False)
+    _loading: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def encode(self, images: np.ndarray) -> np.ndarray:
         """images: (n, size, size, 3) uint8 RGB -> (n, dim) float32, unit rows."""
@@ -72,12 +74,13 @@ class ImageEncoder:
             return np.zeros((0, self.dim + count * width), np.float32)
         if self.module is not None:
             return _on_cuda(self.module, images)
-        if self._network is None:
-            # The embeddings alone decide: they find a photo, its regions only move it among those found.
-            self.precision = choose_precision(
-                self.folder, self.precision, lambda: (sample_images(self.fit.size),), self.dim
-            )
-            self._network = Network(self.folder, self.precision, "throughput", BATCH)
+        with self._loading:
+            if self._network is None:
+                # The embeddings alone decide: they find a photo, its regions only move it among those found.
+                self.precision = choose_precision(
+                    self.folder, self.precision, lambda: (sample_images(self.fit.size),), self.dim
+                )
+                self._network = Network(self.folder, self.precision, "throughput", BATCH)
         return self._network.run_blocks(images)
 
 

@@ -3,11 +3,12 @@
 import hashlib
 import json
 import os
+import queue
 import shutil
 import sys
 import tempfile
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -162,9 +163,11 @@ class Network:
             model.reshape({0: [batch, *list(model.inputs[0].get_partial_shape())[1:]]})
         self.batch = batch
         self._compiled = core.compile_model(model, "CPU", settings)
-        self._request = self._compiled.create_infer_request()
-        self._lock = threading.Lock()
-        self._queue: Any = None
+        self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        count = 1 if mode == "latency" else self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
+        for _ in range(count):
+            self._requests.put(self._compiled.create_infer_request())
+        self._in_flight = count
 
     def __call__(self, *inputs: np.ndarray) -> np.ndarray:
         """One call, no batching: the network's first output, copied out."""
@@ -174,39 +177,39 @@ class Network:
         """One call, no batching: every output of the network, copied out."""
         return self._infer(inputs, len(self._compiled.outputs))
 
-    def _infer(self, inputs: tuple[np.ndarray, ...], count: int) -> list[np.ndarray]:
-        with self._lock:
-            # Without share_outputs OpenVINO copies every output into the dictionary that it returns.
-            self._request.infer(dict(enumerate(inputs)), share_inputs=True, share_outputs=True)
-            outputs = (self._request.get_output_tensor(i).data for i in range(count))
-            return [output.astype(np.float32, copy=True) for output in outputs]
-
     def run_blocks(self, images: np.ndarray) -> np.ndarray:
-        """Many rows through a fixed batch, several batches in flight: (n, ...) -> (n, d) float32."""
-        import openvino
+        """Many rows through a fixed batch, several batches in flight: (n, ...) -> (n, d) float32.
 
+        A full batch is read where it lies. May be called from several threads, which then share the requests.
+        """
         assert self.batch is not None
-        if self._queue is None:
-            self._queue = openvino.AsyncInferQueue(self._compiled)
-        outputs: dict[int, np.ndarray] = {}
+        if len(images) <= self.batch:
+            return self._run_block(images)
+        blocks = (images[start : start + self.batch] for start in range(0, len(images), self.batch))
+        with ThreadPoolExecutor(self._in_flight) as threads:
+            return np.concatenate(list(threads.map(self._run_block, blocks)))
 
-        def keep(request: Any, start: int) -> None:
-            outputs[start] = request.get_output_tensor(0).data.astype(np.float32, copy=True)
-
-        self._queue.set_callback(keep)
-        for start, block in _blocks(images, self.batch):
-            self._queue.start_async({0: block}, start)
-        self._queue.wait_all()
-        return np.concatenate([outputs[start] for start in sorted(outputs)])[: len(images)]
-
-
-def _blocks(images: np.ndarray, size: int) -> Iterator[tuple[int, np.ndarray]]:
-    for start in range(0, len(images), size):
-        block = images[start : start + size]
-        if len(block) < size:
-            padding = np.zeros((size - len(block), *block.shape[1:]), block.dtype)
+    def _run_block(self, block: np.ndarray) -> np.ndarray:
+        assert self.batch is not None
+        count = len(block)
+        if count < self.batch:
+            padding = np.zeros((self.batch - count, *block.shape[1:]), block.dtype)
             block = np.concatenate([block, padding])
-        yield start, np.ascontiguousarray(block)
+        return self._infer((np.ascontiguousarray(block),), 1)[0][:count]
+
+    def _infer(self, inputs: tuple[np.ndarray, ...], count: int) -> list[np.ndarray]:
+        request = self._requests.get()
+        try:
+            if self._in_flight == 1:
+                # Without share_outputs OpenVINO copies every output into the dictionary that it returns.
+                request.infer(dict(enumerate(inputs)), share_inputs=True, share_outputs=True)
+            else:
+                request.start_async(dict(enumerate(inputs)), share_inputs=True)
+                request.wait()
+            outputs = (request.get_output_tensor(i).data for i in range(count))
+            return [output.astype(np.float32, copy=True) for output in outputs]
+        finally:
+            self._requests.put(request)
 
 
 def choose_precision(
