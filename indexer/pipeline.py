@@ -5,10 +5,11 @@ caller. All three go on side by side; none waits for another but for lack of pho
 """
 
 import os
+import random
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from queue import SimpleQueue
@@ -16,7 +17,7 @@ from queue import SimpleQueue
 import numpy as np
 
 from indexer.catalogue import Embedded
-from indexer.decode import MAX_PIXELS, UnreadablePhoto
+from indexer.decode import MAX_PIXELS, Fit, UnreadablePhoto
 from indexer.embeddings import check, directions
 from indexer.encoders import ImageEncoder
 from indexer.encoders.base import BATCH
@@ -56,6 +57,22 @@ def embed_files(
     """
     with closing(_Pipeline(root, encoder, decoding, is_known, regions)) as pipeline:
         yield from pipeline.run(files)
+
+
+def sample_pixels(root: bytes, files: Iterable[PhotoFile], fit: Fit, decoding: Decoding, count: int) -> np.ndarray:
+    """Up to `count` of the files, decoded, leaving out those that break: (n, size, size, 3) uint8, drawn at random."""
+    drawn = list(files)
+    random.Random(0).shuffle(drawn)
+    drawn = drawn[:count]
+    found = []
+    cores = decoding.workers if decoding.workers is not None else _cores()
+    with closing(DecodeWorkers(cores, fit, decoding.max_pixels, decoding.deadline, slots=len(drawn))) as workers:
+        futures = [workers.schedule(os.path.join(root, file.path), slot) for slot, file in enumerate(drawn)]
+        for slot, future in enumerate(futures):
+            with suppress(UnreadablePhoto):
+                future.result()
+                found.append(slot)
+        return np.array(workers.pixels[found])
 
 
 @dataclass(slots=True, eq=False)

@@ -25,7 +25,7 @@ import numpy as np
 from indexer.decode import Fit, UnreadablePhoto, load
 from indexer.errors import PhotoseekError
 
-START = "import json, sys; sys.path = json.loads(sys.argv[1]); import indexer.workers as w; w.serve(*map(int, sys.argv[2:]))"
+START = "import json, sys; sys.path = json.loads(sys.argv[1]); import indexer.workers as w; w.serve(*sys.argv[2:])"
 # How long after its deadline a worker whose parent was killed in the meantime ends itself.
 GRACE = 5.0
 
@@ -146,8 +146,12 @@ class _Worker:
         return ours
 
 
-def serve(descriptor: int, memory: int, slots: int, size: int) -> None:
-    """The life of a worker: decode what comes into the slot that it is given, until the connection ends."""
+def serve(*descriptors_and_shape: str) -> None:
+    """The life of a worker: decode what comes into the slot that it is given, until the connection ends.
+
+    It is told the descriptors of its connection and of the shared memory, how many slots that has, and their size.
+    """
+    descriptor, memory, slots, size = map(int, descriptors_and_shape)
     connection = Connection(descriptor)
     pixels = _mapped(memory, slots, size)
     # libtiff and LibRaw print what they find odd; to the user it would be noise between the lines.

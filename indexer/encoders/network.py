@@ -22,9 +22,6 @@ from indexer.errors import PhotoseekError
 # is not there. Photoseek works offline.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
-PRECISIONS = ("auto", "f32", "bf16")
-# A faster precision is kept only where it moves the embeddings less than this (cosine to float32).
-AGREEMENT_MEAN, AGREEMENT_LOWEST = 0.99, 0.97
 # An exported network gives the rows of the original to this much (components of unit rows, float32).
 EXPORT_TOLERANCE = 1e-3
 FACTS = "encoder.json"
@@ -152,7 +149,8 @@ class Network:
         import openvino
 
         core = openvino.Core()
-        core.set_property({"CACHE_DIR": str(folder / "compiled")})
+        if os.access(folder, os.W_OK):
+            core.set_property({"CACHE_DIR": str(folder / "compiled")})
         settings: dict[str, Any] = {
             "PERFORMANCE_HINT": mode.upper(),
             "INFERENCE_PRECISION_HINT": precision,
@@ -210,40 +208,3 @@ class Network:
             return [output.astype(np.float32, copy=True) for output in outputs]
         finally:
             self._requests.put(request)
-
-
-def choose_precision(
-    folder: Path, wanted: str, sample: Callable[[], tuple[np.ndarray, ...]], dim: int | None = None
-) -> str:
-    """The inference precision to use: "auto" is bf16 where the CPU computes in it and the embeddings hardly move.
-
-    The embeddings are the first `dim` columns of the network's rows, None for all of them.
-    The verdict of the agreement check is kept in the export folder, since it belongs to this network on this CPU.
-    """
-    if wanted != "auto":
-        return wanted
-    import openvino
-
-    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        return "f32"
-    verdict = folder / "precision.json"
-    if not verdict.exists():
-        inputs = sample()
-        exact = Network(folder, "f32", "latency")(*inputs)[:, :dim]
-        fast = Network(folder, "bf16", "latency")(*inputs)[:, :dim]
-        norms = np.linalg.norm(exact, axis=1) * np.linalg.norm(fast, axis=1)
-        cosines = (exact * fast).sum(axis=1) / norms
-        agrees = bool(cosines.mean() >= AGREEMENT_MEAN and cosines.min() >= AGREEMENT_LOWEST)
-        record = {
-            "precision": "bf16" if agrees else "f32",
-            "cosine_mean": float(cosines.mean()),
-            "cosine_lowest": float(cosines.min()),
-            "rows": len(cosines),
-        }
-        try:
-            scratch = verdict.with_suffix(f".{os.getpid()}")
-            scratch.write_text(json.dumps(record, indent=1))
-            os.replace(scratch, verdict)
-        except OSError:
-            return str(record["precision"])
-    return str(json.loads(verdict.read_text())["precision"])
