@@ -77,7 +77,7 @@ report: setup
 look:
 	@for scheme in light dark; do \
 		$(BROWSER) --blink-settings=preferredColorScheme=$$([ $$scheme = dark ] && echo 0 || echo 1) \
-			--window-size=1280,9000 --screenshot=build/$$scheme.png file://$(abspath $(REPORT)) 2> build/$$scheme.log; \
+			--window-size=1280,16000 --screenshot=build/$$scheme.png file://$(abspath $(REPORT)) 2> build/$$scheme.log; \
 	done
 	@$(BROWSER) --no-pdf-header-footer --print-to-pdf=build/paper.pdf file://$(abspath $(REPORT)) 2> build/paper.log
 	@! grep -h "CONSOLE.*source: file:" build/light.log build/dark.log build/paper.log

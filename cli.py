@@ -1,6 +1,8 @@
 """The command line: open, call, echo. Data goes to stdout, talk to stderr; the only place that knows all rooms."""
 
+import atexit
 import errno
+import gc
 import json
 import os
 import sys
@@ -15,6 +17,8 @@ from reranker.commands import check, evaluate, explore, train
 from search.commands import batch, bench, search
 
 INTERRUPTED = 130
+# Objects made between two searches for garbage: what a start makes is all kept.
+COLLECT_EVERY = 50_000
 
 
 class _Group(click.Group):
@@ -263,5 +267,25 @@ def _say_skipped(skipped: Any) -> None:
 for command in (search, batch, check, explore, train, evaluate, bench):
     main.add_command(command)
 
+
+def run() -> None:
+    """The console script: `main`, then out at once. The system takes back in one piece what Python and OpenVINO would
+    free piece by piece, for a fifth of the time of a whole search."""
+    gc.set_threshold(COLLECT_EVERY)
+    try:
+        main()
+    except SystemExit as done:
+        code = done.code
+        if code is not None and not isinstance(code, int):
+            raise
+        atexit._run_exitfuncs()
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        except OSError:
+            raise done from None  # Python says so in its own way
+        os._exit(code or 0)
+
+
 if __name__ == "__main__":
-    main()
+    run()

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
-
-from filelock import FileLock, Timeout
 
 from indexer.errors import DAMAGED, PhotoseekError
 
@@ -193,6 +190,21 @@ class Catalogue:
         self._replace_photo(root, (photo.path, photo.size, photo.mtime_ns, row, None))
         self._run("UPDATE embeddings SET live = 1 WHERE row = ? AND live = 0", row)
 
+    def add_many(self, root: int, photos: Iterable[Embedded], first_row: int) -> None:
+        """Give new photos new rows, one after the other from `first_row` on (inside a transaction)."""
+        numbered = list(enumerate(photos, first_row))
+        try:
+            self.db.executemany(
+                "INSERT INTO embeddings (row, digest, width, height) VALUES (?, ?, ?, ?)",
+                ((row, p.digest, p.width, p.height) for row, p in numbered),
+            )
+            self.db.executemany(
+                "INSERT INTO photos VALUES (?, ?, ?, ?, ?, NULL)",
+                ((root, p.path, p.size, p.mtime_ns, row) for row, p in numbered),
+            )
+        except sqlite3.DatabaseError as error:
+            raise _refusal(self.path, error) from None
+
     def add_skipped(self, root: int, path: bytes, size: int, mtime_ns: int, reason: str) -> None:
         """List a photo as skipped (inside a transaction)."""
         self._replace_photo(root, (path, size, mtime_ns, None, reason))
@@ -259,8 +271,12 @@ class Catalogue:
 
     def sizes_of_rows(self, rows: Sequence[int]) -> dict[int, tuple[int, int]]:
         """row -> (width, height) of the upright photo."""
-        query = "SELECT width, height FROM embeddings WHERE row = ?"
-        return {row: self._run(query, int(row))[0] for row in rows}
+        found: dict[int, tuple[int, int]] = {}
+        for start in range(0, len(rows), 500):
+            block = [int(row) for row in rows[start : start + 500]]
+            query = f"SELECT row, width, height FROM embeddings WHERE row IN ({','.join('?' * len(block))})"
+            found.update((row, (width, height)) for row, width, height in self._run(query, *block))
+        return found
 
     def all_photos(self) -> Iterator[Photo]:
         """Every photo, the skipped ones too, in path order."""
@@ -301,6 +317,10 @@ class Catalogue:
 @contextmanager
 def write_lock(folder: Path) -> Iterator[None]:
     """Hold the index folder's writer lock; PhotoseekError names the process that has it already."""
+    import socket
+
+    from filelock import FileLock, Timeout
+
     holder = folder / "writer.json"
     lock = FileLock(folder / "writer.lock")
     try:

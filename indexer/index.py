@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,10 +17,12 @@ from indexer.durable import write_text
 from indexer.encoders import REGION_KINDS, ImageEncoder, load_image_encoder
 from indexer.errors import DAMAGED, PhotoseekError
 from indexer.photos import PhotoFile, Skipped, hidden_folders, walk
-from indexer.pipeline import Decoding, Result, embed_files, sample_pixels
 from indexer.precision import SETTING, restore, settle
-from indexer.regions import fill
 from indexer.views import View, ViewMaker, build_view, is_whole, open_view
+
+if TYPE_CHECKING:
+    # The decoders, which a search does not need.
+    from indexer.pipeline import Decoding, Result
 
 FORMAT = 1
 COMMIT_ROWS = 512
@@ -59,7 +61,7 @@ class Index:
         *,
         encoder: str | ImageEncoder = DEFAULT_ENCODER,
         encoder_options: dict[str, str] | None = None,
-        decoding: Decoding | None = None,
+        decoding: "Decoding | None" = None,
         regions: bool | None = None,
         on_progress: Progress | None = None,
         on_skip: Callable[[Skipped], None] | None = None,
@@ -79,6 +81,8 @@ class Index:
         Decoding runs in processes of its own that never import the calling script, so a script needs no
         `if __name__ == "__main__":` guard.
         """
+        from indexer.pipeline import Decoding, sample_pixels
+
         root = os.path.abspath(os.fsencode(photos))
         path = Path(folder)
         _check_place(path)
@@ -259,11 +263,14 @@ class Index:
         root: bytes,
         found: list[PhotoFile | Skipped],
         encoder: ImageEncoder,
-        decoding: Decoding,
+        decoding: "Decoding",
         regions: bool,
         on_progress: Progress,
         on_skip: Callable[[Skipped], None],
     ) -> None:
+        from indexer.pipeline import embed_files
+        from indexer.regions import fill
+
         catalogue = self.catalogue
         root_id = catalogue.root_id(root)
         known = catalogue.known_files(root_id)
@@ -312,7 +319,7 @@ class Index:
     def _is_known(self, digest: bytes) -> bool:
         return self.catalogue.row_of_digest(digest) is not None
 
-    def _commit(self, root_id: int, pending: list[tuple[PhotoFile, Result]]) -> None:
+    def _commit(self, root_id: int, pending: "list[tuple[PhotoFile, Result]]") -> None:
         """Embeddings and regions first, fsynced; then the one transaction that makes their rows exist."""
         catalogue = self.catalogue
         rows: dict[bytes, int] = {}

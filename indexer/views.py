@@ -14,6 +14,7 @@ import numpy as np
 
 from indexer.durable import fsync
 from indexer.errors import PhotoseekError
+from indexer.half import widened
 
 # Above this many photos the candidate vectors are kept in half precision, which costs no recall that can be measured.
 FLOAT32_ROWS = 50_000
@@ -151,12 +152,16 @@ class View:
         self, rows: np.ndarray, base: np.ndarray, tail: np.ndarray | None, dtype: type = np.float32
     ) -> np.ndarray:
         if tail is None:
-            return base[rows].astype(dtype)
+            return _read(base, rows)
         gathered = np.empty((len(rows), *base.shape[1:]), dtype)
         late = rows >= self.rows
-        gathered[~late] = base[rows[~late]]
+        gathered[~late] = _read(base, rows[~late])
         gathered[late] = tail[rows[late] - self.rows]
         return gathered
+
+    def open_candidates(self) -> None:
+        """Read the candidate structure now rather than at the first search. Raises PhotoseekError if it is damaged."""
+        self._index()
 
     def _index(self) -> Any:
         with self._reading:
@@ -276,6 +281,12 @@ def _top(scores: np.ndarray, rows: np.ndarray, count: int) -> tuple[np.ndarray, 
             some = np.flatnonzero(line >= np.partition(line, len(line) - count)[len(line) - count])
         best[i] = some[np.lexsort((rows[i, some], -line[some]))][:count]
     return np.take_along_axis(rows, best, axis=1), np.take_along_axis(scores, best, axis=1).astype(np.float32)
+
+
+def _read(file: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Rows of a mapped file, halves as float32. As a plain array: whatever is made from a memmap is slow like one."""
+    found = np.asarray(file)[rows]
+    return widened(found) if found.dtype == np.float16 else found
 
 
 def _damaged(folder: Path, what: str) -> PhotoseekError:

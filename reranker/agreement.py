@@ -4,13 +4,14 @@ python -m reranker.agreement JUDGED
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import click
 import numpy as np
 
+from indexer.errors import PhotoseekError
 from reranker.crowd_prior import CrowdPrior
 from reranker.expert_weight import choose_expert_weight
+from reranker.figures import Figures, defined, flat, value_of
 from reranker.graded_response import GradedResponse
 from reranker.judgments import CrowdRow, ExpertRow, Judgments, load_judgments
 from reranker.metrics import interval, kendall_tau_b
@@ -54,11 +55,11 @@ def expert_crowd_agreement(
     return interval([row.photo for row in both], lambda rows: kendall_tau_b(mean[rows], share[rows]), resamples)
 
 
-def agreement(judgments: Judgments, resamples: int = RESAMPLES) -> dict[str, Any]:
+def agreement(judgments: Judgments, resamples: int = RESAMPLES) -> Figures:
     """Everything this file and the models of the generalised score say of judged data, by name; intervals as `value`,
-    `low`, `high`. What the data does not allow is left out."""
+    `low`, `high`. What too few judgments, or all alike, do not allow is left out: a figure, or its interval."""
     expert, crowd = judgments.expert, judgments.crowd
-    found: dict[str, Any] = {}
+    found: Figures = {}
     if expert:
         grades = np.array([row.grades for row in expert])
         model = GradedResponse.fit(grades)
@@ -84,27 +85,33 @@ def agreement(judgments: Judgments, resamples: int = RESAMPLES) -> dict[str, Any
                 "weight_photos": chosen.photos,
                 "criterion": {f"{w:.2f}": chosen.at(w) for w in (0.0, chosen.weight, EXPERT_WEIGHT, 1.0)},
             }
-    return found
+    return defined(found)
 
 
 @click.command()
 @click.argument("judged", type=click.Path(exists=True, file_okay=False))
 def main(judged: str) -> None:
     """Print how far the people who judged JUDGED agree, and what their judgments fit."""
-    click.echo(_lines(agreement(load_judgments(judged))))
+    try:
+        found = agreement(load_judgments(judged))
+    except PhotoseekError as error:
+        raise click.ClickException(str(error)) from None
+    if not found:
+        raise click.ClickException(f"judged data {judged} has neither experts' grades nor the crowd's votes")
+    click.echo(_lines(found))
 
 
-def _lines(found: dict[str, Any], prefix: str = "") -> str:
+def _lines(found: Figures) -> str:
     lines = []
-    for name, value in found.items():
-        if isinstance(value, dict) and "low" not in value:
-            lines.append(_lines(value, f"{prefix}{name}."))
-        elif isinstance(value, dict):
-            lines.append(f"{prefix + name:<32}{value['value']:.3f}  [{value['low']:.3f}, {value['high']:.3f}]")
-        elif isinstance(value, list):
-            lines.append(f"{prefix + name:<32}{', '.join(f'{item:.3f}' for item in value)}")
+    for name, leaf in flat(found).items():
+        if isinstance(leaf, list):
+            shown = ", ".join(f"{item:.3f}" for item in leaf)
+        elif isinstance(leaf, int):
+            shown = str(leaf)
         else:
-            lines.append(f"{prefix + name:<32}{value if isinstance(value, int) else f'{value:.3f}'}")
+            interval = f"  [{leaf['low']:.3f}, {leaf['high']:.3f}]" if isinstance(leaf, dict) else ""
+            shown = f"{value_of(leaf):.3f}{interval}"
+        lines.append(f"{name:<32}{shown}")
     return "\n".join(lines)
 
 

@@ -37,8 +37,14 @@ CHECKS: dict[str, Severity] = {
     "duplicate rows": "warning",
     "near-duplicate photos across parts": "warning",
     "captions shared across parts": "warning",
+    "near-duplicate photos within a part": "note",
     "experts without a majority": "note",
 }
+OF_PHOTOS = (
+    "photos that do not open",
+    "near-duplicate photos across parts",
+    "near-duplicate photos within a part",
+)
 SHOWN = 10
 
 
@@ -65,8 +71,8 @@ def check_judgments(
 ) -> tuple[Finding, ...]:
     """One finding a check of `CHECKS`, in that order, those that found nothing too.
 
-    Without an encoder no photo is opened, and the two checks that need it are left out. Raises PhotoseekError as
-    `read_judgments` does, for a folder that cannot be read at all.
+    Without an encoder no photo is opened, and `OF_PHOTOS` are left out. Raises PhotoseekError as `read_judgments` does,
+    for a folder that cannot be read at all.
     """
     bad: list[BadRow] = []
     good: list[GoodRow] = []
@@ -74,7 +80,8 @@ def check_judgments(
     rows: dict[str, list[str]] = {check: [] for check in CHECKS}
     for row in bad:
         rows[row.check].append(f"{row.path}:{row.line}: {row.reason}")
-    rows["contradictory rows"], rows["duplicate rows"] = _repeated(good)
+    otherwise, rows["duplicate rows"] = _repeated(good)
+    rows["contradictory rows"] += otherwise
     parts = parts_of(judgments)
     rows["photos in two parts"] = _in_two_parts(parts)
     rows["captions shared across parts"] = _shared_captions(judgments, parts)
@@ -83,13 +90,12 @@ def check_judgments(
         for row in good
         if len(row.key) == 2 and len(row.content) == 3 and len(set(row.content)) == 3
     ]
-    if encoder is None:
-        del rows["photos that do not open"], rows["near-duplicate photos across parts"]
-    else:
+    if encoder is not None:
         report = on_stage or (lambda stage, done, total: None)
-        unread, near = _photos(judgments, parts, encoder, lambda done, total: report("photos", done, total))
-        rows["photos that do not open"], rows["near-duplicate photos across parts"] = unread, near
-    return tuple(Finding(check, CHECKS[check], tuple(found)) for check, found in rows.items())
+        found = _photos(judgments, parts or judgments.sets, encoder, lambda done, total: report("photos", done, total))
+        rows |= dict(zip(OF_PHOTOS, found, strict=True))
+    left_out = () if encoder is not None else OF_PHOTOS
+    return tuple(Finding(check, CHECKS[check], tuple(found)) for check, found in rows.items() if check not in left_out)
 
 
 def parts_of(judgments: Judgments) -> dict[str, tuple[str, ...]]:
@@ -153,18 +159,19 @@ def _photos(
     parts: dict[str, tuple[str, ...]],
     encoder: ImageEncoder,
     on_progress: Callable[[int, int], None],
-) -> tuple[list[str], list[str]]:
-    """Photos that do not open, and near-duplicates among the others."""
+) -> tuple[list[str], list[str], list[str]]:
+    """Photos that do not open; near-duplicates among the others, of two parts and of one."""
     found, unread = read_photos(list(judgments.photos.values()), encoder, on_progress)
     names = [name for name, path in judgments.photos.items() if path in found]
     numbers = {photo: number for number, photos in enumerate(parts.values()) for photo in photos}
     names = [name for name in names if name in numbers]
-    near = []
+    across, within = [], []
     if names:
-        x = np.stack([found[judgments.photos[name]][0] for name in names])
-        part, titles = np.array([numbers[name] for name in names]), list(parts)
-        near = [
-            f"{names[a]} ({titles[part[a]]}) and {names[b]} ({titles[part[b]]}): cosine {cosine:.3f}"
-            for a, b, cosine in near_duplicates(x, part)
-        ]
-    return [f"{path}: {reason}" for path, reason in unread.items()], near
+        titles = list(parts)
+        for a, b, cosine in near_duplicates(np.stack([found[judgments.photos[name]][0] for name in names])):
+            part, other = titles[numbers[names[a]]], titles[numbers[names[b]]]
+            if part == other:
+                within.append(f"{names[a]} and {names[b]} ({part}): cosine {cosine:.3f}")
+            else:
+                across.append(f"{names[a]} ({part}) and {names[b]} ({other}): cosine {cosine:.3f}")
+    return [f"{path}: {reason}" for path, reason in unread.items()], across, within

@@ -9,6 +9,7 @@ import click
 
 from indexer.errors import PhotoseekError
 from indexer.terminal import device_option, progress, quiet_option, ranker_option, say, stages
+from reranker.options import encoder_options, image_encoder_options, judged_argument, keep_going_option, seed_option
 
 if TYPE_CHECKING:
     from reranker.figures import Threshold
@@ -16,20 +17,21 @@ if TYPE_CHECKING:
 
 
 class ThresholdType(click.ParamType):
-    """`NAME=VALUE` -> Threshold."""
+    """`NAME=VALUE` -> Threshold, the least value or the largest."""
 
     name = "NAME=VALUE"
+
+    def __init__(self, at_most: bool) -> None:
+        self.at_most = at_most
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> "Threshold":
         from reranker.figures import Threshold
 
         try:
-            return Threshold.parse(value)
+            return Threshold.parse(value, self.at_most)
         except ValueError:
-            self.fail(f"{value!r} is not NAME=VALUE, e.g. official.recall@10=0.8.", param, ctx)
-
-
-THRESHOLD = ThresholdType()
+            example = "calibration.ece=0.02" if self.at_most else "official.recall@10=0.8"
+            self.fail(f"{value!r} is not NAME=VALUE, e.g. {example}.", param, ctx)
 
 
 def show_policy_option(command: Callable[..., None]) -> Callable[..., None]:
@@ -38,7 +40,7 @@ def show_policy_option(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @click.command()
-@click.argument("judged", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@judged_argument
 @click.option("--no-photos", is_flag=True, help="Check the tables alone, and open no photo.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @device_option
@@ -66,14 +68,12 @@ def check(judged: Path, no_photos: bool, as_json: bool, device: str, quiet: bool
 
 
 @click.command()
-@click.argument("judged", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@judged_argument
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The ranker folder to write.")
 @click.option(
     "--photos", "photo_set", default=None, help="Photo folder of JUDGED to train on.  [default: train_images, else all]"
 )
-@click.option("--image-encoder", default=None, help="[default: that of --from, else efficientnet-lite]")
-@click.option("--weights", help="A local state dict for a torchvision encoder.")
-@click.option("--preprocess", help="How a file: encoder wants its pixels.")
+@image_encoder_options("that of --from, else efficientnet-lite")
 @click.option("--text-encoder", default=None, help="[default: that of --from, else minilm]")
 @click.option(
     "--from",
@@ -98,8 +98,8 @@ def check(judged: Path, no_photos: bool, as_json: bool, device: str, quiet: bool
 @click.option(
     "--epochs", type=click.IntRange(min=0), default=None, help="Contrastive epochs of the map; 0 keeps the closed form."
 )
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
-@click.option("--keep-going", is_flag=True, help="Drop bad rows of the judged data, and count them.")
+@seed_option
+@keep_going_option
 @device_option
 @quiet_option
 def train(
@@ -137,6 +137,7 @@ def train(
     from reranker.ranker import Ranker, check_place
     from reranker.train import TrainSettings, training_photos
     from reranker.train import train as train_ranker
+    from reranker.trained_with import encoders_of
     from reranker.vocabulary import read_class_names
 
     if keep_order and base is None:
@@ -155,9 +156,13 @@ def train(
         before = len(judgments.photos)
         judgments = Policy.load(policy).filter(judgments)
         click.echo(f"policy {policy}: {before - len(judgments.photos)} of {before} photos left out", err=True)
-    image_name = image_encoder or (DEFAULT_ENCODER if start is None else start.image_encoder.rpartition("@")[0])
-    image = load_image_encoder(image_name, device=device, weights=weights, preprocess=preprocess)
-    text = load_text_encoder(text_encoder or ("minilm" if start is None else start.text_encoder_name))
+    options = encoder_options(weights, preprocess)
+    if start is None:
+        image = load_image_encoder(image_encoder or DEFAULT_ENCODER, device=device, **options)
+        text = load_text_encoder(text_encoder or "minilm")
+    else:
+        image, text = encoders_of(start, device, image_encoder, options, text_encoder)
+        options = options or (start.image_encoder_options if image.name == start.image_encoder_name else {})
     with progress("embedding", quiet) as advance:
         features = embed_judgments(judgments, image, text, advance)
     settings = TrainSettings(seed=seed, keep_order=keep_order, pairs=PairSettings(score=score))
@@ -168,6 +173,7 @@ def train(
         ranker = train_ranker(
             features, judgments, (image, text), settings, base=start, things=things, on_stage=on_stage
         )
+    ranker = replace(ranker, image_encoder_options=options)
     ranker.save(output)
     for name, value in {**ranker.training, **ranker.figures}.items():
         if name != "before":
@@ -176,13 +182,13 @@ def train(
 
 
 @click.command()
-@click.argument("judged", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@judged_argument
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The HTML file to write.")
 @click.option(
     "--photos", "photo_set", help="Photo folder to look into.  [default: train_images and test_images, else all]"
 )
 @show_policy_option
-@click.option("--keep-going", is_flag=True, help="Drop bad rows of the judged data, and count them.")
+@keep_going_option
 @device_option
 @quiet_option
 def explore(
@@ -212,12 +218,13 @@ def explore(
         sections = sections_of(judgments, left_out, Album.of(judgments, chosen), encoder, advance)
     facts = [("folder", str(judged)), ("photos", f"{len(judgments.photos):,}")]
     size = write_report(output, f"Judged data: {judged.resolve().name}", facts, sections)
-    click.echo(f"{output}: {len(judgments.photos):,} photos, {size / 2**20:.1f} MB")
+    click.echo(f"{output}: {len(judgments.photos):,} photo{'s' * (len(judgments.photos) != 1)}, {size / 2**20:.1f} MB")
 
 
 @click.command()
-@click.argument("judged", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@judged_argument
 @ranker_option("The ranker folder to measure.  [default: the shipped one]")
+@image_encoder_options("the one that the ranker was trained with, where it lay then")
 @click.option("--protocol", "protocols", multiple=True, help="Run only this one; may be given several times.")
 @click.option(
     "--breadth",
@@ -235,18 +242,26 @@ def explore(
 @click.option("--compare", type=click.Path(path_type=Path), help="Also measure this ranker, and the differences.")
 @click.option(
     "--fail-under",
-    "thresholds",
     multiple=True,
-    type=THRESHOLD,
+    type=ThresholdType(at_most=False),
     help="Exit with 1 if a figure is below a value, e.g. official.recall@10=0.8; may be given several times.",
 )
+@click.option(
+    "--fail-over",
+    multiple=True,
+    type=ThresholdType(at_most=True),
+    help="Exit with 1 if a figure is above a value, e.g. hubs.largest_share=0.25; may be given several times.",
+)
 @click.option("--trec", type=click.Path(path_type=Path), help="Also write run and qrels files into this folder.")
-@click.option("--keep-going", is_flag=True, help="Drop bad rows of the judged data, and count them.")
+@keep_going_option
 @device_option
 @quiet_option
 def evaluate(
     judged: Path,
     ranker: Path | None,
+    image_encoder: str | None,
+    weights: str | None,
+    preprocess: str | None,
     protocols: tuple[str, ...],
     breadth: Path | None,
     seeds: int,
@@ -254,7 +269,8 @@ def evaluate(
     html: Path | None,
     policy: str,
     compare: Path | None,
-    thresholds: tuple["Threshold", ...],
+    fail_under: tuple["Threshold", ...],
+    fail_over: tuple["Threshold", ...],
     trec: Path | None,
     keep_going: bool,
     device: str,
@@ -262,7 +278,8 @@ def evaluate(
 ) -> None:
     """Measure a ranker on the judged folder JUDGED, with 95 % intervals.
 
-    A name after --fail-under may be short: `recall@10` is the figure that ends in it with the fewest parts.
+    A name after --fail-under or --fail-over may be short: `recall@10` is the figure that ends in it with the fewest
+    parts.
 
     \b
     photoseek evaluate data/sample --protocol official --json
@@ -270,9 +287,9 @@ def evaluate(
     from reranker.evaluate import PROTOCOLS
     from reranker.evaluate import evaluate as evaluate_ranker
     from reranker.evaluation import Evaluation
-    from reranker.figures import UnknownFigure, report, shortfalls
+    from reranker.figures import UnknownFigure, misses, report
     from reranker.judgments import load_judgments
-    from reranker.measure import beside, beside_lines, write_html, write_trec
+    from reranker.measure import beside, beside_lines, check_compared, check_runs, write_html, write_trec
     from reranker.policy import Policy
     from reranker.ranker import Ranker
     from reranker.reports.page import check_file
@@ -283,12 +300,17 @@ def evaluate(
     if html is not None:
         check_file(html)
     withheld = None if policy == "none" else Policy.load(policy)
-    names = protocols or tuple(PROTOCOLS)
+    names = tuple(dict.fromkeys(protocols)) or tuple(PROTOCOLS)
+    if trec is not None:
+        check_runs(trec, names)
     other = None if compare is None else Ranker.load(compare)
     judgments = load_judgments(judged, keep_going=keep_going, on_problem=None if quiet else say)
     chosen = Ranker.load(ranker) if ranker is not None else Ranker.default()
     with stages(quiet) as on_stage:
-        evaluation = Evaluation(judgments, chosen, breadth, seeds, device, on_stage)
+        encoder = (image_encoder, encoder_options(weights, preprocess))
+        evaluation = Evaluation(judgments, chosen, breadth, seeds, device, encoder, on_stage)
+        if other is not None:
+            check_compared(chosen, other, names)
         figures = evaluate_ranker(evaluation, names)
         comparison = None if other is None else beside(evaluation, figures, other, names)
     # What was measured is said before anything is found wanting.
@@ -299,16 +321,19 @@ def evaluate(
         click.echo(report(figures))
         if comparison is not None:
             click.echo(beside_lines(figures, comparison))
+    missed, unknown_figure = None, None
     try:
-        missed = shortfalls(figures, thresholds)
+        if fail_under or fail_over:
+            missed = misses(figures, (*fail_under, *fail_over))
     except UnknownFigure as error:
-        raise click.UsageError(f"--fail-under: {error}") from None
+        unknown_figure = str(error)
     if html is not None:
-        size = write_html(html, evaluation, figures, withheld, missed if thresholds else None, comparison)
+        size = write_html(html, evaluation, figures, withheld, missed, comparison)
         say(f"{html}: {size / 2**20:.1f} MB")
     if trec is not None:
         for path in write_trec(trec, evaluation, figures):
             say(str(path))
+    if unknown_figure is not None:
+        raise click.UsageError(f"--fail-under, --fail-over: {unknown_figure}")
     if missed:
-        short = "; ".join(f"{name} is {value:.4f}, below {least:g}" for name, value, least in missed)
-        raise PhotoseekError(f"figures fall short: {short}")
+        raise PhotoseekError(f"figures fall short: {'; '.join(map(str, missed))}")

@@ -9,7 +9,7 @@ import numpy as np
 from indexer.errors import PhotoseekError
 from reranker import baselines, metrics
 from reranker.evaluation import JUDGED_SET, Evaluation, search
-from reranker.figures import Figures, take_resampled
+from reranker.figures import Figures, defined, take_resampled
 from reranker.judgments import photo_of
 from reranker.space import SCALARS
 
@@ -27,6 +27,7 @@ def evaluate(evaluation: Evaluation, protocols: Sequence[str]) -> Figures:
             evaluation.on_stage("protocols", number, len(protocols))
         figures |= PROTOCOLS[name](evaluation) or {}
     evaluation.resampled |= take_resampled(figures)
+    figures = defined(figures)
     if not figures:
         raise PhotoseekError(
             f"judged data {evaluation.judgments.folder} allows none of: {', '.join(protocols)} (it needs {JUDGED_SET}/ "
@@ -86,14 +87,14 @@ def crowd(evaluation: Evaluation) -> Figures | None:
 
 def expert_meaning(evaluation: Evaluation) -> Figures | None:
     """The cosine of the given ranker's meaning map alone, which has learned from no judgment, and the experts."""
-    if not evaluation.has_judged() or not evaluation.judged()[0].expert:
+    if not evaluation.has_judged() or len(evaluation.judged()[0].expert) < FEWEST_PAIRS:
         return None
     return {"expert_meaning": {"tau_c": _expert_tau(evaluation, [_meaning_of_pairs(evaluation, "expert")])}}
 
 
 def crowd_meaning(evaluation: Evaluation) -> Figures | None:
     """The same and the crowd."""
-    if not evaluation.has_judged() or not evaluation.judged()[0].crowd:
+    if not evaluation.has_judged() or len(evaluation.judged()[0].crowd) < FEWEST_PAIRS:
         return None
     return {"crowd_meaning": {"tau_b": _crowd_tau(evaluation, [_meaning_of_pairs(evaluation, "crowd")])}}
 

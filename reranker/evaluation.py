@@ -7,17 +7,17 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from indexer.encoders import load_image_encoder, load_text_encoder
 from indexer.encoders.base import Tokens
-from indexer.errors import PhotoseekError
 from indexer.views import PhotoSide
 from reranker.features import Features, embed_judgments, embed_photos, embed_with_tokens
 from reranker.judgments import CrowdRow, ExpertRow, Judgments, photo_of
-from reranker.pairs import BLOCK, candidate_scores
+from reranker.pairs import BLOCK, PairSettings, candidate_scores
 from reranker.ranker import Ranker
+from reranker.scores import Method
 from reranker.space import SCALARS
 from reranker.train import TrainSettings
 from reranker.train import train as train_ranker
+from reranker.trained_with import encoders_of
 
 Stage = Callable[[str, int, int], None]
 Kept = TypeVar("Kept")
@@ -33,6 +33,8 @@ class Evaluation:
 
     `breadth` is a folder of photos named `<wnid>_<n>_<word>.jpg`, by default `imagen` beside the judged folder, with
     `imagenet_classes.tsv` beside it. `seeds`: how often each protocol that trains is repeated; its figures are means.
+    `image_encoder`: name and options of the ranker's image encoder, where it no longer is where it was in training.
+    `score`: how judgments become one number in trainings, as `train --score`.
     What a protocol computes is kept, so a report or a run file of it costs no second search. `resampled`: what each
     draw of the bootstrap gave (r,), by a figure's name (`official.recall@1`); every ranker has the same draws.
     """
@@ -42,21 +44,16 @@ class Evaluation:
     breadth: Path | None = None
     seeds: int = 1
     device: str = "auto"
+    image_encoder: tuple[str | None, dict[str, str]] | None = None
     on_stage: Stage | None = None
+    score: Method = "majority"
     resampled: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
     _cache: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def encoders(self) -> tuple[Any, Any]:
-        """The ranker's own encoders; PhotoseekError if this machine has others of the same name."""
+        """The ranker's own encoders; PhotoseekError as of `encoders_of`."""
         if "encoders" not in self._cache:
-            image = load_image_encoder(self.ranker.image_encoder.rpartition("@")[0], device=self.device)
-            text = load_text_encoder(self.ranker.text_encoder_name)
-            for wanted, found in ((self.ranker.image_encoder, image), (self.ranker.text_encoder, text)):
-                if wanted != found.fingerprint:
-                    raise PhotoseekError(
-                        f"ranker {self.ranker.id} was trained with {wanted}, here is {found.fingerprint}"
-                    )
-            self._cache["encoders"] = (image, text)
+            self._cache["encoders"] = encoders_of(self.ranker, self.device, *(self.image_encoder or ()))
         image, text = self._cache["encoders"]
         return image, text
 
@@ -178,12 +175,13 @@ class Evaluation:
 
     def train(self, features: Features, judgments: Judgments, seed: int) -> Ranker:
         """A ranker learned from nothing but these."""
-        settings = TrainSettings(seed=seed)
+        settings = TrainSettings(seed=seed, pairs=PairSettings(score=self.score))
         return train_ranker(features, judgments, self.encoders(), settings, on_stage=self.on_stage)
 
     def train_on(self, features: Features, judgments: Judgments, seed: int) -> Ranker:
         """The given ranker with a relevance that is learned from nothing but these."""
-        settings = TrainSettings(seed=seed, keep_order=True, fresh_relevance=True)
+        pairs = PairSettings(score=self.score)
+        settings = TrainSettings(seed=seed, keep_order=True, fresh_relevance=True, pairs=pairs)
         return train_ranker(features, judgments, self.encoders(), settings, base=self.ranker, on_stage=self.on_stage)
 
     def pair_relevance(self, ranker: Ranker, photo: np.ndarray, captions: Sequence[str]) -> np.ndarray:

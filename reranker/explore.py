@@ -165,7 +165,7 @@ def alike(
     if not names:
         return []
     x = np.stack([found[judgments.photos[name]][0] for name in names])
-    return [(names[a], names[b], cosine) for a, b, cosine in near_duplicates(x, np.arange(len(names)))]
+    return [(names[a], names[b], cosine) for a, b, cosine in near_duplicates(x)]
 
 
 def own_captions(judgments: Judgments) -> dict[str, list[str]]:

@@ -22,19 +22,37 @@ class UnknownFigure(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """The least value that a figure may have. `name` may be short, see `find`."""
+    """The least value that a figure may have, or the largest where `at_most`. `name` may be short, see `find`."""
 
     name: str
-    least: float
+    bound: float
+    at_most: bool = False
 
     @classmethod
-    def parse(cls, text: str) -> "Threshold":
+    def parse(cls, text: str, at_most: bool = False) -> "Threshold":
         """`NAME=VALUE`. Raises ValueError if it is something else."""
         name, equals, value = text.partition("=")
-        least = float(value) if equals else math.nan
-        if not name or math.isnan(least):
+        bound = float(value) if equals else math.nan
+        if not name.strip() or math.isnan(bound):
             raise ValueError(text)
-        return cls(name, least)
+        return cls(name.strip(), bound, at_most)
+
+    def holds(self, value: float) -> bool:
+        """Whether a figure of this value will do; one that is no number never does."""
+        return value <= self.bound if self.at_most else value >= self.bound
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """A figure, by its full name, that is on the wrong side of its threshold."""
+
+    name: str
+    value: float
+    threshold: Threshold
+
+    def __str__(self) -> str:
+        side = "above" if self.threshold.at_most else "below"
+        return f"{self.name} is {self.value:.4f}, {side} {self.threshold.bound:g}"
 
 
 def flat(figures: Figures, prefix: str = "") -> dict[str, Any]:
@@ -81,11 +99,29 @@ def find(figures: Figures, name: str) -> str:
     return shortest[0]
 
 
-def shortfalls(figures: Figures, thresholds: Sequence[Threshold]) -> list[tuple[str, float, float]]:
-    """(full name, value, least) of every figure that is below its threshold, or no number. Raises UnknownFigure."""
+def misses(figures: Figures, thresholds: Sequence[Threshold]) -> list[Miss]:
+    """Every figure that its threshold does not hold for. Raises UnknownFigure."""
     leaves = flat(figures)
-    named = [(find(figures, threshold.name), threshold.least) for threshold in thresholds]
-    return [(name, value_of(leaves[name]), least) for name, least in named if not value_of(leaves[name]) >= least]
+    named = [(find(figures, threshold.name), threshold) for threshold in thresholds]
+    found = [Miss(name, value_of(leaves[name]), threshold) for name, threshold in named]
+    return [miss for miss in found if not miss.threshold.holds(miss.value)]
+
+
+def defined(figures: Figures) -> Figures:
+    """The figures that are numbers; the value alone where too few rows, or all alike, leave no interval."""
+    kept: Figures = {}
+    for name, leaf in figures.items():
+        if isinstance(leaf, dict) and "value" not in leaf:
+            below = defined(leaf)
+            if below:
+                kept[name] = below
+        elif not isinstance(leaf, dict):
+            if not (isinstance(leaf, float) and math.isnan(leaf)):
+                kept[name] = leaf
+        elif math.isfinite(leaf["value"]):
+            whole = math.isfinite(leaf["low"]) and math.isfinite(leaf["high"])
+            kept[name] = leaf if whole else leaf["value"]
+    return kept
 
 
 def take_resampled(figures: Figures) -> dict[str, np.ndarray]:

@@ -3,11 +3,13 @@
 import csv
 import io
 import re
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from indexer.errors import PhotoseekError
+from indexer.terminal import printable
 
 # What decoding with surrogateescape leaves of such bytes.
 NOT_UTF8 = re.compile("[\udc80-\udcff]")
@@ -23,7 +25,7 @@ class BadRow:
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.path} line {self.line}: {self.reason}"
+        return printable(f"{self.path} line {self.line}: {self.reason}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +43,14 @@ OnGood = Callable[[GoodRow], None]
 
 
 def text_of(path: Path) -> str:
-    """The file's text; bytes that are no UTF-8 stay in it as lone surrogates, so that only their own row is bad."""
-    return path.read_bytes().decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+    """The file's text; bytes that are no UTF-8 stay in it as lone surrogates, so that only their own row is bad.
+
+    Raises PhotoseekError for UTF-16, of which every row would be bad.
+    """
+    data = path.read_bytes()
+    if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        raise PhotoseekError(f"{path} is UTF-16; save the file as UTF-8")
+    return data.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
 
 
 def lines_of(path: Path, on_bad: OnBad) -> Iterator[tuple[int, list[str]]]:
@@ -59,7 +67,8 @@ def table_of(
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """(line number, row by column) of a CSV file with a header; rows that are not UTF-8 or have a field too few or
     too many are bad. PhotoseekError if the header lacks one of `columns` or the file is no CSV."""
-    reader = csv.reader(io.StringIO(text_of(path), newline=""), delimiter=delimiter)
+    lines = io.StringIO(text_of(path), newline="").readlines()
+    reader = csv.reader(iter(lines), delimiter=delimiter)
     try:
         header = next(reader, [])
         if NOT_UTF8.search("".join(header)):
@@ -68,8 +77,13 @@ def table_of(
         if missing:
             found = ", ".join(map(repr, header)) or "no header"
             raise PhotoseekError(f"{path}: no column {missing[0]!r}; it has {found}")
+        before = reader.line_num
         for fields in reader:
-            if NOT_UTF8.search("".join(fields)):
+            first, before = before + 1, reader.line_num
+            if first < before and sum(line.count('"') for line in lines[first - 1 : before]) % 2:
+                # The csv module takes all the rest of the file for one field, and says nothing.
+                on_bad(BadRow("malformed rows", path, first, f"a quote that is not closed, up to line {before}"))
+            elif NOT_UTF8.search("".join(fields)):
                 on_bad(BadRow("malformed rows", path, reader.line_num, "not UTF-8"))
             elif fields and len(fields) != len(header):
                 reason = f"{len(fields)} fields, the header has {len(header)}"

@@ -177,7 +177,9 @@ def _find_photos(root: Path) -> tuple[dict[str, Path], dict[str, tuple[str, ...]
     for name in PHOTO_FOLDERS:
         folder = root / name
         if folder.is_dir():
-            files = sorted(p for p in folder.iterdir() if p.suffix.lower() in PHOTO_SUFFIXES)
+            found = sorted(p for p in folder.iterdir() if p.suffix.lower() in PHOTO_SUFFIXES)
+            # No folders, and no pipes; a link that leads nowhere is a photo that does not open.
+            files = [p for p in found if p.is_file() or not p.exists()]
             sets[name] = tuple(p.name for p in files)
             for path in files:
                 photos.setdefault(path.name, path)
@@ -274,24 +276,27 @@ def _read_queries(root: Path, photos: dict[str, Path], rows: _Rows) -> tuple[tup
     queries, names = root / "test_queries.csv", root / "test_images.csv"
     if not queries.is_file() or not names.is_file():
         return (), ()
-    gallery = []
+    gallery: dict[str, None] = {}
     for line, row in table_of(names, "|", ("image",), rows.on_bad):
         if row["image"] in photos:
-            gallery.append(row["image"])
+            gallery[row["image"]] = None
             rows.good(names, line, (row["image"],))
         else:
             rows.bad("unknown photos", names, line, f"photo {row['image']} is in no photo folder")
-    asked = []
-    known = set(gallery)
+    asked: dict[str, Query] = {}
     for line, row in table_of(queries, "|", ("query_id", "query_text", "image"), rows.on_bad):
-        if row["image"] not in known:
+        query = Query(row["query_id"], row["query_text"].strip(), row["image"])
+        if row["image"] not in gallery:
             rows.bad("unknown photos", queries, line, f"photo {row['image']} is not in {names.name}")
         elif not row["query_text"].strip():
             rows.bad("captions without text", queries, line, f"query {row['query_id']} has no text")
         else:
-            rows.good(queries, line, (row["query_id"],), row["query_text"].strip(), row["image"])
-            asked.append(Query(row["query_id"], row["query_text"].strip(), row["image"]))
-    return tuple(asked), tuple(gallery)
+            before = asked.setdefault(query.id, query)
+            if before != query:
+                rows.bad("contradictory rows", queries, line, f"query {query.id} again, and otherwise than before")
+            else:
+                rows.good(queries, line, (query.id,), query.text, query.photo)
+    return tuple(asked.values()), tuple(gallery)
 
 
 def _read_splits(root: Path, rows: _Rows) -> dict[str, tuple[str, ...]]:

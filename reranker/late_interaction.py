@@ -99,8 +99,11 @@ class LateInteraction:
         """regions: (n, c, k) int8, mapped -> (n,) float32 in -1..1 for one query; 0 if it has no words."""
         own = slice(words.offsets[query], words.offsets[query + 1])
         n, c, k = regions.shape
-        products = regions.reshape(-1, k).astype(np.float32) @ words.vectors[own].T
-        best: np.ndarray = products.reshape(n, c, products.shape[1]).max(axis=1)
+        # Region by region, so that the maximum runs over whole rows.
+        vectors = np.empty((c, n, k), np.float32)
+        vectors[...] = regions.transpose(1, 0, 2)
+        products = vectors.reshape(-1, k) @ words.vectors[own].T
+        best: np.ndarray = products.reshape(c, n, products.shape[1]).max(axis=0)
         scores: np.ndarray = best @ words.weights[own] / np.float32(STEPS)
         return scores
 

@@ -3,11 +3,11 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from reranker.linear_map import unit
+from reranker.linear_map import LinearMap, unit
 
 WORD = re.compile(r"[^\W\d_]+")
 STOP_WORDS = frozenset(("the", "a", "of", "and", "is", "in", "an"))
@@ -20,6 +20,10 @@ class Lexicon:
 
     words: tuple[str, ...]
     idf: np.ndarray
+    _places: dict[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_places", {word: i for i, word in enumerate(self.words)})
 
     @classmethod
     def fit(cls, sentences: Sequence[str], at_least: int = 5) -> "Lexicon":
@@ -36,15 +40,29 @@ class Lexicon:
 
     def extend(self, vectors: np.ndarray, sentences: Iterable[str]) -> np.ndarray:
         """vectors: (n, e) -> (n, e + v) float32, unit rows: the words' idf as a vector of norm 0.5 at the end."""
-        positions = {word: i for i, word in enumerate(self.words)}
         extended = np.zeros((len(vectors), vectors.shape[1] + len(self.words)), np.float32)
         extended[:, : vectors.shape[1]] = vectors
         for row, sentence in enumerate(sentences):
-            present = [positions[word] for word in words_of(sentence) if word in positions]
-            if present:
-                idf = self.idf[present]
-                extended[row, [vectors.shape[1] + i for i in present]] = WEIGHT * idf / np.linalg.norm(idf)
+            places, weights = self.weights(sentence)
+            extended[row, vectors.shape[1] + places] = weights
         return unit(extended)
+
+    def weights(self, sentence: str) -> tuple[np.ndarray, np.ndarray]:
+        """The places of a sentence's words in the vocabulary, (p,), and their weights, (p,) float32, of norm 0.5."""
+        places = np.array([self._places[word] for word in words_of(sentence) if word in self._places], np.int64)
+        idf = self.idf[places]
+        return places, WEIGHT * idf / max(np.linalg.norm(idf), np.float32(1e-12))
+
+    def mapped(self, linear: LinearMap, vectors: np.ndarray, sentences: Sequence[str]) -> np.ndarray:
+        """What `linear.texts(self.extend(vectors, sentences))` gives, (n, k) float32, unit rows, but multiplies none of
+        the thousands of zeros in it."""
+        e = vectors.shape[1]
+        products, norms = vectors @ linear.B[:e], (vectors * vectors).sum(axis=1)
+        for row, sentence in enumerate(sentences):
+            places, weights = self.weights(sentence)
+            products[row] += weights @ linear.B[e + places]
+            norms[row] += weights @ weights
+        return unit(products / np.maximum(np.sqrt(norms), 1e-12)[:, None] - linear.b)
 
 
 def words_of(sentence: str) -> set[str]:

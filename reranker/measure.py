@@ -10,32 +10,41 @@ from indexer.errors import PhotoseekError
 from reranker import trec
 from reranker.evaluate import evaluate
 from reranker.evaluation import Evaluation
-from reranker.figures import Figures, differences, flat, value_of
+from reranker.figures import Figures, Miss, differences, flat, value_of
 from reranker.policy import Policy
 from reranker.ranker import Ranker
 from reranker.reports import Album, write_report
 from reranker.reports.measured import Comparison, sections_of
 
-# Protocols that a ranker has no part in, only its encoders.
-OF_ENCODERS = ("course", "baseline")
 # As far as recall is drawn; all of 1,000 photos for 5,000 captions would be 480 MB.
 TREC_DEPTH = 100
+# Protocols that have rankings to write.
+RANKINGS = ("official", "course_default", "course")
+
+
+def check_compared(ranker: Ranker, other: Ranker, protocols: Sequence[str]) -> list[str]:
+    """The protocols that tell two rankers apart: no baseline, and `course`, which trains anew, only where they have
+    different encoders. Raises PhotoseekError if there is none."""
+    alike = ("baseline", "course") if _same_encoders(ranker, other) else ("baseline",)
+    asked = [name for name in protocols if name not in alike]
+    if not asked:
+        raise PhotoseekError(
+            f"--compare: {' and '.join(protocols)} cannot tell rankers {ranker.id} and {other.id} apart"
+        )
+    return asked
 
 
 def beside(evaluation: Evaluation, figures: Figures, other: Ranker, protocols: Sequence[str]) -> Comparison:
-    """Measure another ranker by the same protocols. With the same encoders, those that train from nothing are left
-    out: they give the same. Raises PhotoseekError if none is left."""
-    same = (other.image_encoder, other.text_encoder) == (
-        evaluation.ranker.image_encoder,
-        evaluation.ranker.text_encoder,
-    )
-    asked = [name for name in protocols if name in figures and not (same and name in OF_ENCODERS)]
+    """Measure another ranker by those of the protocols that tell the two apart. Raises PhotoseekError if none is
+    left."""
+    same = _same_encoders(evaluation.ranker, other)
+    asked = [name for name in check_compared(evaluation.ranker, other, protocols) if name in figures]
     if not asked:
-        raise PhotoseekError(f"--compare: {', '.join(protocols)} give the same for every ranker of one encoder pair")
+        raise PhotoseekError("--compare: of what the data allows, nothing can differ")
     # What is kept of the same encoders and photos serves both: only searches and folds are the ranker's own.
     kept = ("encoders", "judged", "course", "names", "caption rows")
     cache = {name: evaluation._cache[name] for name in kept if same and name in evaluation._cache}
-    second = replace(evaluation, ranker=other, resampled={}, _cache=cache)
+    second = replace(evaluation, ranker=other, image_encoder=None, resampled={}, _cache=cache)
     others = evaluate(second, asked)
     return Comparison(other.id, others, differences(figures, others, evaluation.resampled, second.resampled))
 
@@ -56,7 +65,7 @@ def write_html(
     evaluation: Evaluation,
     figures: Figures,
     policy: Policy | None,
-    missed: Sequence[tuple[str, float, float]] | None = None,
+    missed: Sequence[Miss] | None = None,
     comparison: Comparison | None = None,
 ) -> int:
     """The report of an evaluation; its size in bytes. Photos under the policy are not shown. The rest is as of
@@ -75,10 +84,24 @@ def write_html(
     return write_report(path, f"Ranker {ranker.id} on {evaluation.judgments.folder.resolve().name}", facts, sections)
 
 
+def check_runs(folder: Path, protocols: Sequence[str]) -> None:
+    """Raise PhotoseekError unless these protocols have rankings and `folder` is one or can be made. What takes minutes
+    asks before it begins."""
+    if not {*protocols} & {*RANKINGS}:
+        raise PhotoseekError(f"--trec: only {', '.join(RANKINGS)} have rankings to write")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise PhotoseekError(f"--trec {folder} is a file; give a folder for the run files") from None
+    except OSError as error:
+        raise PhotoseekError(f"--trec {folder}: {error.strerror}") from None
+
+
 def write_trec(folder: Path, evaluation: Evaluation, figures: Figures) -> list[Path]:
     """Runs and judgments of the protocols that ran: `official` (reranked and candidates), `course_default`, `course`.
 
-    A query's one relevant photo is its own. Raises PhotoseekError if none of these ran or a file cannot be written.
+    `folder` is there, see `check_runs`. A query's one relevant photo is its own. Raises PhotoseekError if none of these
+    ran or a file cannot be written.
     """
     runs: dict[str, tuple[np.ndarray, str]] = {}
     if "official" in figures:
@@ -91,11 +114,7 @@ def write_trec(folder: Path, evaluation: Evaluation, figures: Figures) -> list[P
             name = "course" if evaluation.seeds == 1 else f"course.seed{seed}"
             runs[name] = (evaluation.course_trained(seed)[0].order, "course")
     if not runs:
-        raise PhotoseekError("--trec: only official, course and course_default have rankings to write")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PhotoseekError(f"{folder}: {error.strerror}") from None
+        raise PhotoseekError(f"--trec: judged data {evaluation.judgments.folder} allows none of {', '.join(RANKINGS)}")
     written = []
     for name, (scores, asked) in runs.items():
         queries, photos, own = _asked(evaluation, asked)
@@ -106,6 +125,10 @@ def write_trec(folder: Path, evaluation: Evaluation, figures: Figures) -> list[P
         trec.write_run(run, scores, queries, photos, depth=TREC_DEPTH, tag=name)
         written.append(run)
     return written
+
+
+def _same_encoders(ranker: Ranker, other: Ranker) -> bool:
+    return (ranker.image_encoder, ranker.text_encoder) == (other.image_encoder, other.text_encoder)
 
 
 def _asked(evaluation: Evaluation, name: str) -> tuple[list[str], Sequence[str], np.ndarray]:

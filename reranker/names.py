@@ -16,6 +16,10 @@ TEMPLATES = ("{}", "a {}", "a photo of a {}", "a picture of {}")
 TEMPERATURE = 0.05
 NEAREST = 5
 K = 256
+# What is left of a unit direction that a head's dimensions do not hold; rounded to int8, they miss some thousandths.
+NEW_DIRECTION = 0.05
+# Two keys of one name; rounding moves them by less.
+SAME_NAME = 0.999
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,31 @@ def fit_names(
     is_name = np.repeat([1, 0], [len(vectors), len(captions)])
     model = LogisticRegression(C=10.0, class_weight="balanced", max_iter=1000, fit_intercept=False).fit(inputs, is_name)
     return Names(A, shift @ A, keys, unit(directions[thing] @ A), model.coef_[0].astype(np.float32))
+
+
+def extend_names(
+    base: Names, names: Sequence[Sequence[str]], prototypes: np.ndarray, vectors: np.ndarray, centre: np.ndarray
+) -> Names:
+    """A head with more things, or with others for the names that it has; its gate knows already what names look like.
+
+    names, prototypes, vectors, centre: as of `fit_names`, of any number of things. Directions that the head does not
+    have yet become dimensions of their own.
+    """
+    thing = np.repeat(np.arange(len(names)), [len(of_one) for of_one in names])
+    keys = unit(vectors.reshape(len(thing), len(TEMPLATES), -1).mean(axis=1))
+    directions = unit(prototypes - centre)
+    _, strength, turned = np.linalg.svd(directions - directions @ base.A @ base.A.T, full_matrices=False)
+    more = turned[strength > NEW_DIRECTION].T
+    A = np.concatenate([base.A, more], axis=1).astype(np.float32)
+    kept = (base.keys @ keys.T).max(axis=1) < SAME_NAME
+    places = np.pad(base.values[kept], ((0, 0), (0, more.shape[1])))
+    return Names(
+        A,
+        np.concatenate([base.a, centre @ more]).astype(np.float32),
+        np.concatenate([base.keys[kept], keys]),
+        np.concatenate([places, unit(directions[thing] @ A)]),
+        base.gate,
+    )
 
 
 def named_texts(names: Sequence[Sequence[str]]) -> list[str]:

@@ -17,19 +17,17 @@ SAME_SCENE = 0.89
 BLOCK = 1024
 
 
-def near_duplicates(x: np.ndarray, part: np.ndarray, threshold: float = SAME_SCENE) -> list[tuple[int, int, float]]:
-    """Pairs of rows of different parts whose cosine is `threshold` or more: (row, later row, cosine), nearest first.
+def near_duplicates(x: np.ndarray, threshold: float = SAME_SCENE) -> list[tuple[int, int, float]]:
+    """Pairs of rows whose cosine is `threshold` or more: (row, later row, cosine), nearest first.
 
-    x: (n, d) float, rows not 0; part: (n,) int, which part (train, test) each photo belongs to. Works block by block,
-    so memory stays at some megabytes.
+    x: (n, d) float, rows not 0. Works block by block, so memory stays at some megabytes.
     """
     unit = x.astype(np.float32)
     unit /= np.linalg.norm(unit, axis=1, keepdims=True)
     found = []
     for begin in range(0, len(unit), BLOCK):
         cosines = unit[begin : begin + BLOCK] @ unit[begin:].T
-        near = (cosines >= threshold) & (part[begin : begin + BLOCK, None] != part[None, begin:])
-        for row, column in np.argwhere(near).tolist():
+        for row, column in np.argwhere(cosines >= threshold).tolist():
             if column > row:
                 found.append((begin + row, begin + column, float(cosines[row, column])))
     return sorted(found, key=lambda pair: (-pair[2], pair[:2]))

@@ -25,6 +25,7 @@ from reranker.photo_rule import photo_scores
 from reranker.policy import Policy
 from reranker.ranker import Ranker
 from reranker.train import Stage, TrainSettings, train
+from reranker.trained_with import encoders_of
 from reranker.vocabulary import read_class_names
 
 TRAINED, JUDGED_SET, CLASS_NAMES = "train_224", "train_images", "imagenet_classes.tsv"
@@ -71,8 +72,10 @@ def main(judged: Path, policy_name: str, ranker: Path | None, held_out: int | No
     try:
         policy, judgments = Policy.load(policy_name), load_judgments(judged)
         chosen = None if held_out else Ranker.default() if ranker is None else Ranker.load(ranker)
-        name = image_encoder if chosen is None else chosen.image_encoder.rpartition("@")[0]
-        image, text = load_image_encoder(name), load_text_encoder("minilm")
+        if chosen is None:
+            image, text = load_image_encoder(image_encoder), load_text_encoder("minilm")
+        else:
+            image, text = encoders_of(chosen)
         photos = judgments.restrict(judgments.sets[JUDGED_SET if chosen else TRAINED])
         features = embed_judgments(photos, image, text)
         if chosen is None:

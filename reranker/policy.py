@@ -41,13 +41,13 @@ class Policy:
         path = Path(name) if name.endswith(".toml") else SHIPPED / f"{name}.toml"
         try:
             content = path.read_bytes()
-            values = tomllib.loads(content.decode("utf-8"))
+            values = tomllib.loads(content.decode("utf-8-sig"))
             unknown = [key for key in values if key not in KEYS]
             if unknown:
                 raise ValueError(f"{unknown[0]!r} is none of {', '.join(KEYS)}")
             terms = Terms.of(
                 _texts(values["terms"], "terms"),
-                _texts(values["exceptions"], "exceptions") if "exceptions" in values else (),
+                _texts(values["exceptions"], "exceptions") if values.get("exceptions", []) != [] else (),
                 {key: _texts(entries, f"words.{key}") for key, entries in _table(values, "words").items()},
                 {form: _texts([word], f"forms.{form}")[0] for form, word in _table(values, "forms").items()},
             )

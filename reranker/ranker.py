@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors.numpy import load, save
 
 from indexer.encoders.base import Tokens
 from indexer.errors import PhotoseekError
@@ -24,6 +24,8 @@ from reranker.mlp import MLP
 from reranker.space import SCALARS, QuerySide, Space, candidate_of, space_arrays, space_of_arrays
 
 FORMAT = 2
+# What a ranker's id covers, beside its weights.
+IDENTITY = ("id", "image_encoder", "text_encoder", "text_encoder_name", "vocabulary", "calibration", "operating_points")
 # Brings a candidate's score to the scale of the learned order.
 NAMED_SCALE = 10.0
 DEFAULT_FOLDER = Path(__file__).parent / "default"
@@ -45,7 +47,8 @@ class Ranker:
     """Everything that turns a photo's and a sentence's vectors into a rank and a relevance.
 
     `order` is trained to put a caption's own photo first, `relevance` on what people say of a pair: one score cannot
-    serve both. `image_encoder` and `text_encoder` are fingerprints, `text_encoder_name` is what loads the latter.
+    serve both. `image_encoder` and `text_encoder` are fingerprints; `image_encoder_name` with `image_encoder_options`
+    and `text_encoder_name` are what loads them.
     """
 
     image_encoder: str
@@ -58,6 +61,8 @@ class Ranker:
     match: Match
     training: dict[str, Any] = field(default_factory=dict)
     figures: dict[str, Any] = field(default_factory=dict)
+    image_encoder_name: str = ""
+    image_encoder_options: dict[str, str] = field(default_factory=dict)
     id: str = ""
 
     @classmethod
@@ -79,7 +84,8 @@ class Ranker:
                 f"ranker {path} has format {card.get('format')}, this photoseek reads {FORMAT}; train it again"
             )
         try:
-            arrays = unpack(load_file(path / "weights.safetensors"))
+            weights = (path / "weights.safetensors").read_bytes()
+            arrays = unpack(load(weights))
             ranker = cls(
                 image_encoder=card["image_encoder"],
                 text_encoder=card["text_encoder"],
@@ -91,10 +97,15 @@ class Ranker:
                 match=Match.from_dict(card["operating_points"]["no_match"]),
                 training=card["training"],
                 figures=card["figures"],
+                # Where it was not kept, the fingerprint has it, without the path of a folder or file.
+                image_encoder_name=card.get("image_encoder_name") or card["image_encoder"].rpartition("@")[0],
+                image_encoder_options=card.get("image_encoder_options", {}),
             )
         except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
             raise PhotoseekError(f"ranker {path} is damaged ({error}); train it again") from None
-        if card.get("id") != ranker._digest():
+        # The id is a digest of the weights as they are used, which takes longer to make than all else of a start; what
+        # is stored is what was saved under that id, if its own checksum says so.
+        if card.get("checksum") != _checksum(card, weights) and card.get("id") != ranker._digest():
             raise PhotoseekError(
                 f"ranker {path} is damaged (its weights are not those of {card.get('id')}); train it again"
             )
@@ -132,6 +143,7 @@ class Ranker:
         check_place(path)
         scratch = Path(tempfile.mkdtemp(prefix=".ranker-", dir=path.parent))
         try:
+            weights = save(pack(self._arrays()))
             card = {
                 "format": FORMAT,
                 "id": self.id,
@@ -143,9 +155,12 @@ class Ranker:
                 "training": self.training,
                 "figures": self.figures,
                 "vocabulary": list(self.space.lexicon.words),
+                "image_encoder_name": self.image_encoder_name,
+                "image_encoder_options": self.image_encoder_options,
             }
+            card["checksum"] = _checksum(card, weights)
             (scratch / "ranker.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
-            (scratch / "weights.safetensors").write_bytes(save(pack(self._arrays())))
+            (scratch / "weights.safetensors").write_bytes(weights)
             path.mkdir(exist_ok=True)
             for name in ("weights.safetensors", "ranker.json"):
                 (scratch / name).chmod(0o644)
@@ -277,6 +292,13 @@ def unpack(packed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         elif not name.endswith(".scale"):
             arrays[name] = array
     return arrays
+
+
+def _checksum(card: dict[str, Any], weights: bytes) -> str:
+    """SHA-256 of the stored weights and of what else the id covers, in hex digits."""
+    digest = hashlib.sha256(json.dumps([card.get(key) for key in IDENTITY]).encode())
+    digest.update(weights)
+    return digest.hexdigest()
 
 
 def _mlp(arrays: dict[str, np.ndarray], name: str) -> MLP:

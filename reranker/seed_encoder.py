@@ -12,16 +12,17 @@ RANDOM = "ResNet-18 WITH RANDOM WEIGHTS, WHICH HAVE LEARNED NOTHING"
 
 
 def choose_encoder(
-    name: str | None, weights: str | None, random_weights: bool, device: str
+    name: str | None, options: dict[str, str], random_weights: bool, device: str
 ) -> tuple[ImageEncoder, str]:
     """The image encoder and what it is, in words: ResNet-18 where its weights are at hand, else a named stand-in.
 
-    At hand is a file (`weights`), or torchvision's own in torch's cache; nothing is downloaded unless `name` asks.
+    `options` are those of `load_image_encoder`. At hand is a file (option `weights`), or torchvision's own in torch's
+    cache; nothing is downloaded unless `name` asks.
     """
     if random_weights:
         return load_image_encoder(RESNET, weights=str(_random_resnet()), device=device), RANDOM
-    if name is not None or weights is not None:
-        encoder = load_image_encoder(name or RESNET, weights=weights, device=device)
+    if name is not None or options:
+        encoder = load_image_encoder(name or RESNET, device=device, **options)
         return encoder, GENUINE if encoder.name == RESNET else f"{encoder.name} in place of ResNet-18"
     kept = _kept_resnet()
     if kept is not None:

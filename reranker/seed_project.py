@@ -27,8 +27,9 @@ from reranker.baselines import chance, concatenated, every_pair, fit_plain_net, 
 from reranker.checks import Finding, check_judgments
 from reranker.evaluation import Photos, Queries, search
 from reranker.features import Features, embed_judgments, embed_photos, embed_with_tokens
-from reranker.figures import take_resampled
+from reranker.figures import defined, take_resampled
 from reranker.judgments import Judgments, grouped_split, load_judgments
+from reranker.options import encoder_options, image_encoder_options, judged_argument, keep_going_option, seed_option
 from reranker.pairs import candidate_scores
 from reranker.policy import Policy
 from reranker.ranker import Ranker
@@ -170,7 +171,7 @@ def seed_project(
     models["candidates"] = Model(candidates, found.candidates, False)
     models["photoseek"] = Model(relevance, found.order, True)
     groups = [pairs.names[row][0] for row in held]
-    figures = {name: figures_of(model, pairs.score[held], groups, own) for name, model in models.items()}
+    figures = {name: defined(figures_of(model, pairs.score[held], groups, own)) for name, model in models.items()}
     take_resampled(figures)
     return SeedProject(
         judgments, judged, kept, policy, image_title, features, pairs, seen, held, checks, findings, own, models,
@@ -292,15 +293,14 @@ def table(figures: Figures) -> str:
 
 
 @click.command()
-@click.argument("judged", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@judged_argument
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The HTML report to write.")
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="The figures, too.")
-@click.option("--image-encoder", help="[default: torchvision:resnet18 where it has weights, else efficientnet-lite2]")
-@click.option("--weights", help="A state dict of ResNet-18 (or of the torchvision encoder named).")
+@image_encoder_options("torchvision:resnet18 where it has weights, else efficientnet-lite2")
 @click.option("--random-weights", is_flag=True, help="ResNet-18 as it is before any training.")
 @click.option("--policy", default="minors", show_default=True, help="Leave out what this protects; or a .toml file.")
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
-@click.option("--keep-going", is_flag=True, help="Drop bad rows of the judged data, and count them.")
+@seed_option
+@keep_going_option
 @device_option
 @quiet_option
 def main(
@@ -309,6 +309,7 @@ def main(
     json_file: Path | None,
     image_encoder: str | None,
     weights: str | None,
+    preprocess: str | None,
     random_weights: bool,
     policy: str,
     seed: int,
@@ -317,8 +318,8 @@ def main(
     quiet: bool,
 ) -> None:
     """Run the project that photoseek grew from on the judged folder JUDGED, and photoseek beside it."""
-    if random_weights and (image_encoder or weights):
-        raise click.UsageError("--random-weights is a network of its own; leave out --image-encoder and --weights")
+    if random_weights and (image_encoder or weights or preprocess):
+        raise click.UsageError("--random-weights is a network of its own; leave out the options of another")
     # The report's part imports this file.
     from reranker.reports import Album, write_report
     from reranker.reports.page import check_file
@@ -330,7 +331,7 @@ def main(
             check_file(json_file)
         chosen = Policy.load(policy)
         judgments = load_judgments(judged, keep_going=keep_going, on_problem=None if quiet else say)
-        image, title = choose_encoder(image_encoder, weights, random_weights, device)
+        image, title = choose_encoder(image_encoder, encoder_options(weights, preprocess), random_weights, device)
         encoders = (image, load_text_encoder("minilm"))
         with stages(quiet) as on_stage:
             on_step = (lambda line: None) if quiet else say

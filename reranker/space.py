@@ -102,7 +102,7 @@ class Space:
     def query_side(self, vectors: np.ndarray, texts: Sequence[str], tokens: Tokens) -> QuerySide:
         """vectors: (b, e) from the text encoder and tokens, for `texts`; `hidden` has no columns yet."""
         t = unit(vectors)
-        q, meaning = self.map.texts(self.lexicon.extend(vectors, texts)), self.meaning.texts(t)
+        q, meaning = self.lexicon.mapped(self.map, vectors, texts), self.meaning.texts(t)
         named, gate = self.names.texts(t)
         weighted = [q, MEANING_WEIGHT * meaning, NAMES_WEIGHT * gate[:, None] * named]
         candidate = np.concatenate([*weighted, -HUB_WEIGHT * (1 - gate[:, None])], axis=1)

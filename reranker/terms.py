@@ -20,7 +20,7 @@ from typing import Any
 
 # A word keeps its apostrophes, which the stemmer knows; an ampersand stands for itself.
 WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*|&")
-PART = re.compile(r"<[^<>\s]+>|=?[^\s<>]+")
+PART = re.compile(r"<[^<>\s]+>|[<>&]|=?[^\s<>&-]+")
 # Between two words that only became neighbours when an exception was cut out.
 CUT = "|"
 LONGEST_WORD = 64  # stemming takes the square of a word's length; no word that is meant is longer
@@ -57,7 +57,7 @@ class Terms:
         """
         irregular = {folded(form): folded(word) for form, word in (forms or {}).items()}
         lists = {
-            name: _any_of([_phrase(entry, {}, irregular) for entry in entries])
+            folded(name): _any_of([_phrase(entry, {}, irregular) for entry in entries])
             for name, entries in (words or {}).items()
         }
         found = [_phrase(term, lists, irregular) for term in terms]
@@ -88,7 +88,7 @@ def folded(text: str) -> str:
 def _phrase(term: str, lists: Mapping[str, str], forms: Mapping[str, str]) -> str:
     """A term as a pattern over "form/stem" pairs."""
     patterns = []
-    for part in PART.findall(folded(term).replace("-", " ")):
+    for part in PART.findall(folded(term)):
         name = part.strip("<>")
         if part.startswith("<"):
             if name not in lists:

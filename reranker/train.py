@@ -99,7 +99,9 @@ def train(
         space, spaces, fold_of = base.space, [base.space], np.zeros(count, np.int64)
         summary |= {"base": base.id, "before": {k: v for k, v in base.training.items() if k != "before"}}
         if things:
-            names, unknown = learn_names(features, vocabulary_of(encoders[0], things), *encoders)
+            before = base.space.names
+            vocabulary = things if before.k else vocabulary_of(encoders[0], things)
+            names, unknown = learn_names(features, vocabulary, *encoders, before)
             space = replace(space, names=names)
             spaces = [space]
             summary |= {"names": len(names.keys), "names_without_example": unknown}
@@ -111,12 +113,14 @@ def train(
     t = np.concatenate([unit(features.t), unit(material.words.t)])
     dims = (features.x.shape[1], t.shape[1])
 
-    order = candidate_order(*dims) if base is None else base.order
+    order = None if base is None else base.order
     learns_order = base is None or not settings.keep_order
     if learns_order:
         # A base that was left with the candidates' own order has no network to go on with.
-        goes_on = base is not None and base.order.hidden > 1
-        first = order if goes_on else start(*dims, own_only(material.lists[0]), settings.seed)
+        if order is not None and order.reads_vectors:
+            first = order
+        else:
+            first = start(*dims, own_only(material.lists[0]), settings.seed)
         learned, losses = fit(
             first,
             features.x,
@@ -133,6 +137,8 @@ def train(
     else:
         recalls = {}
         summary["order"] = "that of the base"
+    if order is None:
+        order = candidate_order(*dims)
 
     begins = {"learned anew": start(*dims, material.pairs[0], settings.seed)}
     if base is not None and not settings.fresh_relevance:
@@ -168,6 +174,7 @@ def train(
         image_encoder=encoders[0].fingerprint,
         text_encoder=encoders[1].fingerprint,
         text_encoder_name=encoders[1].name,
+        image_encoder_name=encoders[0].name,
         space=space,
         order=order,
         relevance=relevance,

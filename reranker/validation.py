@@ -40,20 +40,21 @@ class Asked:
     fits: np.ndarray
 
 
-def gate(features: Features, held: Sequence[Gallery], fallback: MLP, learned: MLP) -> tuple[MLP, str, dict[str, float]]:
-    """The learned order, unless it finds fewer photos on validation than the one it would replace.
+def gate(
+    features: Features, held: Sequence[Gallery], base: MLP | None, learned: MLP
+) -> tuple[MLP | None, str, dict[str, float]]:
+    """The learned order, unless it finds fewer photos on validation than the one it would replace: that of a base, or,
+    as None, the candidates' own.
 
     Returns the order to keep, a verdict in words, and recall of the candidates and of that order.
     """
-    # The candidates' own order, in the form of an MLP, has a first layer of one.
-    from_base = fallback.hidden > 1
     ranks: dict[str, list[np.ndarray]] = {"candidates": [], "before": [], "reranked": []}
     for gallery in held:
         asked = ask_captions(features, gallery, learned)
         own = asked.fits.argmax(axis=1)
         ranks["candidates"].append(ranks_of_own(asked.candidates, own))
         ranks["reranked"].append(ranks_of_own(asked.order, own))
-        before = ask_captions(features, gallery, fallback).order if from_base else asked.candidates
+        before = asked.candidates if base is None else ask_captions(features, gallery, base).order
         ranks["before"].append(ranks_of_own(before, own))
     total = {name: sum(recall_at(np.concatenate(found), k) for k in (1, 5, 10)) for name, found in ranks.items()}
     better = total["reranked"] >= total["before"]
@@ -66,9 +67,9 @@ def gate(features: Features, held: Sequence[Gallery], fallback: MLP, learned: ML
         return learned, "learned", figures
     verdict = (
         f"refused: on validation the learned one finds less (recall@1 + 5 + 10 {total['reranked']:.3f}) than "
-        f"{'the base' if from_base else 'the candidates'} ({total['before']:.3f})"
+        f"{'the candidates' if base is None else 'the base'} ({total['before']:.3f})"
     )
-    return fallback, verdict, figures
+    return base, verdict, figures
 
 
 def learn_match(features: Features, words: WordQueries, held: Sequence[Gallery], order: MLP) -> Match:

@@ -12,7 +12,7 @@ from indexer.errors import PhotoseekError
 from reranker.features import Features
 from reranker.lexicon import WORD
 from reranker.linear_map import unit
-from reranker.names import Names, fit_names, named_texts
+from reranker.names import Names, extend_names, fit_names, named_texts
 
 # Sentences that the gate learns to tell from names.
 SENTENCES = 8000
@@ -79,13 +79,13 @@ def vocabulary_of(image: ImageEncoder, things: Sequence[Thing]) -> list[Thing]:
 
 
 def learn_names(
-    features: Features, things: Sequence[Thing], image: ImageEncoder, text: TextEncoder
+    features: Features, things: Sequence[Thing], image: ImageEncoder, text: TextEncoder, base: Names | None = None
 ) -> tuple[Names, list[str]]:
-    """The names head for a vocabulary, and the things that nothing shows: no class, no photo, no caption.
+    """The names head for a vocabulary, and the things that nothing shows: no class, no photo, no caption. With a base,
+    its names stay beside those of the vocabulary.
 
     Raises PhotoseekError for a class number that the encoder does not have, or a photo that is not among the judged.
     """
-    none = Names.none(features.x.shape[1], features.t.shape[1])
     known = {name.lower(): thing.index for thing in own_class_names(image) for name in thing.names}
     place = {name: row for row, name in enumerate(features.photos)}
     owned = np.flatnonzero(features.owner >= 0)
@@ -125,10 +125,13 @@ def learn_names(
         if image.prototypes is not None:
             example = example * (np.arange(len(example)) >= len(example) - image.class_dim)
         shown.append((thing, example + shift))
-    if len(shown) < 2:
-        return none, unknown
+    extends = base is not None and base.k > 0
+    if len(shown) < (1 if extends else 2):
+        return base or Names.none(features.x.shape[1], features.t.shape[1]), unknown
     names = [thing.names for thing, _ in shown]
     prototypes = np.stack([prototype for _, prototype in shown]).astype(np.float32)
     vectors = unit(text.encode(named_texts(names)))
+    if base is not None and extends:
+        return extend_names(base, names, prototypes, vectors, shift), unknown
     sentences = unit(features.t[owned[:: max(1, len(owned) // SENTENCES)]])
     return fit_names(names, prototypes, vectors, sentences, shift), unknown

@@ -1,6 +1,18 @@
 """The search room: query -> hits. See README.md."""
 
-from search.results import Answer, Hit
-from search.searcher import Searcher
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from search.results import Answer, Hit
+    from search.searcher import Searcher
 
 __all__ = ["Answer", "Hit", "Searcher"]
+
+
+def __getattr__(name: str) -> Any:
+    # As in `indexer`: a command's help needs none of it.
+    homes = {"Answer": "search.results", "Hit": "search.results", "Searcher": "search.searcher"}
+    if name not in homes:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(homes[name]), name)

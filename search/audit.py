@@ -12,8 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 FORMAT = 1
 NAME = "audit.jsonl"
 LIMIT = 64_000_000
@@ -61,7 +59,9 @@ class AuditLog:
 
     def _rotate(self) -> None:
         # Another process may be at it, or have done it already; the log then grows by a line or two past its limit.
-        with suppress(Timeout), FileLock(self.path.with_suffix(".lock"), timeout=0):
+        from filelock import FileLock, Timeout
+
+        with suppress(Timeout, FileNotFoundError), FileLock(self.path.with_suffix(".lock"), timeout=0):
             if self.path.stat().st_size < self.limit:
                 return
             for n in range(KEPT, 1, -1):

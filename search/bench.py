@@ -1,21 +1,26 @@
-"""Benchmark: latency by stage, cold start, throughput by batch size, memory, recall against exact search."""
+"""Benchmark: latency by stage, cold and warm, throughput by batch size, memory, recall against exact search, floors."""
 
-import os
 import resource
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from threadpoolctl import threadpool_limits
 
-from search.searcher import STAGES, Searcher
+from indexer.index import Index
+from search.bench_cold import measure_cold, read_through
+from search.bench_floor import measure_floor
+from search.bench_recall import kinds_of, measure_candidates, percentiles
+from search.bench_structure import resident_bytes
+from search.peers import compare
+from search.searcher import CANDIDATES, STAGES, Searcher
 
 BATCHES = (1, 10, 100, 1000)
-WARM_UP = 10
-RECALL_AT = 100
+WARM_UP = 50
+ROUNDS = 200  # queries of a batch size, at least
 # Sentences and bare words: they are not distributed alike, and both are asked.
 QUERIES = (
     "a dog runs through shallow water",
@@ -44,33 +49,37 @@ QUERIES = (
     "a group of friends laughing",
 )
 
-Progress = Callable[[int, int], None]
+Timer = Callable[[str, float], None]
+Progress = Callable[[str, int, int], None]
 
 
 def measure(
-    open_searcher: Callable[[Callable[[str, float], None] | None], Searcher],
+    open_searcher: Callable[[Timer | None], Searcher],
     index: Path,
     queries: Sequence[str] | None,
     count: int,
     runs: int,
-    on_progress: Progress | None = None,
+    peers: Sequence[str] = (),
+    on_stage: Progress | None = None,
 ) -> dict[str, Any]:
     """All figures of one index; times in milliseconds. `queries` are taken in turn, `count` times in all.
 
-    Warm figures are of single queries in this process after a warm-up; cold ones of fresh processes, from their start
-    to the printed result.
+    Warm figures are of single queries in this process, once the view's files are in the system's cache and fifty
+    queries were answered; cold ones of fresh processes. `peers` are names of `search.peers.PEERS` to measure beside.
     """
     texts = list(queries or QUERIES)
-    report = on_progress or (lambda done, total: None)
+    report = on_stage or (lambda stage, done, total: None)
+    # First, while this process maps nothing of the index.
+    cold = measure_cold(index, texts, runs, lambda done: report("fresh processes", done, runs))
     spent: dict[str, float] = {}
 
     def collect(stage: str, seconds: float) -> None:
         spent[stage] = spent.get(stage, 0.0) + seconds
 
     searcher = open_searcher(collect)
+    read_through(searcher.view.folder)
     for i in range(WARM_UP):
         searcher.answer(texts[i % len(texts)])
-    steps = count + runs + len(BATCHES) + 1
     times: dict[str, list[float]] = {stage: [] for stage in (*STAGES, "total")}
     for i in range(count):
         spent.clear()
@@ -79,63 +88,65 @@ def measure(
         times["total"].append(time.perf_counter() - begin)
         for stage in STAGES:
             times[stage].append(spent.get(stage, 0.0))  # a policy stops some queries before they are encoded
-        report(i + 1, steps)
-    throughput = {}
-    for number, size in enumerate(BATCHES):
-        asked = [(str(i), texts[i % len(texts)]) for i in range(size)]
-        rounds = max(1, 200 // size)
-        begin = time.perf_counter()
-        for _ in range(rounds):
-            searcher.answer_many(asked)
-        throughput[str(size)] = {"queries_per_s": round(rounds * size / (time.perf_counter() - begin), 1)}
-        report(count + number + 1, steps)
-    memory = _memory(searcher)
-    cold = []
-    for run in range(runs):
-        cold.append(_fresh_process(index, texts[run % len(texts)]))
-        report(count + len(BATCHES) + run + 1, steps)
+        report("warm queries", i + 1, count)
+    stages = {stage: percentiles(values) for stage, values in times.items()}
+    # As a searcher does: small products gain nothing from a second BLAS thread.
+    with threadpool_limits(1, "blas"):
+        throughput = _throughput(searcher, texts, lambda done: report("batches", done, len(BATCHES)))
+        memory = _memory(searcher)
+        found = measure_candidates(searcher, texts, lambda done, total: report("exact search", done, total))
+        floor = measure_floor(searcher, stages)
+        rivals = {}
+        if peers:
+            asked = searcher.query_side(next(iter(kinds_of(searcher, texts).values()))).candidate
+            rivals = {"peers": compare(searcher.view, asked, peers, report)}
     return {
         "photos": searcher.index.catalogue.photo_count(),
         "queries": count,
-        "stages": {stage: _percentiles(values) for stage, values in times.items()},
-        "cold": {"total_ms": round(float(np.median(cold)) * 1e3, 1), "runs": runs},
+        "stages": stages,
+        "cold": cold,
         "throughput": throughput,
         "memory": memory,
-        "candidates": {f"recall@{RECALL_AT}": _candidate_recall(searcher, texts)},
+        **found,
+        "floor": floor,
+        **rivals,
     }
 
 
-def report(figures: dict[str, Any]) -> str:
-    """The figures as a table for people."""
-    lines = [
-        f"{figures['photos']} photos, {figures['queries']} warm queries",
-        "",
-        "stage          p50 ms   p95 ms   p99 ms",
-    ]
-    for stage, values in figures["stages"].items():
-        lines.append(f"{stage:<12}{values['p50_ms']:>9.2f}{values['p95_ms']:>9.2f}{values['p99_ms']:>9.2f}")
-    cold = figures["cold"]
-    lines += ["", f"fresh process, to the printed result: {cold['total_ms']:.0f} ms, median of {cold['runs']}"]
-    for size, values in figures["throughput"].items():
-        lines.append(f"batches of {size:>4}: {values['queries_per_s']:.0f} queries/s")
-    lines.append(
-        "memory: " + ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in figures["memory"].items())
-    )
-    lines += [f"candidates, {name} against exact search: {value:.4f}" for name, value in figures["candidates"].items()]
-    return "\n".join(lines)
+def measure_synthetic(real: Index, photos: int, queries: Sequence[str] | None, on_stage: Progress) -> dict[str, Any]:
+    """Make or find the index of so many synthetic photos beside `real`: its `folder`, and how like it is."""
+    from search.synthetic import compare as likeness
+    from search.synthetic import synthetic_index
+
+    made = synthetic_index(real, photos, on_stage)
+    searcher = Searcher(real)
+    texts = next(iter(kinds_of(searcher, list(queries or QUERIES)).values()))
+    return {"folder": str(made.folder), **likeness(real, made, searcher.query_side(texts).candidate)}
 
 
-def _percentiles(seconds: Sequence[float]) -> dict[str, float]:
-    p50, p95, p99 = np.percentile(np.array(seconds) * 1e3, [50, 95, 99])
-    return {"p50_ms": round(float(p50), 3), "p95_ms": round(float(p95), 3), "p99_ms": round(float(p99), 3)}
+def _throughput(searcher: Searcher, texts: Sequence[str], on_size: Callable[[int], None]) -> dict[str, Any]:
+    """Queries a second by how many are asked at once: whole answers, and candidates alone."""
+    figures = {}
+    mapped = searcher.query_side([texts[i % len(texts)] for i in range(max(BATCHES))]).candidate
+    for done, size in enumerate(BATCHES, 1):
+        asked = [(str(i), texts[i % len(texts)]) for i in range(size)]
+        rounds = max(1, ROUNDS // size)
+        answers = _rate(partial(searcher.answer_many, asked), rounds)
+        candidates = _rate(partial(searcher.view.search, mapped[:size], CANDIDATES, None), rounds)
+        figures[str(size)] = {
+            "queries_per_s": round(size * answers, 1),
+            "candidates_per_s": round(size * candidates, 1),
+        }
+        on_size(done)
+    return figures
 
 
-def _fresh_process(index: Path, text: str) -> float:
-    """Seconds from the start of a `photoseek search` to its end."""
-    command = [sys.executable, "-c", "from cli import main; main()", "search", text, "-i", str(index)]
+def _rate(act: Callable[[], object], rounds: int) -> float:
+    """How often a second, over so many rounds."""
     begin = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - begin
+    for _ in range(rounds):
+        act()
+    return rounds / (time.perf_counter() - begin)
 
 
 def _memory(searcher: Searcher) -> dict[str, float]:
@@ -147,17 +158,5 @@ def _memory(searcher: Searcher) -> dict[str, float]:
         kilobytes = {line.split(":")[0]: line.split()[1] for line in status.read_text().splitlines() if "kB" in line}
         figures["resident_mb"] = round(int(kilobytes["VmRSS"]) / 1e3, 1)
         figures["mapped_mb"] = round(int(kilobytes["RssFile"]) / 1e3, 1)
-    size = os.path.getsize(searcher.view.folder / "candidates.faiss")
-    figures["candidate_bytes_per_photo"] = round(size / searcher.view.rows, 1)
+    figures["candidate_bytes_per_photo"] = round(resident_bytes(searcher.view) / searcher.view.rows, 1)
     return figures
-
-
-def _candidate_recall(searcher: Searcher, texts: Sequence[str]) -> float:
-    """Share of the exact first 100 that the candidate stage finds, by NumPy over every row."""
-    view = searcher.view
-    rows = np.arange(view.total_rows)
-    vectors = np.concatenate([view.gather_z(rows), view.gather_hub(rows)[:, None]], axis=1)
-    query = searcher.query_side(texts).candidate
-    exact = np.argsort(-(query @ vectors.T), axis=1)[:, :RECALL_AT]
-    found, _ = view.search(query, RECALL_AT, None)
-    return float(np.mean([len(np.intersect1d(a, b)) / len(a) for a, b in zip(exact, found, strict=True)]))

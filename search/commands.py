@@ -9,9 +9,10 @@ from typing import Any
 
 import click
 
-from indexer.terminal import SCORE, K, index_option, progress, quiet_option, ranker_option, say
+from indexer.terminal import SCORE, K, index_option, progress, quiet_option, ranker_option, say, stages
 
 NOTHING_FOUND = 3
+PLOT_SUFFIXES = (".svg", ".png", ".pdf")
 
 
 @click.command()
@@ -58,6 +59,7 @@ def search(
         raise click.UsageError("give a TEXT that says what the photo shows, or --like PHOTO")
     if like is not None and without is not None:
         raise click.UsageError("--without goes with a TEXT, not with --like")
+    _one_blas_thread()
     searcher = _searcher(folder, ranker)
     if like is not None:
         answer = searcher.like(like, count, min_score=min_score, under=under)
@@ -142,9 +144,9 @@ def batch(
     \b
     photoseek batch queries.csv -o results.jsonl -k 5
     """
+    _one_blas_thread()
     from search.queries import read_queries
     from search.results import RESULT_SUFFIXES, Answer, write_answers
-    from search.sheet import write_sheet
 
     if output.suffix not in RESULT_SUFFIXES:
         raise click.UsageError(f"-o {output}: the ending must be one of {', '.join(RESULT_SUFFIXES)}")
@@ -161,6 +163,8 @@ def batch(
     ]
     write_answers(answers, output)
     if sheet is not None:
+        from search.sheet import write_sheet
+
         write_sheet(answers, sheet)
     wrong = len(asked) - len(good)
     click.echo(
@@ -179,24 +183,59 @@ def batch(
 )
 @click.option("--count", type=click.IntRange(min=1), default=200, show_default=True, help="Warm queries to time.")
 @click.option("--runs", type=click.IntRange(min=1), default=5, show_default=True, help="Fresh processes to time.")
+@click.option("--synthetic", metavar="N", type=click.IntRange(min=1_000), help="Measure N photos made of the index's.")
+@click.option("--compare", "with_peers", is_flag=True, help="Measure other ways to search beside.")
+@click.option("--peers", metavar="NAMES", help="Which, by commas.  [default: all; see search/README.md]")
+@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw recall against time (.svg, .png).")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @quiet_option
 def bench(
-    folder: Path, ranker: Path | None, queries: Path | None, count: int, runs: int, as_json: bool, quiet: bool
+    folder: Path,
+    ranker: Path | None,
+    queries: Path | None,
+    count: int,
+    runs: int,
+    synthetic: int | None,
+    with_peers: bool,
+    peers: str | None,
+    plot: Path | None,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
-    """Measure latency by stage, cold and warm, throughput, memory and recall against exact search.
+    """Measure latency by stage, cold and warm, throughput, memory, recall against exact search, floors.
 
     \b
-    photoseek bench --json
+    photoseek bench --synthetic 200000 --compare --plot curve.svg
     """
-    from search.bench import measure, report
+    from search import bench_report
+    from search.bench import measure, measure_synthetic
+    from search.peers import PEERS, check_names
     from search.queries import read_queries
 
+    if peers is not None and not with_peers:
+        raise click.UsageError("--peers goes with --compare")
+    if plot is not None and plot.suffix.lower() not in PLOT_SUFFIXES:
+        raise click.UsageError(f"--plot {plot}: the ending must be one of {', '.join(PLOT_SUFFIXES)}")
+    names = check_names(peers.split(",")) if peers else list(PEERS) if with_peers else []
     texts = [query.text for query in read_queries(queries)] if queries is not None else None
-    searcher_of = lambda timer: _searcher(folder, ranker, timer)  # noqa: E731
-    with progress("bench", quiet) as advance:
-        figures = measure(searcher_of, folder, texts, count, runs, advance)
-    click.echo(json.dumps({"format": 1, **figures}) if as_json else report(figures))
+    with stages(quiet) as on_stage:
+        made = None
+        if synthetic is not None:
+            made = measure_synthetic(_searcher(folder, ranker).index, synthetic, texts, on_stage)
+            folder = Path(made["folder"])
+        searcher_of = lambda timer: _searcher(folder, ranker, timer)  # noqa: E731
+        figures = measure(searcher_of, folder, texts, count, runs, names, on_stage)
+    if made is not None:
+        figures["synthetic"] = made
+    if plot is not None:
+        bench_report.plot(figures, plot)
+    click.echo(json.dumps({"format": 1, **figures}) if as_json else bench_report.report(figures))
+
+
+def _one_blas_thread() -> None:
+    """Unless NumPy is loaded already: its BLAS starts a thread a core, of no use to a search, and they spin before
+    they sleep."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def _searcher(folder: Path, ranker: Path | None, timer: Callable[[str, float], None] | None = None) -> Any:

@@ -3,15 +3,17 @@
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from indexer.catalogue import Photo
-from indexer.decode import UnreadablePhoto, load
 from indexer.embeddings import directions
 from indexer.encoders import TextEncoder, open_text_encoder
 from indexer.encoders.base import Tokens
@@ -20,23 +22,32 @@ from indexer.index import Index
 from indexer.views import PhotoSide
 from reranker.ranker import Ranker, shown_relevance
 from reranker.space import QuerySide
-from search.moderation import Moderation
 from search.results import Answer, Hit
+
+if TYPE_CHECKING:
+    from search.moderation import Moderation
 
 CANDIDATES = 200
 # With `without`: a photo of which less than this is wanted is put this far down, behind all others.
 UNWANTED_FROM, UNWANTED = 0.5, 100.0
+# Queries answered at a time, each block of them by one thread.
 BLOCK = 256
 STAGES = ("encode", "map", "candidates", "rerank", "fetch")
+
+T = TypeVar("T")
+Block = Sequence[tuple[str, str]]
 
 
 class Searcher:
     """An index with the ranker of its view, ready for queries.
 
-    Opens lazily: the text encoder is loaded by the first query. `timer` gets (stage, seconds) of every stage of every
-    block of queries; the stages are `STAGES`. Where the index has a policy, `moderation` sees to it that nothing it
-    blocks comes out; `on_problem`, else a RuntimeWarning, says what of its audit log cannot be written.
-    Raises PhotoseekError if the index has no ranker, or not this one, or its policy cannot be read.
+    Opens lazily: the first query loads the text encoder and, beside it, the candidates. Of a query `candidates` photos
+    are reranked, or k if that is more: with more of them one is missed less often, and each costs about a microsecond.
+    `timer` gets (stage, seconds) of every stage of every block of queries, of several blocks from several threads; the
+    stages are `STAGES`. Where the index has a policy, `moderation` sees to it that nothing it blocks comes out;
+    `on_problem`, else a RuntimeWarning, says what of its audit log cannot be written.
+    Raises PhotoseekError if the index has no ranker, or not this one, or its policy cannot be read, and for less than
+    one candidate.
     """
 
     def __init__(
@@ -45,7 +56,12 @@ class Searcher:
         ranker: Ranker | None = None,
         timer: Callable[[str, float], None] | None = None,
         on_problem: Callable[[str], None] | None = None,
+        *,
+        candidates: int = CANDIDATES,
     ) -> None:
+        if candidates < 1:
+            raise PhotoseekError(f"candidates must be 1 or more, got {candidates}")
+        self.candidates = candidates
         self.index = index
         self.view = index.view()
         self.ranker = Ranker.load(self.view.ranker_folder)
@@ -66,7 +82,9 @@ class Searcher:
         self._blas = ThreadpoolController()
         self.moderation: Moderation | None = None
         if index.policy is not None:
-            self.moderation = Moderation(index, self.view, self.ranker, self.query_side, on_problem)
+            from search import moderation
+
+            self.moderation = moderation.Moderation(index, self.view, self.ranker, self.query_side, on_problem)
 
     def search(self, text: str, k: int = 10) -> list[Hit]:
         """The k most relevant photos for a sentence, best first; fewer only if the index holds fewer."""
@@ -100,22 +118,33 @@ class Searcher:
             _check_text(name, text)
         allowed = self._allowed(under)
         unwanted = None if without is None else self.query_side([without])
+        stops = [None if self.moderation is None else self.moderation.block_text(text) for _, text in queries]
+        free = [query for query, stop in zip(queries, stops, strict=True) if stop is None]
+        if free:
+            self._open(free[0][1])
+        blocks = [free[start : start + BLOCK] for start in range(0, len(free), BLOCK)]
         answers: list[Answer] = []
-        for start in range(0, len(queries), BLOCK):
-            block = queries[start : start + BLOCK]
-            stops = [None if self.moderation is None else self.moderation.block_text(text) for _, text in block]
-            free = [query for query, stop in zip(block, stops, strict=True) if stop is None]
-            # Products this small gain nothing from a second BLAS thread, which then spins beside OpenVINO's.
-            with self._blas.limit(limits=1, user_api="blas"):
-                found = iter(self._answer_block(free, k, min_score, under, allowed, unwanted) if free else [])
-            for (name, text), stop in zip(block, stops, strict=True):
-                answers.append(next(found) if stop is None else Answer(name, text, (), good=False, blocked=stop))
-            if on_progress is not None:
-                on_progress(len(answers), len(queries))
-        return answers
+        # Products this small gain nothing from a second BLAS thread, which then spins beside the encoder's.
+        with self._blas.limit(limits=1, user_api="blas"):
+            ranked = _each(lambda block: self._rank([t for _, t in block], k, min_score, allowed, unwanted), blocks)
+            for block, found in zip(blocks, ranked, strict=True):
+                with self._stage("fetch"):
+                    hits = self._hits([shown for shown, _ in found], under)
+                for query, own, (_, chance) in zip(block, hits, found, strict=True):
+                    good = chance >= self.ranker.match.threshold
+                    answers.append(Answer(*query, own, good, self._notes(query[1]), chance))
+                if on_progress is not None:
+                    on_progress(len(queries) - len(free) + len(answers), len(queries))
+        passed = iter(answers)
+        return [
+            next(passed) if stop is None else Answer(*query, (), good=False, blocked=stop)
+            for query, stop in zip(queries, stops, strict=True)
+        ]
 
     def like(self, photo: str | Path, k: int = 10, *, min_score: float = 0.0, under: str | None = None) -> Answer:
         """Photos that look like a photo (a file, in the index or not); relevance is the cosine of the embeddings."""
+        from indexer.decode import UnreadablePhoto, load
+
         _check_k(k)
         encoder = self.index.load_encoder()
         if encoder.fingerprint != self.index.encoder:
@@ -141,39 +170,38 @@ class Searcher:
             if stop is not None:
                 return Answer("1", name, (), good=False, blocked=stop)
         query = np.concatenate([side.z, np.zeros((1, 1), np.float32)], axis=1)
-        rows, _ = self.view.search(query, max(CANDIDATES, k), self._allowed(under))
+        rows, _ = self.view.search(query, max(self.candidates, k), self._allowed(under))
         cosines = np.asarray(self.index.embeddings()[rows[0]], np.float32) @ x[0]
         order = np.lexsort((rows[0], -cosines))[:k]
         relevance = np.clip(cosines, 0, 1)
         kept = order[relevance[order] >= min_score]
-        hits = self._hits(rows[0][kept], relevance[kept], cosines[kept], under)
-        return Answer("1", name, hits, good=True)
+        shown = _Shown(rows[0][kept], relevance[kept], cosines[kept])
+        return Answer("1", name, self._hits([shown], under)[0], good=True)
 
-    def _answer_block(
+    def _rank(
         self,
-        queries: Sequence[tuple[str, str]],
+        texts: Sequence[str],
         k: int,
         min_score: float,
-        under: str | None,
         allowed: np.ndarray | None,
         unwanted: QuerySide | None,
-    ) -> list[Answer]:
-        texts = [text for _, text in queries]
+    ) -> list[tuple["_Shown", float]]:
+        """Of each text what is shown, and the chance that anything fits it. Safe in several threads at once."""
         query = self.query_side(texts)
         with self._stage("candidates"):
-            rows, _ = self.view.search(query.candidate, max(CANDIDATES, k), allowed)
+            rows, _ = self.view.search(query.candidate, max(self.candidates, k), allowed)
         with self._stage("rerank"):
             photos = self.view.total_rows if allowed is None else len(allowed)
-            ranked = [self._rerank(rows[i], query, i, unwanted, photos) for i in range(len(texts))]
-        answers = []
-        for i, (name, text) in enumerate(queries):
-            ranked_rows, order, relevance, chance = ranked[i]
-            kept = np.flatnonzero(relevance[:k] >= min_score)
-            with self._stage("fetch"):
-                hits = self._hits(ranked_rows[kept], relevance[kept], order[kept], under)
-            good = chance >= self.ranker.match.threshold
-            answers.append(Answer(name, text, hits, good, self._notes(text), chance))
-        return answers
+            return [self._rerank(rows[i], query, i, unwanted, photos, k, min_score) for i in range(len(texts))]
+
+    def _open(self, text: str) -> None:
+        """Compile the text encoder in a thread and read the candidates beside it: a fresh process waits for both."""
+        if self._text is not None:
+            return
+        with ThreadPoolExecutor(1) as pool:
+            ready = pool.submit(self._text_encoder().encode, [text])
+            self.view.open_candidates()
+            ready.result()
 
     def query_side(self, texts: Sequence[str]) -> QuerySide:
         with self._stage("encode"):
@@ -186,10 +214,17 @@ class Searcher:
             return self.ranker.query_side(vectors, list(texts), tokens)
 
     def _rerank(
-        self, rows: np.ndarray, query: QuerySide, i: int, unwanted: QuerySide | None, photos: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-        """Candidate rows (c,) of query i -> best first, ties by row: rows, order scores and shown relevance, (c,) each;
-        and the chance that anything among so many photos fits the query."""
+        self,
+        rows: np.ndarray,
+        query: QuerySide,
+        i: int,
+        unwanted: QuerySide | None,
+        photos: int,
+        k: int,
+        min_score: float,
+    ) -> tuple["_Shown", float]:
+        """Candidate rows (c,) of query i -> what is shown of them, best first, ties by row; and the chance that any of
+        so many photos fits the query."""
         view = self.view
         side = PhotoSide(
             view.gather_z(rows), view.gather_hub(rows), view.gather_hidden(rows), view.gather_regions(rows)
@@ -204,25 +239,28 @@ class Searcher:
             order = order + np.log(np.maximum(wanted, 1e-6)) - UNWANTED * (wanted < UNWANTED_FROM)
         places = np.lexsort((rows, -order))
         if not len(places):
-            return rows, order, relevance, 0.0
+            return _Shown(rows, relevance, order), 0.0
         first = places[:1]
         chance = self.ranker.match_probability(
             scores.order[first], scores.scalars[first], query.usual[i : i + 1], photos
         )
-        return rows[places], order[places], shown_relevance(places, relevance)[places], float(chance[0])
+        shown = shown_relevance(places, relevance)[places[:k]]
+        first = places[:k][shown >= min_score]
+        return _Shown(rows[first], shown[shown >= min_score], order[first]), float(chance[0])
 
-    def _hits(self, rows: np.ndarray, relevance: np.ndarray, scores: np.ndarray, under: str | None) -> tuple[Hit, ...]:
-        """Hits of rows in their order. Of exact duplicates the first path is shown, one below `under` if given."""
-        photos = self.index.catalogue.photos_of_rows(rows.tolist())
-        sizes = self.index.catalogue.sizes_of_rows(rows.tolist())
-        hits: list[Hit] = []
-        for row, value, score in zip(rows.tolist(), relevance.tolist(), scores.tolist(), strict=True):
-            found = sorted(photos[row], key=lambda photo: under is not None and not _is_below(photo, under))
-            # Roots may overlap, and then name a photo twice.
-            paths = list(dict.fromkeys(os.fsdecode(os.path.join(photo.root, photo.path)) for photo in found))
-            if paths:
-                hits.append(Hit(len(hits) + 1, paths[0], value, score, *sizes[row], copies=tuple(paths[1:])))
-        return tuple(hits)
+    def _hits(self, lists: "Sequence[_Shown]", under: str | None) -> list[tuple[Hit, ...]]:
+        """The hits of each list. Of exact duplicates the first path is shown, one below `under` if given."""
+        rows = np.unique(np.concatenate([shown.rows for shown in lists])).tolist()
+        photos = self.index.catalogue.photos_of_rows(rows)
+        sizes = self.index.catalogue.sizes_of_rows(rows)
+        paths = {row: _paths(found, under) for row, found in photos.items()}
+        return [
+            tuple(
+                Hit(rank, paths[row][0], relevance, score, *sizes[row], copies=tuple(paths[row][1:]))
+                for rank, (row, relevance, score) in enumerate((hit for hit in shown.hits() if paths[hit[0]]), 1)
+            )
+            for shown in lists
+        ]
 
     def _allowed(self, under: str | None) -> np.ndarray | None:
         """Sorted rows that may be found, or None where all may."""
@@ -264,6 +302,31 @@ class Searcher:
             self._timer(name, time.perf_counter() - begin)
 
 
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What is shown for a query, best first: rows, relevance and order scores, (h,) each."""
+
+    rows: np.ndarray
+    relevance: np.ndarray
+    scores: np.ndarray
+
+    def hits(self) -> Iterator[tuple[int, float, float]]:
+        return zip(self.rows.tolist(), self.relevance.tolist(), self.scores.tolist(), strict=True)
+
+
+def _each(function: Callable[[Block], T], blocks: Sequence[Block]) -> Iterator[T]:
+    """What the function makes of each block, in their order; several in a thread a core, which NumPy and the encoder
+    leave to each other."""
+    if len(blocks) < 2:
+        yield from map(function, blocks)
+        return
+    pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
+    try:
+        yield from pool.map(function, blocks)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
 def _check_k(k: int) -> None:
     if k < 1:
         raise PhotoseekError(f"k must be 1 or more, got {k}")
@@ -276,6 +339,12 @@ def _check_text(name: str, text: str) -> None:
         text.encode("utf-8")
     except UnicodeEncodeError:
         raise PhotoseekError(f"query {name} is no valid Unicode text") from None
+
+
+def _paths(photos: list[Photo], under: str | None) -> list[str]:
+    """The absolute paths of a row's photos, those below `under` first. Roots may overlap, and then name one twice."""
+    found = sorted(photos, key=lambda photo: under is not None and not _is_below(photo, under))
+    return list(dict.fromkeys(os.fsdecode(os.path.join(photo.root, photo.path)) for photo in found))
 
 
 def _is_below(photo: Photo, under: str) -> bool:

@@ -31,3 +31,11 @@ class TinyEncoder:
         """As `encode`, and (n, 2, 4) float32, unit rows."""
         halves = np.split(images, 2, axis=2)
         return self.encode(images), np.stack([TinyEncoder.encode(self, half) for half in halves], axis=1)
+
+
+@dataclass(frozen=True)
+class Refusing(TinyEncoder):
+    def encode(self, images: np.ndarray) -> np.ndarray:
+        raise AssertionError("something was embedded")
+
+    encode_with_regions = encode

@@ -42,3 +42,12 @@ def refusal(act) -> str:
     with pytest.raises(PhotoseekError) as refused:
         act()
     return str(refused.value)
+
+
+def halves(root: Path, **values: tuple[int, int]) -> None:
+    """Photos NAME.png, one grey on the left and one on the right."""
+    root.mkdir(exist_ok=True)
+    for name, (left, right) in values.items():
+        photo = Image.new("RGB", (8, 8), (left, left, left))
+        photo.paste((right, right, right), (4, 0, 8, 8))
+        photo.save(root / f"{name}.png")

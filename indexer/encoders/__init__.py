@@ -4,7 +4,7 @@ from functools import cache
 from pathlib import Path
 
 from indexer.encoders.base import ImageEncoder, TextEncoder, Tokens
-from indexer.encoders.network import export_folder, read_facts
+from indexer.encoders.network import export_folder, read_facts, runtime
 from indexer.errors import PhotoseekError
 
 __all__ = ["ImageEncoder", "TextEncoder", "Tokens", "load_image_encoder", "load_text_encoder", "open_text_encoder"]
@@ -87,6 +87,8 @@ def open_text_encoder(fingerprint: str, name: str) -> TextEncoder:
 @cache
 def _exported(folder: Path, fingerprint: str, name: str) -> TextEncoder:
     """One a process: compiled once, and never destroyed, which crashed OpenVINO now and then on a busy machine."""
+    # Here, in the caller's thread: what is left to load is not Python, and can go on beside what else the caller does.
+    runtime()
     facts = read_facts(folder)
     token_dim = facts.get("token_dim", 0)  # only exports with a second output name it
     return TextEncoder(name, fingerprint, facts["dim"], folder, facts["max_tokens"], token_dim=token_dim)

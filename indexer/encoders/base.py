@@ -4,11 +4,10 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from indexer.decode import Fit
 from indexer.encoders.network import (
     Network,
     export,
@@ -19,11 +18,18 @@ from indexer.encoders.network import (
 from indexer.encoders.precision import choose_precision, float_precision
 from indexer.errors import PhotoseekError
 
+if TYPE_CHECKING:
+    # The decoders, which a search does not need.
+    from indexer.decode import Fit
+
 BATCH = 8
 MAX_TOKENS = 256
 # Sentences are padded to a multiple of this many word pieces: OpenVINO prepares anew for every shape it has not seen
-# lately, which costs a query more than the padding does.
-WIDTH_STEP = 16
+# lately, which costs as much as two short queries.
+WIDTH_STEP = 4
+TEXT_BATCH = 32
+# From so many texts on, batches run side by side, in a network compiled for that.
+MANY = 256
 # Word pieces that name nothing a photo could show, and the piece of what the vocabulary cannot spell.
 STOP_WORDS = (
     "the a of and is in an on with to at by for his her its it that this are from as while be or their he she they "
@@ -52,7 +58,7 @@ class ImageEncoder:
     name: str
     fingerprint: str
     dim: int
-    fit: Fit
+    fit: "Fit"
     folder: Path
     precision: str = "auto"
     module: Any = None
@@ -178,15 +184,20 @@ class TextEncoder:
     token_dim: int = 0
     _network: Network | None = field(default=None, repr=False)
     _tokenizer: Any = field(default=None, repr=False)
+    _side_by_side: Network | None = field(default=None, repr=False)
+    _loading: Any = field(default_factory=threading.Lock, repr=False)
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """texts -> (n, dim) float32. Texts past `max_tokens` word pieces are cut (see `is_cut`)."""
         vectors = np.empty((len(texts), self.dim), np.float32)
         if len(texts) == 0:
             return vectors
-        network = self._ready()
-        for rows, ids, mask in _batches(self._read(texts), self.max_tokens):
-            vectors[rows] = network(ids, mask)
+        self._ready()
+
+        def keep(rows: list[int], _: np.ndarray, outputs: Sequence[np.ndarray]) -> None:
+            vectors[rows] = outputs[0]
+
+        self._run(self._read(texts), keep)
         return vectors
 
     def encode_with_tokens(self, texts: Sequence[str]) -> tuple[np.ndarray, Tokens]:
@@ -196,17 +207,20 @@ class TextEncoder:
         """
         if len(texts) == 0 or self.token_dim == 0:
             return self.encode(texts), Tokens.none(len(texts), self.token_dim)
-        network = self._ready()
+        self._ready()
         encodings = self._read(texts)
         places = [content_places(encoding.tokens) for encoding in encodings]
         offsets = _offsets([len(kept) for kept in places])
         vectors = np.empty((len(texts), self.dim), np.float32)
         tokens = Tokens(np.empty((offsets[-1], self.token_dim), np.float32), np.empty(offsets[-1], np.int64), offsets)
-        for rows, ids, mask in _batches(encodings, self.max_tokens):
-            vectors[rows], states = network.all(ids, mask)
+
+        def keep(rows: list[int], ids: np.ndarray, outputs: Sequence[np.ndarray]) -> None:
+            vectors[rows], states = outputs
             for i, row in enumerate(rows):
                 own = slice(offsets[row], offsets[row + 1])
                 tokens.vectors[own], tokens.pieces[own] = states[i, places[row]], ids[i, places[row]]
+
+        self._run(encodings, keep)
         return vectors, tokens
 
     def is_cut(self, text: str) -> bool:
@@ -214,32 +228,48 @@ class TextEncoder:
         self._ready()
         return bool(self._tokenizer.encode(text).overflowing)
 
+    def _run(
+        self, encodings: Sequence[Any], keep: Callable[[list[int], np.ndarray, Sequence[np.ndarray]], None]
+    ) -> None:
+        """`keep(rows, ids, outputs)` gets what the network gives for each batch of sentences."""
+        network = self._ready()
+        batches = list(_batches(encodings, self.max_tokens))
+        if len(encodings) < MANY:
+            for rows, ids, mask in batches:
+                keep(rows, ids, network.all(ids, mask))
+            return
+        if self._side_by_side is None:
+            self._side_by_side = Network(self.folder, self.precision, "throughput")
+        calls = ((ids, mask) for _, ids, mask in batches)
+        self._side_by_side.each(calls, lambda i, outputs: keep(batches[i][0], batches[i][1], outputs))
+
     def _read(self, texts: Sequence[str]) -> list[Any]:
         """What the tokenizer makes of each text, cut at `max_tokens`."""
         return list(self._tokenizer.encode_batch([text.strip() for text in texts]))
 
     def _ready(self) -> Network:
-        if self._network is None:
-            from tokenizers import Tokenizer
+        with self._loading:
+            if self._network is None:
+                from tokenizers import Tokenizer
 
-            self._tokenizer = Tokenizer.from_file(str(self.folder / "tokenizer.json"))
-            self._tokenizer.no_padding()
-            self._tokenizer.enable_truncation(self.max_tokens)
-            self.precision = choose_precision(self.folder, self.precision, self._sample)
-            self._network = Network(self.folder, self.precision, "latency")
-        return self._network
+                self._tokenizer = Tokenizer.from_file(str(self.folder / "tokenizer.json"))
+                self._tokenizer.no_padding()
+                self._tokenizer.enable_truncation(self.max_tokens)
+                self.precision = choose_precision(self.folder, self.precision, self._sample)
+                self._network = Network(self.folder, self.precision, "latency")
+            return self._network
 
     def _sample(self) -> tuple[np.ndarray, ...]:
         return padded([self._tokenizer.encode(sentence).ids for sentence in SAMPLE_SENTENCES])
 
 
 def _batches(encodings: Sequence[Any], max_tokens: int) -> Iterator[tuple[list[int], np.ndarray, np.ndarray]]:
-    """Row numbers of up to 64 sentences with their ids and mask; sentences of like length share a batch, so that
-    little of it is padding.
+    """Row numbers of up to TEXT_BATCH sentences with their ids and mask; sentences of like length share a batch, so
+    that little of it is padding.
     """
     order = sorted(range(len(encodings)), key=lambda i: len(encodings[i].ids))
-    for start in range(0, len(order), 64):
-        rows = order[start : start + 64]
+    for start in range(0, len(order), TEXT_BATCH):
+        rows = order[start : start + TEXT_BATCH]
         ids = [encodings[row].ids for row in rows]
         width = min(-(-len(ids[-1]) // WIDTH_STEP) * WIDTH_STEP, max_tokens)
         yield rows, *padded(ids, width)
@@ -258,7 +288,7 @@ def padded(rows: Sequence[Sequence[int]], width: int = 0) -> tuple[np.ndarray, n
 def encoder_of_module(
     name: str,
     key: str,
-    build: Callable[[], tuple[Any, Fit]],
+    build: "Callable[[], tuple[Any, Fit]]",
     precision: str,
     device: str,
     regions: tuple[int, int] = (0, 0),
@@ -268,6 +298,8 @@ def encoder_of_module(
     `build()` gives the module, (n, size, size, 3) uint8 -> float32 rows as `ImageEncoder` says, and the fit it wants;
     it is not called where an export is in the cache. `regions`: (count, width) of the region vectors in a row.
     """
+    from indexer.decode import Fit
+
     behind = regions[0] * regions[1]
     if device == "cuda":
         module, fit = build()

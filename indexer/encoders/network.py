@@ -7,13 +7,12 @@ import queue
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 from platformdirs import user_cache_path
 
 from indexer.errors import PhotoseekError
@@ -22,6 +21,11 @@ from indexer.errors import PhotoseekError
 # is not there. Photoseek works offline.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
+# A sentence gains nothing from a second thread, which spins while it waits, and a pinned one cannot leave a busy core.
+MODES: dict[str, dict[str, Any]] = {
+    "throughput": {"PERFORMANCE_HINT": "THROUGHPUT"},
+    "latency": {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": 1, "ENABLE_CPU_PINNING": False},
+}
 # An exported network gives the rows of the original to this much (components of unit rows, float32).
 EXPORT_TOLERANCE = 1e-3
 FACTS = "encoder.json"
@@ -57,6 +61,8 @@ def export(key: str, write: Callable[[Path], None]) -> Path:
     folder = export_folder(key)
     if folder.is_dir():
         return folder
+    from filelock import FileLock
+
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_name(folder.name + ".lock")):
@@ -139,22 +145,42 @@ def read_facts(folder: Path) -> dict[str, Any]:
     return facts
 
 
+def runtime() -> Any:
+    """openvino without its model converter, which takes longer to import than all the rest of it."""
+    converter = "openvino.tools.ovc"
+    if "openvino" in sys.modules:
+        import openvino
+
+        return openvino
+    sys.modules[converter] = None  # type: ignore[assignment]
+    try:
+        import openvino
+    finally:
+        sys.modules.pop(converter, None)
+
+    def __getattr__(name: str) -> Any:
+        # For whoever asks later, here or in the program around us.
+        if name != "convert_model":
+            raise AttributeError(f"module 'openvino' has no attribute {name!r}")
+        from openvino.tools.ovc import convert_model
+
+        return convert_model
+
+    openvino.__getattr__ = __getattr__
+    return openvino
+
+
 class Network:
     """A compiled network: arrays in, float32 arrays out.
 
-    `mode` "throughput" keeps several batches in flight (indexing), "latency" answers one call soonest (queries).
+    `mode` "throughput" keeps several batches in flight, "latency" answers one call soonest (a query).
     """
 
     def __init__(self, folder: Path, precision: str, mode: str, batch: int | None = None) -> None:
-        import openvino
-
+        openvino = runtime()
         core = openvino.Core()
-        if os.access(folder, os.W_OK):
-            core.set_property({"CACHE_DIR": str(folder / "compiled")})
-        settings: dict[str, Any] = {
-            "PERFORMANCE_HINT": mode.upper(),
-            "INFERENCE_PRECISION_HINT": precision,
-        }
+        core.set_property({"CACHE_DIR": str(folder / "compiled")})
+        settings = {**MODES[mode], "INFERENCE_PRECISION_HINT": precision}
         model: Any = folder / "model.xml"
         if batch is not None:
             model = core.read_model(model)
@@ -174,6 +200,18 @@ class Network:
     def all(self, *inputs: np.ndarray) -> list[np.ndarray]:
         """One call, no batching: every output of the network, copied out."""
         return self._infer(inputs, len(self._compiled.outputs))
+
+    def each(self, calls: Iterable[tuple[np.ndarray, ...]], keep: Callable[[int, Sequence[np.ndarray]], None]) -> None:
+        """Many calls of any shape, several in flight. `keep(i, outputs)` gets what call i gives, in no set order, and
+        has to copy what it wants of it."""
+        import openvino
+
+        waiting = openvino.AsyncInferQueue(self._compiled)
+        count = len(self._compiled.outputs)
+        waiting.set_callback(lambda request, i: keep(i, [request.get_output_tensor(k).data for k in range(count)]))
+        for i, inputs in enumerate(calls):
+            waiting.start_async(dict(enumerate(inputs)), i)
+        waiting.wait_all()
 
     def run_blocks(self, images: np.ndarray) -> np.ndarray:
         """Many rows through a fixed batch, several batches in flight: (n, ...) -> (n, d) float32.

@@ -9,7 +9,6 @@ import io
 import json
 import logging
 import os
-import statistics
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -18,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.encoders.network import Network
+from indexer.encoders.network import Network, runtime
 from indexer.errors import PhotoseekError
 
 PRECISIONS = ("auto", "f32", "bf16", "int8")
@@ -56,9 +55,7 @@ class Agreement:
 
 def has_bf16() -> bool:
     """Whether this CPU computes in bfloat16."""
-    import openvino
-
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in runtime().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def float_precision(precision: str) -> str:
@@ -159,7 +156,7 @@ def _speedup(fast: Network, other: Network, pixels: np.ndarray, repeats: int = 3
             start = time.perf_counter()
             network.run_blocks(pixels)
             taken.append(time.perf_counter() - start)
-    return statistics.median(seconds[1]) / statistics.median(seconds[0])
+    return float(np.median(seconds[1]) / np.median(seconds[0]))
 
 
 def _keep(path: Path, record: dict[str, object]) -> bool:

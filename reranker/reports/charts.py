@@ -77,7 +77,7 @@ def lines(curves: Sequence[Line], caption: str, alt: str, x: str, y: str, *, log
             )
         if log:
             axes.set_xscale("log")
-            axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+            axes.xaxis.set_major_formatter(_number)
         _label(axes, x, y, len(curves) > 1)
 
     return chart(draw, caption, alt)
@@ -250,6 +250,7 @@ def chart(draw: Callable[[Any], None], caption: str, alt: str, height: float = 3
     """What `draw(axes)` draws, 8 inches wide and `height` high. `alt` says in words what is to be seen."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
+    from matplotlib.ticker import ScalarFormatter
 
     with mpl.rc_context(STYLE), warnings.catch_warnings():
         # A letter that matplotlib's font lacks is drawn by the browser, which has others.
@@ -257,6 +258,9 @@ def chart(draw: Callable[[Any], None], caption: str, alt: str, height: float = 3
         figure = Figure(figsize=(8, height), facecolor="none", layout="constrained")
         axes = figure.add_subplot(facecolor="none")
         draw(axes)
+        for axis in (axes.xaxis, axes.yaxis):
+            if isinstance(axis.get_major_formatter(), ScalarFormatter):
+                axis.set_major_formatter(_number)
         return Chart(_svg(figure, alt), caption)
 
 
@@ -312,6 +316,11 @@ def _size_only(found: re.Match[str]) -> str:
 def _bar(draw: Callable[..., Any], at: Any, length: Any, thick: Any, number: int, name: str, **place: Any) -> None:
     draw(at, length, thick, facecolor=SERIES[number], edgecolor=PAPER, linewidth=0.6, hatch=HATCHES[number],
          label=printable(name), **place)  # fmt: skip
+
+
+def _number(value: float, _: float) -> str:
+    """A number on an axis, written as in the tables."""
+    return f"{value:,.6g}"
 
 
 def _label(axes: Any, x: str, y: str, legend: bool, grid: str = "both") -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from reranker.figures import Figures, flat, value_of
+from reranker.figures import Figures, Miss, flat, value_of
 from reranker.metrics import percentiles
 from reranker.outcomes import LOST
 
@@ -25,7 +25,7 @@ def conclusions(
     resampled: Mapping[str, np.ndarray],
     lost: Mapping[str, float] | None = None,
     photos: int = 0,
-    missed: Sequence[tuple[str, float, float]] | None = None,
+    missed: Sequence[Miss] | None = None,
     differing: Figures | None = None,
 ) -> list[str]:
     """One sentence or two for every question that the figures answer.
@@ -63,13 +63,12 @@ def less_is_better(name: str) -> bool:
     return name.endswith(("ece", "brier", "largest_share", "refused_present", "refused_present_of_100"))
 
 
-def _targets(missed: Sequence[tuple[str, float, float]] | None) -> list[str]:
+def _targets(missed: Sequence[Miss] | None) -> list[str]:
     if missed is None:
         return []
     if not missed:
         return ["Every target that was set is reached."]
-    short = "; ".join(f"{name} is {value:.3f}, {least:g} was asked" for name, value, least in missed)
-    return [f"Targets not reached: {short}."]
+    return [f"Targets not reached: {'; '.join(map(str, missed))}."]
 
 
 def _found(leaves: Mapping[str, Any], name: str, what: str) -> list[str]:
@@ -156,7 +155,7 @@ def _calibration(leaves: Mapping[str, Any]) -> list[str]:
     if "calibration.ece" not in leaves:
         return []
     error, skill = leaves["calibration.ece"], leaves["calibration.brier_skill"]
-    held = "no better than" if skill["low"] <= 0 else "better than"
+    held = "better than" if isinstance(skill, dict) and skill["low"] > 0 else "no better than"
     return [
         f"Shown relevance is off by {value_of(error):.3f} on average from the share of people who say yes; its squared "
         f"error is {held} that of always saying the base rate (Brier skill {_interval(skill)})."
@@ -221,11 +220,13 @@ def _points(gain: tuple[float, float, float]) -> str:
 
 
 def _percent(leaf: Any) -> str:
-    return f"{100 * leaf['value']:.1f}% [{100 * leaf['low']:.1f}, {100 * leaf['high']:.1f}]"
+    interval = f" [{100 * leaf['low']:.1f}, {100 * leaf['high']:.1f}]" if isinstance(leaf, dict) else ""
+    return f"{100 * value_of(leaf):.1f}%{interval}"
 
 
 def _interval(leaf: Any) -> str:
-    return f"{leaf['value']:.3f} [{leaf['low']:.3f}, {leaf['high']:.3f}]"
+    interval = f" [{leaf['low']:.3f}, {leaf['high']:.3f}]" if isinstance(leaf, dict) else ""
+    return f"{value_of(leaf):.3f}{interval}"
 
 
 def _listed(items: Sequence[str]) -> str:

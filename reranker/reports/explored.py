@@ -167,15 +167,15 @@ def _photos(sizes: explore.Sizes) -> list[Block]:
 
 def _alike(pairs: list[tuple[str, str, float]], album: Album) -> list[Block]:
     says = (
-        f"{len(pairs):,} pairs of photos have embeddings with a cosine of {SAME_SCENE} or more: the same scene as a "
-        "rule, often one burst of a camera."
+        f"Pairs of photos whose embeddings have a cosine of {SAME_SCENE} or more: {len(pairs):,}. As a rule they show "
+        "the same scene, often one burst of a camera."
     )
     rows = [(first, second, cosine) for first, second, cosine in pairs]
     seen = [pair for pair in pairs if album.shows(pair[0]) and album.shows(pair[1])][:NEAREST]
     cards = [Card(f"cosine {c:.3f}", [a, b], [album.thumb(a), album.thumb(b)]) for a, b, c in seen]
     blocks: list[Block] = [Text([says])]
     if cards:
-        blocks.append(Cards(f"The {len(cards)} nearest that may be shown", cards))
+        blocks.append(Cards("The nearest that may be shown", cards))
     if rows:
         blocks.append(Table("All of them", ("photo", "other photo", "cosine"), rows, long=True))
     return blocks

@@ -9,7 +9,7 @@ import numpy as np
 
 from reranker.evaluate import PROTOCOLS, match_chances
 from reranker.evaluation import RERANKED, Evaluation
-from reranker.figures import Figures, flat, value_of
+from reranker.figures import Figures, Miss, flat, value_of
 from reranker.metrics import equal_mass_bins, interval, ranks_of_own
 from reranker.outcomes import LOST, fates, losses, recall_curve
 from reranker.reports import charts, queries
@@ -51,7 +51,7 @@ def sections_of(
     evaluation: Evaluation,
     figures: Figures,
     album: Album,
-    missed: Sequence[tuple[str, float, float]] | None = None,
+    missed: Sequence[Miss] | None = None,
     comparison: Comparison | None = None,
 ) -> list[Section]:
     """The chapters that the figures allow. `missed`: targets that were not reached, None where none were set."""

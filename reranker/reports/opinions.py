@@ -17,7 +17,6 @@ GRADES = ("1 nothing to do with it", "2 small things", "3 almost", "4 without a 
 EXAMPLES = 6
 # Fewer pairs than this give no correlation worth a line.
 FEWEST_PAIRS = 30
-ALPHA_RESAMPLES = 200
 
 
 def experts(judgments: Judgments) -> list[Block]:
@@ -30,7 +29,7 @@ def experts(judgments: Judgments) -> list[Block]:
     distinct = np.array([len(set(row)) for row in grades.tolist()])
     agreed = [int((distinct == number).sum()) for number in (1, 2, 3)]
     n = len(grades)
-    alpha = expert_agreement(judgments.expert, ALPHA_RESAMPLES)
+    alpha = expert_agreement(judgments.expert)
     return [
         Tiles(
             [
@@ -139,7 +138,7 @@ def both(judgments: Judgments, pairs: list[Pair]) -> list[Block]:
         ),
     ]
     if len(both) >= FEWEST_PAIRS:
-        tau = expert_crowd_agreement(judgments.expert, judgments.crowd, ALPHA_RESAMPLES)
+        tau = expert_crowd_agreement(judgments.expert, judgments.crowd)
         means = "; ".join(
             f"{name[:1]}: {share[row == number].mean():.2f}"
             for number, name in enumerate(GRADES)

@@ -9,12 +9,12 @@ Only charts are markup already, which `reranker.reports.charts` makes.
 import math
 import os
 import re
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+from indexer.durable import whole_file
 from indexer.errors import PhotoseekError
 from indexer.terminal import printable
 
@@ -145,7 +145,7 @@ def render(title: str, facts: Sequence[tuple[str, str]], sections: Sequence[Sect
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"shown": shown, "sort_key": _sort_key, "printable": printable}
+    environment.filters |= {"shown": shown, "sort_key": _sort_key, "printable": printable, "breakable": _breakable}
     page = environment.get_template("page.html")
     return page.render(title=title, facts=facts, sections=sections, printed_rows=PRINTED_ROWS)
 
@@ -154,14 +154,11 @@ def write_report(path: Path, title: str, facts: Sequence[tuple[str, str]], secti
     """Render and write the page, beside and renamed; its size in bytes. Raises PhotoseekError as `check_file` does."""
     data = render(title, facts, sections).encode("utf-8")
     check_file(path)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".report-", delete=False) as scratch:
-        try:
-            scratch.write(data)
-            scratch.close()
-            os.chmod(scratch.name, 0o644)
-            os.replace(scratch.name, path)
-        finally:
-            Path(scratch.name).unlink(missing_ok=True)
+    try:
+        with whole_file(path) as scratch:
+            scratch.write_bytes(data)
+    except OSError as error:
+        raise PhotoseekError(f"report {path} cannot be written: {error.strerror}") from None
     return len(data)
 
 
@@ -186,6 +183,13 @@ def shown(value: Cell, digits: int = 3) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     return f"{value:,.{digits}f}" if isinstance(value, float) else value.alt
+
+
+def _breakable(text: str) -> Any:
+    """The same text, which may go on in the next line behind a dot or an underscore."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"([._])", r"\1<wbr>", str(escape(text))))
 
 
 def _sort_key(value: Cell) -> Any:

@@ -80,7 +80,7 @@ def _examples(found: Found, own: np.ndarray, asked: Queries, names: Sequence[str
     fine = np.array([album.shows(names[place], text) for place, text in zip(own, asked.texts, strict=True)])
     allowed = fine & open_to_see[order].all(axis=1)
     chosen = {
-        "Worst: the own photo comes last": pick(after.astype(float), own, allowed, EXAMPLES),
+        "Worst: the own photo comes furthest behind": pick(after.astype(float), own, allowed, EXAMPLES),
         "Best: first by the widest margin": pick(margins(found.order, own), own, allowed, EXAMPLES),
         "Moved up the most by reranking": pick(moved, own, allowed, EXAMPLES // 2),
         "Moved down the most by reranking": pick(-moved, own, allowed, EXAMPLES // 2),

@@ -66,6 +66,8 @@ def conclusions(project: SeedProject) -> list[str]:
 def _regression_says(project: SeedProject) -> str:
     """What the errors on pairs did not tell."""
     mean, ridge, net = (value_of(project, name, "rmse") for name in ("chance", "ridge", "net"))
+    if mean == 0:
+        return "All held-out pairs have one and the same score, so the errors on them tell nothing."
     gains = [1 - error / mean for error in (ridge, net)]
     best = SHORT["ridge" if gains[0] >= gains[1] else "net"]
     if max(gains) <= 0:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reranker.ranker import FAST_FOLDER, Ranker
+from reranker.ranker import DEFAULT_FOLDER, FAST_FOLDER, Ranker
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from command_line import SAMPLE, misused, photoseek
@@ -32,11 +32,20 @@ def test_a_figure_below_its_threshold_exits_with_1_and_one_line(figures: dict) -
     assert (result.exit_code, result.stderr) == (0, "")
 
 
+def test_a_figure_above_its_threshold_exits_with_1_and_one_line(figures: dict) -> None:
+    value = figures["course_default"]["recall@1"]["value"]
+    result = photoseek(*COURSE, "--fail-over", "recall@1=0.1", "--fail-over", f"recall@1={value}")
+    assert result.exit_code == 1
+    assert result.stderr == f"photoseek: figures fall short: course_default.recall@1 is {value:.4f}, above 0.1\n"
+    problem = "Invalid value for '--fail-over': 'ece=nan' is not NAME=VALUE, e.g. calibration.ece=0.02."
+    misused(photoseek(*COURSE, "--fail-over", "ece=nan"), "evaluate", problem)
+
+
 def test_a_threshold_of_no_figure_is_misuse(figures: dict) -> None:
     names = ", ".join(f"course_default.{name}" for name in figures["course_default"])
     result = photoseek(*COURSE, "--fail-under", "recall@7=0.5")
     assert result.exit_code == 2
-    assert result.stderr.endswith(f"Error: --fail-under: no figure 'recall@7'; there are: {names}\n")
+    assert result.stderr.endswith(f"Error: --fail-under, --fail-over: no figure 'recall@7'; there are: {names}\n")
     problem = "Invalid value for '--fail-under': 'recall' is not NAME=VALUE, e.g. official.recall@10=0.8."
     misused(photoseek(*COURSE, "--fail-under", "recall"), "evaluate", problem)
 
@@ -65,6 +74,22 @@ def test_a_report_and_trec_files_are_written_and_named(tmp_path: Path) -> None:
     assert result.stderr == f"{html}: {size:.1f} MB\n{trec}/course.qrels\n{trec}/course_default.run\n"
     assert len((trec / "course.qrels").read_text().splitlines()) == 18
     assert len((trec / "course_default.run").read_text().splitlines()) == 18 * 6
+
+
+def test_what_cannot_be_written_or_compared_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = photoseek(*COURSE, "--trec", tmp_path / "file")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"photoseek: --trec {tmp_path / 'file'} is a file; give a folder for the run files\n"
+    result = photoseek("evaluate", SAMPLE, "--protocol", "hubs", "--trec", tmp_path / "runs")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "photoseek: --trec: only official, course_default, course have rankings to write\n"
+    assert not (tmp_path / "runs").exists()
+    result = photoseek("evaluate", SAMPLE, "--protocol", "baseline", "--compare", DEFAULT_FOLDER)
+    assert (result.exit_code, result.stdout) == (1, "")
+    identity = Ranker.default().id
+    line = f"photoseek: --compare: baseline cannot tell rankers {identity} and {identity} apart\n"
+    assert result.stderr == line
 
 
 def test_a_place_for_the_report_is_looked_at_before_anything_is_measured(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from indexer.index import Index
 from search.searcher import Searcher
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from command_line import SAMPLE, fresh, photoseek
+from command_line import ROOT, SAMPLE, fresh, photoseek
 
 
 def test_off_a_terminal_there_is_no_bar_and_no_colour(photos: Path, tmp_path: Path) -> None:
@@ -105,6 +105,29 @@ def test_a_bug_keeps_its_traceback(index: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(Searcher, "__init__", broken)
     result = photoseek("search", "a cat", "-i", index)
     assert isinstance(result.exception, ZeroDivisionError)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"), [(["--version"], 0), (["search"], 2), (["search", "a cat", "-i", "none"], 1)]
+)
+def test_the_console_script_leaves_at_once_with_the_commands_code_and_nothing_undone(
+    arguments: list[str], code: int, tmp_path: Path
+) -> None:
+    # What an interpreter takes down last is left standing; what was registered for the exit is done, all is written.
+    program = f"""
+import atexit, sys
+class Last:
+    def __del__(self):
+        print("taken down")
+sys.last = Last()
+atexit.register(print, "registered")
+sys.argv = ["photoseek", *{arguments!r}]
+from cli import run
+run()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=ROOT)
+    plain = photoseek(*arguments)
+    assert (done.returncode, done.stdout, done.stderr) == (code, f"{plain.stdout}registered\n", plain.stderr)
 
 
 def test_the_version_is_printed() -> None:

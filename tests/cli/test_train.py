@@ -101,8 +101,9 @@ def test_train_refuses_a_base_that_is_missing_or_of_other_encoders(tmp_path: Pat
     refused(result, f"no ranker at {none}; train one: photoseek train JUDGED -o {none}")
     base = Ranker.load(FAST_FOLDER)
     result = photoseek("train", SAMPLE, "-o", own, "--from", FAST_FOLDER, "--image-encoder", "efficientnet-lite")
-    made = f"{base.image_encoder} and {base.text_encoder}"
-    refused(result, f"ranker {base.id} was trained with {made}; --from needs the same encoders")
+    found = Ranker.load(DEFAULT_FOLDER).image_encoder
+    place = "name its place with --image-encoder (and --weights or --preprocess), or train a ranker for this one"
+    refused(result, f"ranker {base.id} was trained with {base.image_encoder}, here is {found}; {place}")
 
 
 def same(one: MLP, other: MLP) -> bool:
@@ -158,6 +159,8 @@ def test_train_learns_names_of_ones_own(tmp_path: Path) -> None:
     trained = Ranker.load(own)
     # Nothing shows what a glimsk is.
     assert trained.training["names_without_example"] == ["glimsk"]
+    # Three names beside all that the base has.
+    assert trained.training["names"] == len(Ranker.default().space.names.keys) + 3
     vectors = load_text_encoder("minilm").encode(["zorblax", "a photo of a fnord", "two coins lie on a grey table"])
     _, (zorblax, fnord, sentence) = trained.space.names.texts(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
     assert min(zorblax, fnord) > 0.5 > sentence

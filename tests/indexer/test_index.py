@@ -5,6 +5,7 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import filelock
 import numpy as np
 import pytest
 
@@ -328,7 +329,7 @@ def test_a_disk_that_is_full_is_one_line_and_the_index_stays_whole(photos, folde
             patch.setattr(catalogue.Catalogue, "_connect", cramped)
             grey(photos, **{"x" * 200 + f"{number:03}": number for number in range(120)})
         else:
-            patch.setattr(catalogue.FileLock, "acquire", full)
+            patch.setattr(filelock.FileLock, "acquire", full)
         line = refusal(lambda: build(photos, folder))
     assert (
         line

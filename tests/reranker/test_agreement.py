@@ -1,3 +1,4 @@
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -74,9 +75,24 @@ def test_what_the_data_does_not_allow_is_left_out():
     judgments = load_judgments(SAMPLE)
     found = agreement(judgments, resamples=10)
     assert list(found) == ["expert", "crowd", "expert_crowd"]
-    assert list(found["expert_crowd"]) == ["tau_b"]
+    # Four pairs have both, and some draws of their photos have but one: no interval.
+    assert found["expert_crowd"] == {"tau_b": 1.0}
     assert list(agreement(replace(judgments, crowd=()), resamples=10)) == ["expert"]
     assert list(agreement(replace(judgments, expert=()), resamples=10)) == ["crowd"]
+
+
+def test_what_leaves_no_chance_to_compare_has_no_figure_and_no_judgment_is_refused(tmp_path):
+    judgments = load_judgments(SAMPLE)
+    alike = [replace(row, grades=(1, 1, 1)) for row in judgments.expert]
+    found = agreement(replace(judgments, expert=tuple(alike)), resamples=10)
+    assert "alpha" not in found["expert"]
+    assert "expert_crowd" not in found
+    folder = shutil.copytree(SAMPLE, tmp_path / "judged")
+    for name in ("ExpertAnnotations.tsv", "CrowdAnnotations.tsv"):
+        (folder / name).unlink()
+    result = CliRunner().invoke(main, [str(folder)])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"Error: judged data {folder} has neither experts' grades nor the crowd's votes\n"
 
 
 def test_flickr8ks_people_agree_so_much(flickr8k):

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from indexer.errors import PhotoseekError
-from reranker.checks import CHECKS, Finding, check_judgments, parts_of, table
+from reranker.checks import CHECKS, OF_PHOTOS, Finding, check_judgments, parts_of, table
 from reranker.judgments import load_judgments
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -126,12 +126,31 @@ def test_photos_that_do_not_open_are_named_and_the_others_are_compared(tmp_path)
     assert len(seen) == 2
 
 
+def test_copies_within_a_part_are_a_note_of_their_own(tmp_path):
+    photos = {**PHOTOS, "train_images/copy.png": (255, 0, 0)}
+    copies = {"near-duplicate photos within a part": ("a.png and copy.png (train_images): cosine 1.000",)}
+    assert found(write(tmp_path / "judged", photos=photos), TinyEncoder()) == copies
+    assert CHECKS["near-duplicate photos within a part"] == "note"
+    # A folder of one part alone has copies, too.
+    files = {name: text for name, text in GOOD.items() if not name.startswith("test_")}
+    alone = {name: colour for name, colour in photos.items() if not name.startswith("test_")}
+    assert found(write(tmp_path / "alone", files, alone), TinyEncoder()) == copies
+
+
+def test_a_query_twice_with_other_words_is_an_error_and_asked_once(tmp_path):
+    files = dict(GOOD)
+    files["test_queries.csv"] += "9|c.png#0|Another sentence|c.png\n"
+    folder = write(tmp_path / "judged", files)
+    reason = f"{folder / 'test_queries.csv'}:3: query c.png#0 again, and otherwise than before"
+    assert found(folder) == {"contradictory rows": (reason,)}
+    assert len(load_judgments(folder, keep_going=True).queries) == 1
+
+
 def test_without_an_encoder_no_photo_is_opened(tmp_path):
     folder = write(tmp_path / "judged")
     (folder / "train_images" / "b.png").write_bytes(b"no photo")
     checks = [finding.check for finding in check_judgments(folder, None)]
-    photos = {"photos that do not open", "near-duplicate photos across parts"}
-    assert checks == [check for check in CHECKS if check not in photos]
+    assert checks == [check for check in CHECKS if check not in OF_PHOTOS]
     assert found(folder) == {}
 
 

@@ -1,6 +1,7 @@
 """Evaluation: protocols on the sample against a plain computation, their intervals, their report."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,12 @@ import pytest
 from indexer.errors import PhotoseekError
 from reranker import evaluate as protocols
 from reranker import evaluation as shared
+from reranker import trained_with
 from reranker.evaluate import PROTOCOLS, evaluate
 from reranker.evaluation import Evaluation, Photos, Queries, search
 from reranker.judgments import load_judgments
 from reranker.metrics import auroc, kendall_tau_b
+from reranker.trained_with import encoders_of
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tiny_evaluation import SAMPLE, Colours, evaluation_of
@@ -206,9 +209,37 @@ def test_a_folds_ranker_has_the_order_of_the_given_one_and_a_relevance_of_its_ow
 
 
 def test_encoders_of_other_weights_than_the_rankers_are_refused(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(shared, "load_image_encoder", lambda name, device: Colours(name=name, fingerprint=f"{name}@2"))
-    monkeypatch.setattr(shared, "load_text_encoder", lambda name: Ears())
-    ranker = make_ranker().finished()
+    given = {}
+
+    def load(name: str, **options: str) -> Colours:
+        given[name] = options
+        return Colours(name=name, fingerprint="eyes@2")
+
+    monkeypatch.setattr(trained_with, "load_image_encoder", load)
+    monkeypatch.setattr(trained_with, "load_text_encoder", lambda name: Ears())
+    ranker = replace(make_ranker(), image_encoder_name="file:/eyes", image_encoder_options={"preprocess": "size=9"})
+    ranker = ranker.finished()
     with pytest.raises(PhotoseekError) as refusal:
         Evaluation(load_judgments(SAMPLE), ranker).encoders()
-    assert str(refusal.value) == f"ranker {ranker.id} was trained with eyes@1, here is eyes@2"
+    assert str(refusal.value) == (
+        f"ranker {ranker.id} was trained with eyes@1, here is eyes@2; name its place with --image-encoder "
+        "(and --weights or --preprocess), or train a ranker for this one"
+    )
+    moved = ("file:/new", {"weights": "w"})
+    with pytest.raises(PhotoseekError):
+        Evaluation(load_judgments(SAMPLE), ranker, image_encoder=moved).encoders()
+    # The options are those of the name that they were kept with.
+    assert given == {
+        "file:/eyes": {"device": "auto", "preprocess": "size=9"},
+        "file:/new": {"device": "auto", "weights": "w"},
+    }
+
+
+def test_an_encoder_that_is_gone_is_refused_saying_how_to_name_its_place(tmp_path: Path):
+    ranker = replace(make_ranker(), image_encoder_name=f"file:{tmp_path}/gone.onnx").finished()
+    with pytest.raises(PhotoseekError) as refusal:
+        encoders_of(ranker)
+    assert str(refusal.value) == (
+        f"ranker {ranker.id} needs image encoder eyes@1: file:{tmp_path}/gone.onnx: no such file; name its place with "
+        "--image-encoder (and --weights or --preprocess)"
+    )

@@ -3,7 +3,18 @@
 import numpy as np
 import pytest
 
-from reranker.figures import Threshold, UnknownFigure, differences, find, flat, report, shortfalls, take_resampled
+from reranker.figures import (
+    Miss,
+    Threshold,
+    UnknownFigure,
+    defined,
+    differences,
+    find,
+    flat,
+    misses,
+    report,
+    take_resampled,
+)
 
 FIGURES = {
     "official": {
@@ -48,19 +59,41 @@ def test_a_name_that_two_figures_share_is_refused_with_both() -> None:
     assert str(refusal.value) == "figure 'recall@10' may be any of: official.recall@10, course.recall@10"
 
 
-def test_what_is_below_its_threshold_falls_short_and_what_is_at_it_does_not() -> None:
-    asked = [Threshold("recall@10", 0.5), Threshold("candidates.recall@10", 0.41), Threshold("hubs.largest_share", 0.3)]
-    assert shortfalls(FIGURES, asked) == [
-        ("official.candidates.recall@10", 0.4, 0.41),
-        ("hubs.largest_share", 0.2, 0.3),
+def test_what_is_on_the_wrong_side_of_its_threshold_is_a_miss_and_what_is_at_it_is_none() -> None:
+    least = [Threshold("recall@10", 0.5), Threshold("candidates.recall@10", 0.41), Threshold("hubs.largest_share", 0.3)]
+    most = [Threshold("largest_share", 0.2, at_most=True), Threshold("hubs.largest_share", 0.15, at_most=True)]
+    found = misses(FIGURES, [*least, *most])
+    assert found == [
+        Miss("official.candidates.recall@10", 0.4, least[1]),
+        Miss("hubs.largest_share", 0.2, least[2]),
+        Miss("hubs.largest_share", 0.2, most[1]),
     ]
-    ((name, value, least),) = shortfalls({"a": {"b": float("nan")}}, [Threshold("b", 0.0)])
-    assert (name, least) == ("a.b", 0.0)
-    assert np.isnan(value)
+    assert [str(miss) for miss in found[1:]] == [
+        "hubs.largest_share is 0.2000, below 0.3",
+        "hubs.largest_share is 0.2000, above 0.15",
+    ]
+
+
+@pytest.mark.parametrize("at_most", [False, True])
+def test_a_figure_that_is_no_number_misses_either_threshold(at_most: bool) -> None:
+    assert [miss.name for miss in misses({"a": {"b": float("nan")}}, [Threshold("b", 0.0, at_most)])] == ["a.b"]
+
+
+def test_a_figure_that_is_no_number_is_left_out_and_an_interval_that_is_none_too() -> None:
+    nan = float("nan")
+    whole = {"value": 0.5, "low": 0.25, "high": 0.75}
+    figures = {"a": {"b": whole, "c": {"value": nan, "low": nan, "high": nan}}, "d": {"e": nan}, "f": 3, "g": [0.5]}
+    assert defined({**figures, "h": {"value": 0.5, "low": nan, "high": nan}}) == {
+        "a": {"b": whole},
+        "f": 3,
+        "g": [0.5],
+        "h": 0.5,
+    }
 
 
 def test_a_threshold_is_a_name_and_a_number() -> None:
     assert Threshold.parse("recall@10=.5") == Threshold("recall@10", 0.5)
+    assert Threshold.parse(" ece = .5 ", at_most=True) == Threshold("ece", 0.5, at_most=True)
     for text in ("recall@10", "=0.5", "recall@10=", "recall@10=high", "recall@10=nan"):
         with pytest.raises(ValueError):
             Threshold.parse(text)

@@ -1,3 +1,4 @@
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -259,14 +260,48 @@ def test_a_header_that_is_not_utf8_is_refused_even_with_keep_going(tmp_path):
     (folder / "test_queries.csv").write_bytes(COURSE["test_queries.csv"].encode("utf-16"))
     with pytest.raises(PhotoseekError) as caught:
         load_judgments(folder, keep_going=True)
-    line = f"{folder / 'test_queries.csv'}: its header is not UTF-8; save the file as UTF-8"
+    line = f"{folder / 'test_queries.csv'} is UTF-16; save the file as UTF-8"
     assert str(caught.value) == line == refusal(folder)
+    (folder / "test_queries.csv").write_bytes(COURSE["test_queries.csv"].replace("text", "t\xe9xt").encode("latin-1"))
+    assert refusal(folder) == f"{folder / 'test_queries.csv'}: its header is not UTF-8; save the file as UTF-8"
 
 
 def test_a_quote_that_never_ends_is_refused_with_a_line(tmp_path):
     text = COURSE["train_dataset.csv"] + 'a.jpg,a.jpg#2,"A dog\n' + "x" * 140_000
     folder = write(tmp_path, {**COURSE, "train_dataset.csv": text})
     assert refusal(folder) == f"{folder / 'train_dataset.csv'} line 5: field larger than field limit (131072)"
+
+
+def test_a_quote_that_swallows_the_last_rows_is_refused_naming_them(tmp_path):
+    rows = 'a.jpg,a.jpg#2,"A dog\nb.JPG,b.JPG#2,A "white" horse\n'
+    folder = write(tmp_path, {**COURSE, "train_dataset.csv": COURSE["train_dataset.csv"] + rows})
+    path = folder / "train_dataset.csv"
+    assert refusal(folder) == f"{path} line 4: a quote that is not closed, up to line 5 (--keep-going drops such rows)"
+    assert load_judgments(folder, keep_going=True).dropped == 1
+    # A caption of two lines is none.
+    rows = 'a.jpg,a.jpg#2,"A dog\nand a ""cat"""\n'
+    write(tmp_path, {"train_dataset.csv": COURSE["train_dataset.csv"] + rows})
+    assert load_judgments(folder).captions["a.jpg#2"] == 'A dog\nand a "cat"'
+
+
+def test_a_photo_or_query_that_is_listed_twice_counts_once(tmp_path):
+    again = {"test_images.csv": "c.png\n", "test_queries.csv": "1|c.png#0|A cat .|c.png\n"}
+    folder = write(tmp_path, {**COURSE, **{name: COURSE[name] + rows for name, rows in again.items()}})
+    found = load_judgments(folder)
+    assert (found.test_photos, [query.id for query in found.queries]) == (("c.png",), ["c.png#0"])
+
+
+def test_what_only_has_the_name_of_a_photo_is_none_and_what_is_gone_is_one(tmp_path):
+    folder = write(tmp_path, COURSE)
+    (folder / "train_images" / "folder.jpg").mkdir()
+    os.mkfifo(folder / "train_images" / "pipe.jpg")
+    (folder / "train_images" / "gone.jpg").symlink_to("nowhere")
+    assert {*load_judgments(folder).photos} - {*load_judgments(folder).test_photos} == {"a.jpg", "b.JPG", "gone.jpg"}
+
+
+def test_a_row_that_is_refused_is_shown_on_one_line_whatever_is_in_it(tmp_path):
+    folder = write(tmp_path, {**COURSE, "ExpertAnnotations.tsv": "a\x1b[31m.jpg\tb.JPG#0\t1\t1\t2\n"})
+    assert "photo a\\x1b[31m.jpg is in no photo folder" in refusal(folder)
 
 
 def test_a_folder_without_photos_captions_or_existence_is_refused(tmp_path):

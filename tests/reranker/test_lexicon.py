@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from reranker.lexicon import Lexicon, words_of
+from reranker.linear_map import LinearMap
 
 SENTENCES = ["A dog runs", "The dog sleeps", "a cat , a dog", "A cat"]
 
@@ -53,3 +54,16 @@ def test_sentences_in_a_batch_are_extended_as_one_by_one():
     batch = lexicon.extend(vectors, SENTENCES)
     for row, sentence in enumerate(SENTENCES):
         assert np.array_equal(lexicon.extend(vectors[row : row + 1], [sentence])[0], batch[row])
+
+
+@pytest.mark.parametrize("words", [("cat", "dog"), ()])
+def test_a_mapped_sentence_is_its_extended_vector_times_the_map(words):
+    generator = np.random.default_rng(0)
+    lexicon = Lexicon(words, np.array([3, 4], np.float32)[: len(words)])
+    shapes = ((9, 5), (5,), (3 + len(words), 5), (5,))
+    linear = LinearMap(*(generator.standard_normal(shape).astype(np.float32) for shape in shapes))
+    vectors = generator.standard_normal((4, 3)).astype(np.float32)
+    vectors[3] = 0
+    sentences = ["a cat and a dog", "dog!", "a bird", "a bird"]
+    expected = linear.texts(lexicon.extend(vectors, sentences))
+    np.testing.assert_allclose(lexicon.mapped(linear, vectors, sentences), expected, atol=1e-6)

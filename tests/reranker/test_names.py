@@ -5,7 +5,7 @@ import pytest
 
 from indexer.encoders import TextEncoder, load_text_encoder
 from reranker.linear_map import unit
-from reranker.names import TEMPLATES, Names, fit_names, named_texts
+from reranker.names import TEMPLATES, Names, extend_names, fit_names, named_texts
 
 THINGS = (
     ("violin",),
@@ -134,3 +134,30 @@ def test_the_gate_tells_names_it_has_not_seen_from_sentences_it_has_not_seen(min
     assert np.median(of_names) > 0.5 > of_sentences.max()
     _, known = names.texts(unit(minilm.encode(["violin", "a photo of a lighthouse"])))
     assert known.min() > 0.5
+
+
+def test_more_names_leave_those_of_the_base_where_they_are(minilm: TextEncoder):
+    base = fitted(minilm, THINGS[:8])
+    more, prototypes = THINGS[8:10], np.eye(20, dtype=np.float32)[8:10]
+    vectors = unit(minilm.encode(named_texts(more)))
+    names = extend_names(base, more, prototypes, vectors, np.zeros(20, np.float32))
+    assert (names.k, len(names.keys)) == (base.k + 2, len(base.keys) + 3)
+    assert np.array_equal(names.gate, base.gate)
+    asked = {"a photo of a violin": 0, "old lighthouse": 1, "beacon": 1, "castle": 7, "mountain bike": 8, "lava": 9}
+    places, gate = names.texts(unit(minilm.encode(list(asked))))
+    photos = names.images(np.eye(10, 20, dtype=np.float32))
+    assert (places @ photos.T).argmax(axis=1).tolist() == list(asked.values())
+    assert gate.min() > 0.5
+    # Photos lie in the base's dimensions as they lay.
+    np.testing.assert_allclose(photos[:8, : base.k], base.images(np.eye(8, 20, dtype=np.float32)), atol=1e-6)
+
+
+def test_a_name_that_the_base_has_leads_where_it_is_told_to_now(minilm: TextEncoder):
+    base = fitted(minilm, THINGS)
+    vectors = unit(minilm.encode(named_texts([("violin",)])))
+    names = extend_names(base, [("violin",)], np.eye(20, dtype=np.float32)[[3]], vectors, np.zeros(20, np.float32))
+    # The zebra's place is none that the head has not.
+    assert (names.k, len(names.keys)) == (base.k, len(base.keys))
+    places, _ = names.texts(unit(minilm.encode(["a violin", "a teapot"])))
+    photos = names.images(np.eye(12, 20, dtype=np.float32))
+    assert (places @ photos.T).argmax(axis=1).tolist() == [3, 2]

@@ -5,31 +5,30 @@ from reranker import near_duplicates as module
 from reranker.near_duplicates import SAME_SCENE, near_duplicates
 
 
-def test_pairs_of_different_parts_come_nearest_first():
+def test_pairs_come_nearest_first():
     # Angles in degrees; cos 10 = 0.985, cos 20 = 0.940, cos 30 = 0.866.
     angles = np.deg2rad([0, 10, 30, 0, 200])
     x = np.stack([np.cos(angles), np.sin(angles)], axis=1) * np.array([[1], [5], [0.1], [2], [1]])
-    part = np.array([0, 1, 1, 0, 1])
-    # Rows 0 and 3 are the same photo in one part; row 2 is 20 degrees from row 1, of its own part.
-    assert near_duplicates(x, part, 0.9) == [
+    assert near_duplicates(x, 0.9) == [
+        (0, 3, pytest.approx(1)),
         (0, 1, pytest.approx(np.cos(np.deg2rad(10)))),
         (1, 3, pytest.approx(np.cos(np.deg2rad(10)))),
+        (1, 2, pytest.approx(np.cos(np.deg2rad(20)))),
     ]
-    assert [pair[:2] for pair in near_duplicates(x, part, 0.86)] == [(0, 1), (1, 3), (0, 2), (2, 3)]
-    assert near_duplicates(x, np.zeros(5, int), 0.0) == []
+    pairs = [pair[:2] for pair in near_duplicates(x, 0.86)]
+    assert pairs == [(0, 3), (0, 1), (1, 3), (1, 2), (0, 2), (2, 3)]
+    assert near_duplicates(x[[0, 4]], 0.86) == []
 
 
 @pytest.mark.parametrize("block", [1, 7, 64, 1000])
 def test_blocks_find_what_all_products_at_once_find(monkeypatch, block):
     generator = np.random.default_rng(0)
-    x, part = generator.standard_normal((100, 3)).astype(np.float16), generator.integers(0, 3, 100)
+    x = generator.standard_normal((100, 3)).astype(np.float16)
     unit = x.astype(np.float64) / np.linalg.norm(x.astype(np.float64), axis=1, keepdims=True)
     cosines = unit @ unit.T
-    expected = {
-        (i, j) for i in range(100) for j in range(i + 1, 100) if part[i] != part[j] and cosines[i, j] >= SAME_SCENE
-    }
+    expected = {(i, j) for i in range(100) for j in range(i + 1, 100) if cosines[i, j] >= SAME_SCENE}
     monkeypatch.setattr(module, "BLOCK", block)
-    found = near_duplicates(x, part)
+    found = near_duplicates(x)
     assert {pair[:2] for pair in found} == expected
     assert len(expected) > 50
     for i, j, cosine in found:

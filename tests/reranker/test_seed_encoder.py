@@ -26,7 +26,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def chosen(name: str | None = None, weights: str | None = None, random: bool = False) -> tuple[Loaded, str]:
-    return seed_encoder.choose_encoder(name, weights, random, "cpu")
+    return seed_encoder.choose_encoder(name, {} if weights is None else {"weights": weights}, random, "cpu")
 
 
 def test_weights_that_are_given_make_it_resnet() -> None:

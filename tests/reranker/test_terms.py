@@ -3,7 +3,7 @@ import pytest
 from reranker.terms import Finding, Terms, folded
 
 FORMS = {"children": "child"}
-LISTS = {"animal": ["sea lion", "goat", "wolf"], "colour": ["black", "white"]}
+LISTS = {"animal": ["sea lion", "goat", "wolf"], "colour": ["black", "white"], "Four-Legged": ["goat", "wolf"]}
 
 
 def found(terms: list[str], text: str, exceptions: tuple[str, ...] = ()) -> Finding | None:
@@ -25,6 +25,9 @@ def found(terms: list[str], text: str, exceptions: tuple[str, ...] = ()) -> Find
         ("<animal>", "a sea-lion barks", "sea lion"),
         ("<colour> <animal>", "two white wolves", "white wolves"),
         ("& son", "Miller & Sons", "& sons"),
+        ("R&B", "an r&b singer", "r & b"),
+        ("<colour>-<animal>", "a white-goat", "white goat"),
+        ("a <Four-Legged>", "a Wolf", "a wolf"),
         # Accents, wide letters and letters that nobody sees change nothing.
         ("child", "a chi\u0301ld", "child"),
         ("child", "a \uff43\uff48\uff49\uff4c\uff44", "child"),

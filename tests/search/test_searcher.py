@@ -102,10 +102,9 @@ def test_the_chance_of_a_match_is_the_rankers_of_the_first_hit(searcher: Searche
     assert searcher.answer(text, 1, min_score=1.0).match == answer.match
 
 
-def test_only_candidates_are_reranked(searcher: Searcher, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "CANDIDATES", 5)
+def test_only_candidates_are_reranked(searcher: Searcher) -> None:
     expected = exact(searcher, "a motorcycle")
-    answer = searcher.answer("a motorcycle", 5)
+    answer = Searcher(searcher.index, candidates=5).answer("a motorcycle", 5)
     rows = np.array([row_of(searcher)[hit.path] for hit in answer.hits])
     assert set(rows) == set(np.argsort(-expected.candidate)[:5])
     assert [hit.score for hit in answer.hits] == pytest.approx(np.sort(expected.scores.order[rows])[::-1], abs=HALF)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from reranker.figures import Miss, Threshold
 from reranker.outcomes import LOST
 from reranker.reports.conclusions import conclusions, verdict
 
@@ -83,8 +84,8 @@ def test_learning_from_judgments_is_held_against_meaning_alone() -> None:
 def test_targets_that_are_not_reached_come_first() -> None:
     figures, resampled = official(0.4, 0.8, 0.75)
     assert conclusions(figures, resampled, missed=[])[0] == "Every target that was set is reached."
-    says = conclusions(figures, resampled, missed=[("official.recall@10", 0.8, 0.9)])
-    assert says[0] == "Targets not reached: official.recall@10 is 0.800, 0.9 was asked."
+    says = conclusions(figures, resampled, missed=[Miss("official.recall@10", 0.8, Threshold("recall@10", 0.9))])
+    assert says[0] == "Targets not reached: official.recall@10 is 0.8000, below 0.9."
     assert not conclusions(figures, resampled)[0].startswith("Targets")
 
 

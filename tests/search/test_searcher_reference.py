@@ -1,0 +1,81 @@
+"""What a search answers, alone and in a batch of several threads, against the same steps written down plainly."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from indexer.encoders import open_text_encoder
+from indexer.index import Index
+from reranker.linear_map import unit
+from reranker.ranker import NAMED_SCALE
+from search import searcher as module
+from search.searcher import Searcher
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from answers import row_of
+
+TEXTS = [
+    *("a motorcycle", "a cat looks at the camera", "a photo of a rocket", "the moon", "zxqv", "coins on a dark table"),
+    *("a man and two dogs walk along a beach in the evening while a small boat comes in", "horse", "grass and gravel"),
+]
+
+
+def relu(values: np.ndarray) -> np.ndarray:
+    return np.maximum(values, 0)
+
+
+def reference(searcher: Searcher, text: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of every row in order of the candidates: the row, its order score and its relevance; NumPy's own casts, the whole
+    text vector with its words, a maximum photo by photo."""
+    ranker, view = searcher.ranker, searcher.view
+    space = ranker.space
+    encoder = open_text_encoder(ranker.text_encoder, ranker.text_encoder_name)
+    vectors, tokens = encoder.encode_with_tokens([text])
+    t = unit(vectors)
+    q, meaning = space.map.texts(space.lexicon.extend(vectors, [text]))[0], space.meaning.texts(t)[0]
+    places, gates = space.names.texts(t)
+    named, gate = places[0], gates[0]
+    z, hub, hidden = (np.array(part, np.float32) for part in (view.z, view.hub, view.hidden))
+    k, r = len(q), len(meaning)
+    scalars = np.empty((len(z), 7), np.float32)
+    scalars[:, 0], scalars[:, 1], scalars[:, 2] = z[:, :k] @ q, z[:, k : k + r] @ meaning, hub
+    scalars[:, 3], scalars[:, 4] = gate * (z[:, k + r :] @ named), gate
+    if view.regions is None or space.late is None:
+        scalars[:, 5:] = space.guess[0] + scalars[:, :3] @ space.guess[1:]
+    else:
+        words = space.late.tokens(tokens)
+        products = np.array(view.regions, np.float32) / 254 @ words.vectors.T
+        scalars[:, 5], scalars[:, 6] = products.max(axis=1) @ words.weights, hidden[:, 0]
+    candidate = scalars[:, 0] + 0.25 * scalars[:, 1] + 3 * scalars[:, 3] - 0.5 * (1 - gate) * hub
+    logits = []
+    for mlp, part in ((ranker.order, hidden[:, 1:129]), (ranker.relevance, hidden[:, 129:])):
+        first = relu(part + t @ mlp.Wt + mlp.b1 + scalars @ mlp.Ws)
+        logits.append(relu(first @ mlp.W2 + mlp.b2) @ mlp.w3 + scalars @ mlp.ws + mlp.b3)
+    order = (1 - gate) * logits[0] + gate * NAMED_SCALE * candidate
+    rows = np.argsort(-candidate, kind="stable")
+    return rows, order[rows], ranker.calibration.apply(logits[1])[rows]
+
+
+def falling(values: list[float]) -> list[float]:
+    """The nearest values that never rise: the least of the greatest means (Barlow et al. 1972), taken at their word."""
+    n = len(values)
+    means = [[np.mean(values[u : v + 1]) if u <= v else np.nan for v in range(n)] for u in range(n)]
+    return [min(max(means[u][v] for v in range(i, n)) for u in range(i + 1)) for i in range(n)]
+
+
+@pytest.mark.parametrize("candidates", [200, 6])
+def test_answers_are_those_of_the_plain_steps(built: Path, candidates: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    searcher = Searcher(Index.open(built), candidates=candidates)
+    monkeypatch.setattr(module, "BLOCK", 2)  # so that a batch is of five blocks, in threads
+    together = searcher.answer_many([(str(i), text) for i, text in enumerate(TEXTS)], 4)
+    for text, batched in zip(TEXTS, together, strict=True):
+        rows, order, relevance = (values[:candidates] for values in reference(searcher, text))
+        # Two of the photos have the same pixels: a tie, for which the row decides, but for the last bits.
+        places = np.lexsort((rows, -np.round(order, 4)))
+        shown = falling(relevance[places].tolist())
+        for answer in (batched, searcher.answer(text, 4)):
+            assert [row_of(searcher)[hit.path] for hit in answer.hits] == rows[places][:4].tolist()
+            assert [hit.score for hit in answer.hits] == pytest.approx(order[places][:4].tolist(), abs=2e-3)
+            assert [hit.relevance for hit in answer.hits] == pytest.approx(shown[:4], abs=5e-4)
