@@ -12,7 +12,16 @@ from typing import Any
 import click
 
 from indexer.errors import PhotoseekError
-from indexer.terminal import FloatRange, device_option, index_option, progress, quiet_option, ranker_option, say
+from indexer.terminal import (
+    PRECISION,
+    FloatRange,
+    device_option,
+    index_option,
+    progress,
+    quiet_option,
+    ranker_option,
+    say,
+)
 from reranker.commands import check, evaluate, explore, train
 from search.commands import batch, bench, search
 
@@ -64,7 +73,7 @@ def main() -> None:
 @click.option("--regions", is_flag=True, help="Keep region vectors, too, for finer reranking: about 5 KB a photo.")
 @click.option(
     "--precision",
-    type=click.Choice(["auto", "f32", "bf16", "int8"]),
+    type=PRECISION,
     default="auto",
     help="What the encoder computes in; a later build keeps it.  [default: what is fast here and as good]",
 )

@@ -35,7 +35,9 @@ def settle(
         return
     if restore(folder, catalogue, encoder):
         return
-    asked = encoder.precision
+    asked = encoder.asked_precision
+    if encoder.int8 is not None:
+        encoder.use_precision("auto")
     if catalogue.row_count() == 0 and (asked == "int8" or (asked == "auto" and count >= INT8_FROM)):
         scratch = Path(tempfile.mkdtemp(prefix=".int8-", dir=folder))
         try:
@@ -59,9 +61,9 @@ def restore(folder: Path, catalogue: Catalogue, encoder: ImageEncoder) -> bool:
     kept = catalogue.setting(SETTING)
     if kept is None or encoder.module is not None:
         return False
-    if encoder.precision not in ("auto", kept):
+    if encoder.asked_precision not in ("auto", kept):
         raise PhotoseekError(
-            f"index {folder} was computed in {kept}, not in {encoder.precision}; give another folder with -i"
+            f"index {folder} was computed in {kept}, not in {encoder.asked_precision}; give another folder with -i"
         )
     encoder.use_precision(kept, folder / INT8 if kept == "int8" else None)
     return True

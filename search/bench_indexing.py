@@ -3,6 +3,7 @@
 import os
 import resource
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
@@ -32,6 +33,7 @@ def measure_indexing(
     repeats: int = 3,
     peers: bool = True,
     precision: str = "auto",
+    on_stage: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> dict[str, Any]:
     """Photos a second over the first `count` photos of a folder, medians of interleaved repeats on the cores there are.
 
@@ -40,7 +42,7 @@ def measure_indexing(
     `bound_photos_per_s` = 1 / (1 / decode + 1 / inference), what both together can reach at most, and `bound_share`
     of it. `peer.photos_per_s`: Pillow, torchvision's transforms and the same network in torch float32, batches of 32,
     by a DataLoader with 2 workers or in a plain loop, whichever is faster; `speedup` over it. `peak_mb`: of this
-    process. torchvision networks get random weights, on which the speed does not depend; int8 is calibrated on the
+    process once the pipeline has run. torchvision networks get random weights, on which the speed does not depend; int8 is calibrated on the
     photos. Nothing is written but caches. Raises PhotoseekError for a folder without photos, or an encoder of
     another kind than those two.
     """
@@ -48,7 +50,7 @@ def measure_indexing(
     files = [item for item in walk(os.fsdecode(root)) if isinstance(item, PhotoFile)][:count]
     if not files:
         raise PhotoseekError(f"no photos found under {os.fsdecode(root)!r}")
-    encoder, module = _networks(encoder_name, precision)
+    encoder, network = _networks(encoder_name, precision)
     pixels = sample_pixels(root, files, encoder.fit, Decoding(), HELD)
     if not len(pixels):
         raise PhotoseekError(f"no photo under {os.fsdecode(root)!r} can be read")
@@ -62,16 +64,20 @@ def measure_indexing(
         "decode": lambda: _decode(root, files, encoder),
         "inference": lambda: _infer(pixels, encoder, len(files)),
     }
+    next(iter(ways.values()))()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
     if peers:
+        module = network()
         paths = [os.path.join(root, file.path) for file in files]
         ways["peer_loader"] = lambda: _peer(paths, encoder, module, PEER_WORKERS)
         ways["peer_loop"] = lambda: _peer(paths, encoder, module, 0)
     rates: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(repeats):
+    for turn in range(repeats):
         for name, way in ways.items():
             start = time.perf_counter()
             done = way()
             rates[name].append(done / (time.perf_counter() - start))
+        on_stage("indexing", turn + 1, repeats)
     rate = {name: statistics.median(found) for name, found in rates.items()}
     bound = 1 / (1 / rate["decode"] + 1 / rate["inference"])
     result: dict[str, Any] = {
@@ -82,7 +88,7 @@ def measure_indexing(
         **{name: {"photos_per_s": round(rate[name], 1)} for name in ("pipeline", "decode", "inference")},
         "bound_photos_per_s": round(bound, 1),
         "bound_share": round(rate["pipeline"] / bound, 3),
-        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "peak_mb": round(peak),
     }
     if peers:
         best = max(("peer_loader", "peer_loop"), key=lambda name: rate[name])
@@ -92,27 +98,45 @@ def measure_indexing(
     return result
 
 
-def _networks(name: str, precision: str) -> tuple[ImageEncoder, Any]:
-    """An encoder, and the same network in torch: (n, size, size, 3) uint8 -> rows."""
+def report(figures: dict[str, Any]) -> str:
+    """The figures as text."""
+    lines = [f"{figures['photos']} photos, {figures['encoder']} in {figures['precision']}, {figures['cores']} cores"]
+    for name, what in (("pipeline", "files to rows"), ("decode", "decoding alone"), ("inference", "the network alone")):
+        lines.append(f"{what:<20}{figures[name]['photos_per_s']:>8.1f} photos/s")
+    lines.append(
+        f"{'both at most':<20}{figures['bound_photos_per_s']:>8.1f} photos/s, of which files to rows are "
+        f"{100 * figures['bound_share']:.0f} %"
+    )
+    if "peer" in figures:
+        peer = figures["peer"]
+        lines.append(
+            f"{'peer':<20}{peer['photos_per_s']:>8.1f} photos/s ({peer['way']}): {figures['speedup']} times slower"
+        )
+    lines.append(f"memory: peak mb {figures['peak_mb']}")
+    return "\n".join(lines)
+
+
+def _networks(name: str, precision: str) -> tuple[ImageEncoder, Callable[[], Any]]:
+    """An encoder, and what loads the same network in torch: (n, size, size, 3) uint8 -> rows."""
     kind, _, rest = name.partition(":")
     if kind == "torchvision" and rest:
-        import torch
-        from torchvision import models
-
         from indexer.encoders.network import cache_folder
         from indexer.encoders.torchvision_models import torchvision_module
 
         weights = cache_folder() / "bench" / f"{rest}-random.pth"
         if not weights.exists():
+            import torch
+            from torchvision import models
+
             weights.parent.mkdir(parents=True, exist_ok=True)
             torch.manual_seed(0)
             torch.save(models.get_model(rest, weights=None).state_dict(), weights)
         encoder = load_image_encoder(name, device="cpu", precision=precision, weights=str(weights))
-        return encoder, torchvision_module(rest, str(weights))
+        return encoder, lambda: torchvision_module(rest, str(weights))
     if kind in ("efficientnet-lite", "efficientnet-lite2"):
         from indexer.encoders.efficientnet import photo_module
 
-        return load_image_encoder(name, device="cpu", precision=precision), photo_module(name).eval()
+        return load_image_encoder(name, device="cpu", precision=precision), lambda: photo_module(name).eval()
     raise PhotoseekError(f"bench measures efficientnet-lite, efficientnet-lite2 and torchvision:NAME, not {name}")
 
 

@@ -90,6 +90,11 @@ class ImageEncoder:
                 self._network = self._load()
         return self._network.run_blocks(images)
 
+    @property
+    def asked_precision(self) -> str:
+        """What it was told to compute in; int8 is an index's own, so another index chooses anew."""
+        return "auto" if self.int8 is not None else self.precision
+
     def use_precision(self, precision: str, int8: Path | None = None) -> None:
         """Compute in this precision from now on; `int8`: the folder of the calibrated network."""
         if (precision, int8) != (self.precision, self.int8):
