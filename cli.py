@@ -12,7 +12,16 @@ from typing import Any
 import click
 
 from indexer.errors import PhotoseekError
-from indexer.terminal import FloatRange, device_option, index_option, progress, quiet_option, ranker_option, say
+from indexer.terminal import (
+    PRECISION,
+    FloatRange,
+    device_option,
+    index_option,
+    progress,
+    quiet_option,
+    ranker_option,
+    say,
+)
 from reranker.commands import check, evaluate, explore, train
 from search.commands import batch, bench, search
 
@@ -62,6 +71,12 @@ def main() -> None:
 @click.option("--weights", help="A local state dict for a torchvision encoder.")
 @click.option("--preprocess", help="How a file: encoder wants its pixels.")
 @click.option("--regions", is_flag=True, help="Keep region vectors, too, for finer reranking: about 5 KB a photo.")
+@click.option(
+    "--precision",
+    type=PRECISION,
+    default="auto",
+    help="What the encoder computes in; a later build keeps it.  [default: what is fast here and as good]",
+)
 @ranker_option("The ranker folder to attach.  [default: the attached one, else the shipped one]")
 @click.option("--policy", help="Policy that searches obey: minors, or a .toml file; 'none' takes it away.")
 @click.option("--max-pixels", type=click.IntRange(min=1), default=None, help="Skip photos larger than this.")
@@ -76,6 +91,7 @@ def build(
     weights: str | None,
     preprocess: str | None,
     regions: bool,
+    precision: str,
     ranker: Path | None,
     policy: str | None,
     max_pixels: int | None,
@@ -101,7 +117,7 @@ def build(
     known_encoder, known_options = _encoder_of(folder)
     name = encoder or known_encoder or DEFAULT_ENCODER
     given = {"weights": None if weights is None else os.path.abspath(weights), "preprocess": preprocess}
-    options = {"device": device, **(known_options if name == known_encoder else {})}
+    options = {"device": device, "precision": precision, **(known_options if name == known_encoder else {})}
     options |= {key: value for key, value in given.items() if value is not None}
     with progress("indexing", quiet) as advance:
         index = Index.build(
@@ -113,6 +129,7 @@ def build(
             regions=regions or None,
             on_progress=advance,
             on_skip=None if quiet else _say_skipped,
+            on_note=say,
         )
     last = index.history()[-1]
     seconds = (last.finished or last.started) - last.started

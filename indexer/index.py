@@ -17,6 +17,7 @@ from indexer.durable import write_text
 from indexer.encoders import REGION_KINDS, ImageEncoder, load_image_encoder
 from indexer.errors import DAMAGED, PhotoseekError
 from indexer.photos import PhotoFile, Skipped, hidden_folders, walk
+from indexer.precision import SETTING, restore, settle
 from indexer.views import View, ViewMaker, open_view, renew_view
 
 if TYPE_CHECKING:
@@ -64,13 +65,15 @@ class Index:
         regions: bool | None = None,
         on_progress: Progress | None = None,
         on_skip: Callable[[Skipped], None] | None = None,
+        on_note: Callable[[str], None] | None = None,
     ) -> "Index":
         """Index a photo folder, or bring its index up to date; returns the index, opened.
 
         New and changed photos are embedded, photos that are gone become tombstones, all else stays as it is. A build
         that is cut short goes on where it stopped when it is called again. `encoder_options` are the keyword
         arguments of `load_image_encoder` for an encoder given by name; the index remembers `weights` and `preprocess`.
-        `on_progress` gets (done, total) files, `on_skip` every photo that was passed over.
+        `on_progress` gets (done, total) files, `on_skip` every photo that was passed over, `on_note` what else there is
+        to say: why a faster precision is not used.
 
         `regions` True keeps the encoder's region vectors, too; an index that was begun without gets them for the photos
         it has. None leaves that as it is, and a new index without.
@@ -78,7 +81,7 @@ class Index:
         Decoding runs in processes of its own that never import the calling script, so a script needs no
         `if __name__ == "__main__":` guard.
         """
-        from indexer.pipeline import Decoding
+        from indexer.pipeline import Decoding, sample_pixels
 
         root = os.path.abspath(os.fsencode(photos))
         path = Path(folder)
@@ -102,6 +105,16 @@ class Index:
             if regions is False and any(index.region_shape):
                 raise PhotoseekError(f"index {path} keeps region vectors; give another folder for one without")
             progress, skip = on_progress or (lambda _done, _total: None), on_skip or (lambda _: None)
+            if isinstance(network, ImageEncoder):
+                with _writing(path):
+                    settle(
+                        path,
+                        catalogue,
+                        network,
+                        len(files),
+                        lambda n: sample_pixels(root, files, network.fit, decoding or Decoding(), n),
+                        on_note or (lambda _: None),
+                    )
             index._update(root, found, network, decoding or Decoding(), bool(regions), progress, skip)
         return cls.open(path)
 
@@ -109,6 +122,13 @@ class Index:
     def encoder(self) -> str:
         """Fingerprint of the image encoder that made the embeddings."""
         return str(self.manifest["encoder"])
+
+    def load_encoder(self) -> ImageEncoder:
+        """The image encoder as it made the embeddings, in the same precision; by name, so check its fingerprint."""
+        encoder = load_image_encoder(self.manifest["encoder_name"], **self.manifest.get("encoder_options", {}))
+        if isinstance(encoder, ImageEncoder):
+            restore(self.folder, self.catalogue, encoder)
+        return encoder
 
     @property
     def dim(self) -> int:
@@ -156,6 +176,7 @@ class Index:
             "skipped": len(skipped),
             "roots": [os.fsdecode(root) for root in self.catalogue.roots()],
             "encoder": self.encoder,
+            "precision": self.catalogue.setting(SETTING),
             "dim": self.dim,
             "regions": any(self.region_shape),
             "ranker": None if active is None else active[0].rpartition("-")[0],

@@ -1,20 +1,29 @@
-"""From files to embeddings: files -> decode workers (with a deadline) -> encoder -> embedded or skipped, in order."""
+"""From files to embeddings: files -> decode workers -> shared pixels -> encoder, a batch at a time -> rows, in order.
+
+One thread leads: it hands files and slots of memory to the workers, full batches to the encoder, and results to its
+caller. All three go on side by side; none waits for another but for lack of photos or of room.
+"""
 
 import os
+import random
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future
-from contextlib import closing
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from functools import partial
+from queue import SimpleQueue
 
 import numpy as np
 
 from indexer.catalogue import Embedded
-from indexer.decode import MAX_PIXELS, Decoded, Fit, UnreadablePhoto
+from indexer.decode import MAX_PIXELS, Fit, UnreadablePhoto
 from indexer.embeddings import check, directions
 from indexer.encoders import ImageEncoder
+from indexer.encoders.base import BATCH
 from indexer.photos import PhotoFile, Skipped
-from indexer.workers import DecodeWorkers
+from indexer.slots import Slots
+from indexer.workers import DecodeWorkers, Photo
 
 BLOCK = 64
 
@@ -46,73 +55,148 @@ def embed_files(
     A file that breaks, hangs or kills its worker is skipped; its neighbours are not touched. A file whose digest
     `is_known`, as after a move, is not embedded again. Close the iterator to end the workers early.
     """
-    block: list[tuple[PhotoFile, Decoded | Skipped]] = []
-    with closing(_decode_all(root, files, encoder.fit, decoding)) as decoded:
-        for item in decoded:
-            block.append(item)
-            if len(block) == BLOCK:
-                yield from _embed_block(block, encoder, is_known, regions)
-                block = []
-    yield from _embed_block(block, encoder, is_known, regions)
+    with closing(_Pipeline(root, encoder, decoding, is_known, regions)) as pipeline:
+        yield from pipeline.run(files)
 
 
-def _embed_block(
-    block: list[tuple[PhotoFile, Decoded | Skipped]],
-    encoder: ImageEncoder,
-    is_known: Callable[[bytes], bool],
-    with_regions: bool,
-) -> Iterator[tuple[PhotoFile, Result]]:
-    decoded = [photo for _, photo in block if isinstance(photo, Decoded)]
-    known = {photo.digest for photo in decoded if is_known(photo.digest)}
-    pixels = [photo.pixels for photo in decoded if photo.digest not in known]
-    embedded = _embed(np.stack(pixels), encoder, with_regions) if pixels else iter(())
-    for file, photo in block:
-        if isinstance(photo, Skipped):
-            yield file, photo
-            continue
-        entry = Embedded(file.path, file.size, file.mtime_ns, photo.digest, photo.width, photo.height)
-        if photo.digest in known:
-            yield file, (entry, None, None)
-            continue
-        vector, regions, fine = next(embedded)
-        if fine:
-            yield file, (entry, vector, regions)
+def sample_pixels(root: bytes, files: Iterable[PhotoFile], fit: Fit, decoding: Decoding, count: int) -> np.ndarray:
+    """Up to `count` of the files, decoded, leaving out those that break: (n, size, size, 3) uint8, drawn at random."""
+    drawn = list(files)
+    random.Random(0).shuffle(drawn)
+    drawn = drawn[:count]
+    found = []
+    cores = decoding.workers if decoding.workers is not None else _cores()
+    with closing(DecodeWorkers(cores, fit, decoding.max_pixels, decoding.deadline, slots=len(drawn))) as workers:
+        futures = [workers.schedule(os.path.join(root, file.path), slot) for slot, file in enumerate(drawn)]
+        for slot, future in enumerate(futures):
+            with suppress(UnreadablePhoto):
+                future.result()
+                found.append(slot)
+        return np.array(workers.pixels[found])
+
+
+@dataclass(slots=True, eq=False)
+class _Underway:
+    """A file from when it is read until its result is taken."""
+
+    file: PhotoFile
+    photo: Photo | None = None
+    result: Result | None = None
+
+
+class _Pipeline:
+    def __init__(
+        self, root: bytes, encoder: ImageEncoder, decoding: Decoding, is_known: Callable[[bytes], bool], regions: bool
+    ) -> None:
+        self.root, self.encoder, self.is_known, self.regions = root, encoder, is_known, regions
+        cores = decoding.workers if decoding.workers is not None else _cores()
+        # Read ahead no further than this, so that memory stays bounded; many cores take more to be kept busy.
+        self.ahead = 2 * BLOCK * max(1, cores // 8)
+        batch = min(BATCH, BLOCK)
+        self.slots = Slots(self.ahead // batch, batch)
+        self.workers = DecodeWorkers(cores, encoder.fit, decoding.max_pixels, decoding.deadline, slots=len(self.slots))
+        # One more than the cores: while its rows are put in order, the next batch runs.
+        self.embedders = ThreadPoolExecutor(cores + 1)
+        # What happened in other threads, for this one to act upon: the catalogue belongs to it.
+        self.events: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self.by_slot: dict[int, _Underway] = {}
+        self.decoding = self.embedding = 0
+
+    def run(self, files: Iterable[PhotoFile]) -> Iterator[tuple[PhotoFile, Result]]:
+        source = iter(files)
+        underway: deque[_Underway] = deque()
+        more = True
+        while True:
+            while more and len(underway) < self.ahead and len(self.slots):
+                file = next(source, None)
+                if file is None:
+                    more = False
+                else:
+                    underway.append(self._decode(file))
+            if not underway:
+                return
+            if underway[0].result is not None:
+                done = underway.popleft()
+                assert done.result is not None
+                yield done.file, done.result
+                continue
+            if not self.decoding and not (more and self.embedding):
+                # Nothing comes that would fill them.
+                for number in self.slots.waiting():
+                    self._embed(number)
+            self.events.get()()
+
+    def close(self) -> None:
+        self.workers.close()
+        self.embedders.shutdown(cancel_futures=True)
+
+    def _decode(self, file: PhotoFile) -> _Underway:
+        item, slot = _Underway(file), self.slots.take()
+        future = self.workers.schedule(os.path.join(self.root, file.path), slot)
+        self.decoding += 1
+        future.add_done_callback(lambda done: self.events.put(partial(self._decoded, item, slot, done)))
+        return item
+
+    def _decoded(self, item: _Underway, slot: int, future: "Future[Photo]") -> None:
+        self.decoding -= 1
+        try:
+            item.photo = future.result()
+        except UnreadablePhoto as error:
+            item.result = Skipped(item.file.path, str(error))
         else:
-            yield file, Skipped(file.path, f"encoder {encoder.name} gave a vector of zeros, NaN or infinity")
+            if self.is_known(item.photo.digest):
+                item.result = self._result(item, None, None)
+        if item.result is not None:
+            self.slots.give_back(slot)
+            return
+        self.by_slot[slot] = item
+        full = self.slots.fill(slot)
+        if full is not None:
+            self._embed(full)
+
+    def _embed(self, number: int) -> None:
+        slots = self.slots.start(number)
+        first = number * self.slots.batch
+        pixels = self.workers.pixels[first : slots[-1] + 1]
+        future = self.embedders.submit(_embed, pixels, self.encoder, self.regions)
+        self.embedding += 1
+        rows = [slot - first for slot in slots]
+        items = [self.by_slot.pop(slot) for slot in slots]
+        future.add_done_callback(lambda done: self.events.put(partial(self._embedded, number, rows, items, done)))
+
+    def _embedded(self, number: int, rows: list[int], items: list[_Underway], future: "Future[_Rows]") -> None:
+        self.embedding -= 1
+        self.slots.release(number)
+        vectors, regions, fine = future.result()
+        for row, item in zip(rows, items, strict=True):
+            if fine[row]:
+                item.result = self._result(item, vectors[row], None if regions is None else regions[row])
+            else:
+                reason = f"encoder {self.encoder.name} gave a vector of zeros, NaN or infinity"
+                item.result = Skipped(item.file.path, reason)
+
+    @staticmethod
+    def _result(item: _Underway, vector: np.ndarray | None, regions: np.ndarray | None) -> Result:
+        file, photo = item.file, item.photo
+        assert photo is not None
+        return (
+            Embedded(file.path, file.size, file.mtime_ns, photo.digest, photo.width, photo.height),
+            vector,
+            regions,
+        )
 
 
-def _embed(
-    pixels: np.ndarray, encoder: ImageEncoder, with_regions: bool
-) -> Iterator[tuple[np.ndarray, np.ndarray | None, bool]]:
-    """A photo's vector, its region vectors if asked for, and whether they may be stored."""
+# Vectors, region vectors if asked for, and which of them may be stored.
+_Rows = tuple[np.ndarray, np.ndarray | None, np.ndarray]
+
+
+def _embed(pixels: np.ndarray, encoder: ImageEncoder, with_regions: bool) -> _Rows:
     if not with_regions:
         vectors = encoder.encode(pixels)
-        return zip(vectors, [None] * len(vectors), check(vectors), strict=True)
+        return vectors, None, check(vectors)
     vectors, regions = encoder.encode_with_regions(pixels)
     fine = check(vectors) & np.isfinite(regions).all(axis=(1, 2))
-    return zip(vectors, directions(regions), fine, strict=True)
-
-
-def _decode_all(
-    root: bytes, files: Iterable[PhotoFile], fit: Fit, decoding: Decoding
-) -> Generator[tuple[PhotoFile, Decoded | Skipped]]:
-    count = decoding.workers if decoding.workers is not None else _cores()
-    waiting: deque[tuple[PhotoFile, Future[Decoded]]] = deque()
-    with closing(DecodeWorkers(count, fit, decoding.max_pixels, decoding.deadline)) as workers:
-        for file in files:
-            waiting.append((file, workers.schedule(os.path.join(root, file.path))))
-            # Decode one block ahead of the encoder and no more, so that memory stays bounded.
-            if len(waiting) == 2 * BLOCK:
-                yield _result(*waiting.popleft())
-        while waiting:
-            yield _result(*waiting.popleft())
-
-
-def _result(file: PhotoFile, future: "Future[Decoded]") -> tuple[PhotoFile, Decoded | Skipped]:
-    try:
-        return file, future.result()
-    except UnreadablePhoto as error:
-        return file, Skipped(file.path, str(error))
+    return vectors, directions(regions), fine
 
 
 def _cores() -> int:

@@ -49,6 +49,7 @@ class FloatRange(click.FloatRange):
 
 
 K = click.IntRange(min=1)
+PRECISION = click.Choice(["auto", "f32", "bf16", "int8"])
 SCORE = FloatRange(0, 1)
 
 

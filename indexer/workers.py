@@ -1,4 +1,4 @@
-"""Decoding in processes of their own: path -> worker -> decoded photo, or the reason why there is none.
+"""Decoding in processes of their own: path -> worker -> pixels in shared memory, or the reason why there are none.
 
 A damaged file may hang its decoder or take the whole process down, so each photo is decoded where that costs nothing
 but the photo. A worker is a fresh Python that runs `serve` and nothing else: neither the caller's script nor its
@@ -7,39 +7,63 @@ threads are in it, and it ends when the process that started it does, however th
 
 import contextlib
 import json
+import mmap
 import os
 import queue
 import signal
 import subprocess
 import sys
+import tempfile
 import traceback
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 
-from indexer.decode import Decoded, Fit, UnreadablePhoto, load
+import numpy as np
+
+from indexer.decode import Fit, UnreadablePhoto, load
 from indexer.errors import PhotoseekError
 
-START = "import json, sys; sys.path = json.loads(sys.argv[1]); import indexer.workers as w; w.serve(int(sys.argv[2]))"
+START = "import json, sys; sys.path = json.loads(sys.argv[1]); import indexer.workers as w; w.serve(*sys.argv[2:])"
 # How long after its deadline a worker whose parent was killed in the meantime ends itself.
 GRACE = 5.0
 
 
-class DecodeWorkers:
-    """A pool of decoding processes, each started when there is first something for it to do. Close it at the end."""
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """What is known of a decoded photo beside its pixels; as `decode.Decoded`."""
 
-    def __init__(self, count: int, fit: Fit, max_pixels: int, deadline: float) -> None:
+    digest: bytes
+    width: int
+    height: int
+
+
+class DecodeWorkers:
+    """A pool of decoding processes, each started when there is first something for it to do. Close it at the end.
+
+    `pixels`: (slots, size, size, 3) uint8, memory that the workers share: each writes a photo right into its slot. The
+    memory has no name, so it goes with the last process that has it, however that ends.
+    """
+
+    def __init__(self, count: int, fit: Fit, max_pixels: int, deadline: float, slots: int = 1) -> None:
         self.fit, self.max_pixels, self.deadline = fit, max_pixels, deadline
-        self._workers = [_Worker() for _ in range(count)]
+        self._memory = _nameless_file(slots * fit.size * fit.size * 3)
+        self.pixels = _mapped(self._memory, slots, fit.size)
+        self._workers = [_Worker(self._memory, slots, fit.size) for _ in range(count)]
         self._threads = ThreadPoolExecutor(count)
         # Last in, first out: a handful of photos does not start a process a core.
         self._idle: queue.LifoQueue[_Worker] = queue.LifoQueue()
         for worker in self._workers:
             self._idle.put(worker)
 
-    def schedule(self, path: bytes) -> "Future[Decoded]":
-        """What `decode.load` gives, or raises, for a file; UnreadablePhoto also if it takes too long or crashes."""
-        return self._threads.submit(self._load, path)
+    def schedule(self, path: bytes, slot: int = 0) -> "Future[Photo]":
+        """Decode a file as `decode.load` does; its pixels are in `slot` when the future is done.
+
+        It raises what `load` raises, and UnreadablePhoto also if that takes too long or crashes. Nothing writes to the
+        slot afterwards.
+        """
+        return self._threads.submit(self._load, path, slot)
 
     def close(self) -> None:
         """End every process; what was scheduled and not begun is cancelled."""
@@ -49,11 +73,12 @@ class DecodeWorkers:
         self._threads.shutdown()
         for worker in self._workers:
             worker.stop()
+        os.close(self._memory)
 
-    def _load(self, path: bytes) -> Decoded:
+    def _load(self, path: bytes, slot: int) -> Photo:
         worker = self._idle.get()
         try:
-            return worker.load(path, self.fit, self.max_pixels, self.deadline)
+            return worker.load(path, slot, self.fit, self.max_pixels, self.deadline)
         finally:
             self._idle.put(worker)
 
@@ -61,14 +86,15 @@ class DecodeWorkers:
 class _Worker:
     """One decoding process, seen from outside; used by one thread at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, memory: int, slots: int, size: int) -> None:
+        self._memory, self._shape = memory, (slots, size)
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
 
-    def load(self, path: bytes, fit: Fit, max_pixels: int, deadline: float) -> Decoded:
+    def load(self, path: bytes, slot: int, fit: Fit, max_pixels: int, deadline: float) -> Photo:
         connection = self._connection or self._start()
         try:
-            connection.send((path, fit, max_pixels, deadline + GRACE))
+            connection.send((path, slot, fit, max_pixels, deadline + GRACE))
             in_time = connection.poll(deadline)
             answer = connection.recv() if in_time else None
         except (EOFError, OSError):
@@ -78,7 +104,7 @@ class _Worker:
             raise UnreadablePhoto(f"decoding took over {deadline:g} s and was ended (--deadline changes it)")
         if isinstance(answer, Exception):
             raise answer
-        assert isinstance(answer, Decoded)
+        assert isinstance(answer, Photo)
         return answer
 
     def kill(self) -> None:
@@ -105,8 +131,9 @@ class _Worker:
         ours, theirs = Pipe()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", START, json.dumps(sys.path), str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
+                [sys.executable, "-c", START, json.dumps(sys.path)]
+                + [str(number) for number in (theirs.fileno(), self._memory, *self._shape)],
+                pass_fds=[theirs.fileno(), self._memory],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 process_group=0,  # Ctrl-C is for the process that talks to the user
@@ -119,22 +146,44 @@ class _Worker:
         return ours
 
 
-def serve(descriptor: int) -> None:
-    """The life of a worker: decode what comes until the connection ends."""
+def serve(*descriptors_and_shape: str) -> None:
+    """The life of a worker: decode what comes into the slot that it is given, until the connection ends.
+
+    It is told the descriptors of its connection and of the shared memory, how many slots that has, and their size.
+    """
+    descriptor, memory, slots, size = map(int, descriptors_and_shape)
     connection = Connection(descriptor)
+    pixels = _mapped(memory, slots, size)
     # libtiff and LibRaw print what they find odd; to the user it would be noise between the lines.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     with contextlib.suppress(EOFError, OSError):
         connection.send(None)
         while True:
-            path, fit, max_pixels, limit = connection.recv()
+            path, slot, fit, max_pixels, limit = connection.recv()
             signal.setitimer(signal.ITIMER_REAL, limit)
-            answer: Decoded | Exception
+            answer: Photo | Exception
             try:
-                answer = load(path, fit, max_pixels)
+                decoded = load(path, fit, max_pixels)
+                pixels[slot] = decoded.pixels
+                answer = Photo(decoded.digest, decoded.width, decoded.height)
             except Exception as error:
                 answer = error
                 if not isinstance(error, UnreadablePhoto):
                     error.add_note("in a decoding process:\n" + traceback.format_exc())
             signal.setitimer(signal.ITIMER_REAL, 0)
             connection.send(answer)
+
+
+def _nameless_file(size: int) -> int:
+    """The descriptor of `size` bytes that no other process can find and nothing needs to clean up."""
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("photoseek")
+    else:
+        with tempfile.TemporaryFile() as file:
+            descriptor = os.dup(file.fileno())
+    os.ftruncate(descriptor, size)
+    return descriptor
+
+
+def _mapped(memory: int, slots: int, size: int) -> np.ndarray:
+    return np.frombuffer(mmap.mmap(memory, slots * size * size * 3), np.uint8).reshape(slots, size, size, 3)

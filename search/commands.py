@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from indexer.terminal import SCORE, K, index_option, progress, quiet_option, ranker_option, say, stages
+from indexer.terminal import PRECISION, SCORE, K, index_option, progress, quiet_option, ranker_option, say, stages
 
 NOTHING_FOUND = 3
 PLOT_SUFFIXES = (".svg", ".png", ".pdf")
@@ -181,7 +181,10 @@ def batch(
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Queries to time.  [default: built in]",
 )
-@click.option("--count", type=click.IntRange(min=1), default=200, show_default=True, help="Warm queries to time.")
+@click.option("--photos", type=click.Path(), help="Measure how fast this folder is indexed, and no queries.")
+@click.option("--encoder", help="With --photos: the image encoder.  [default: efficientnet-lite]")
+@click.option("--precision", type=PRECISION, help="With --photos: what the encoder computes in.  [default: auto]")
+@click.option("--count", type=click.IntRange(min=1), help="Warm queries to time, or photos.  [default: 200, 500]")
 @click.option("--runs", type=click.IntRange(min=1), default=5, show_default=True, help="Fresh processes to time.")
 @click.option("--synthetic", metavar="N", type=click.IntRange(min=1_000), help="Measure N photos made of the index's.")
 @click.option("--compare", "with_peers", is_flag=True, help="Measure other ways to search beside.")
@@ -193,7 +196,10 @@ def bench(
     folder: Path,
     ranker: Path | None,
     queries: Path | None,
-    count: int,
+    photos: str | None,
+    encoder: str | None,
+    precision: str | None,
+    count: int | None,
     runs: int,
     synthetic: int | None,
     with_peers: bool,
@@ -206,7 +212,24 @@ def bench(
 
     \b
     photoseek bench --synthetic 200000 --compare --plot curve.svg
+    photoseek bench --photos ~/Pictures --compare
     """
+    if photos is not None:
+        from search import bench_indexing
+
+        with stages(quiet) as on_stage:
+            figures = bench_indexing.measure_indexing(
+                photos,
+                encoder or "efficientnet-lite",
+                count or 500,
+                peers=with_peers,
+                precision=precision or "auto",
+                on_stage=on_stage,
+            )
+        click.echo(json.dumps({"format": 1, **figures}) if as_json else bench_indexing.report(figures))
+        return
+    if encoder is not None or precision is not None:
+        raise click.UsageError("--encoder and --precision go with --photos")
     from search import bench_report
     from search.bench import measure, measure_synthetic
     from search.peers import PEERS, check_names
@@ -224,7 +247,7 @@ def bench(
             made = measure_synthetic(_searcher(folder, ranker).index, synthetic, texts, on_stage)
             folder = Path(made["folder"])
         searcher_of = lambda timer: _searcher(folder, ranker, timer)  # noqa: E731
-        figures = measure(searcher_of, folder, texts, count, runs, names, on_stage)
+        figures = measure(searcher_of, folder, texts, count or 200, runs, names, on_stage)
     if made is not None:
         figures["synthetic"] = made
     if plot is not None:

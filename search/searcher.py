@@ -15,7 +15,7 @@ from threadpoolctl import ThreadpoolController
 
 from indexer.catalogue import Photo
 from indexer.embeddings import directions
-from indexer.encoders import TextEncoder, load_image_encoder, open_text_encoder
+from indexer.encoders import TextEncoder, open_text_encoder
 from indexer.encoders.base import Tokens
 from indexer.errors import PhotoseekError
 from indexer.index import Index
@@ -146,8 +146,7 @@ class Searcher:
         from indexer.decode import UnreadablePhoto, load
 
         _check_k(k)
-        manifest = self.index.manifest
-        encoder = load_image_encoder(manifest["encoder_name"], **manifest.get("encoder_options", {}))
+        encoder = self.index.load_encoder()
         if encoder.fingerprint != self.index.encoder:
             raise PhotoseekError(
                 f"index {self.index.folder} holds embeddings of {self.index.encoder}, but this machine has "

@@ -10,12 +10,13 @@ import numpy as np
 
 from indexer.encoders.network import (
     Network,
-    choose_precision,
     export,
     read_facts,
     write_checked,
     write_facts,
 )
+from indexer.encoders.precision import choose_precision, float_precision
+from indexer.errors import PhotoseekError
 
 if TYPE_CHECKING:
     # The decoders, which a search does not need.
@@ -49,6 +50,9 @@ class ImageEncoder:
 
     The last `class_dim` columns of an embedding say what a classifier makes of the photo; `prototypes`
     (classes, dim) float32 are the embeddings of photos that show one of its classes and nothing else, unit rows.
+
+    `precision` is one of `precision.PRECISIONS`, "auto" until the first photo; `int8` the folder of the network that
+    was calibrated, without which there is no precision "int8". An index says which one it was made with.
     """
 
     name: str
@@ -61,7 +65,9 @@ class ImageEncoder:
     regions: tuple[int, int] = (0, 0)
     class_dim: int = 0
     prototypes: np.ndarray | None = field(default=None, repr=False)
+    int8: Path | None = None
     _network: Network | None = field(default=None, repr=False)
+    _loading: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def encode(self, images: np.ndarray) -> np.ndarray:
         """images: (n, size, size, 3) uint8 RGB -> (n, dim) float32, unit rows."""
@@ -79,13 +85,36 @@ class ImageEncoder:
             return np.zeros((0, self.dim + count * width), np.float32)
         if self.module is not None:
             return _on_cuda(self.module, images)
-        if self._network is None:
-            # The embeddings alone decide: they find a photo, its regions only move it among those found.
-            self.precision = choose_precision(
-                self.folder, self.precision, lambda: (sample_images(self.fit.size),), self.dim
-            )
-            self._network = Network(self.folder, self.precision, "throughput", BATCH)
+        with self._loading:
+            if self._network is None:
+                self._network = self._load()
         return self._network.run_blocks(images)
+
+    @property
+    def asked_precision(self) -> str:
+        """What it was told to compute in; int8 is an index's own, so another index chooses anew."""
+        return "auto" if self.int8 is not None else self.precision
+
+    def use_precision(self, precision: str, int8: Path | None = None) -> None:
+        """Compute in this precision from now on; `int8`: the folder of the calibrated network."""
+        if (precision, int8) != (self.precision, self.int8):
+            self.precision, self.int8, self._network = precision, int8, None
+
+    def settle_precision(self) -> str:
+        """Choose the precision if it is still open, and say which it is."""
+        # The embeddings alone decide: they find a photo, its regions only move it among those found.
+        self.precision = choose_precision(
+            self.folder, self.precision, lambda: (sample_images(self.fit.size),), self.dim
+        )
+        return self.precision
+
+    def _load(self) -> Network:
+        precision, folder = self.settle_precision(), self.folder
+        if precision == "int8":
+            if self.int8 is None:
+                raise PhotoseekError("int8 is calibrated on photos: photoseek build PHOTOS --precision int8 does")
+            folder = self.int8
+        return Network(folder, float_precision(precision), "throughput", BATCH)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,12 @@
 import hashlib
 import json
 import os
+import queue
 import shutil
 import sys
 import tempfile
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,6 @@ from indexer.errors import PhotoseekError
 # is not there. Photoseek works offline.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
-PRECISIONS = ("auto", "f32", "bf16")
-# A faster precision is kept only where it moves the embeddings less than this (cosine to float32).
-AGREEMENT_MEAN, AGREEMENT_LOWEST = 0.99, 0.97
 # A sentence gains nothing from a second thread, which spins while it waits, and a pinned one cannot leave a busy core.
 MODES: dict[str, dict[str, Any]] = {
     "throughput": {"PERFORMANCE_HINT": "THROUGHPUT"},
@@ -189,9 +187,11 @@ class Network:
             model.reshape({0: [batch, *list(model.inputs[0].get_partial_shape())[1:]]})
         self.batch = batch
         self._compiled = core.compile_model(model, "CPU", settings)
-        self._request = self._compiled.create_infer_request()
-        self._lock = threading.Lock()
-        self._queue: Any = None
+        self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        count = 1 if mode == "latency" else self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
+        for _ in range(count):
+            self._requests.put(self._compiled.create_infer_request())
+        self._in_flight = count
 
     def __call__(self, *inputs: np.ndarray) -> np.ndarray:
         """One call, no batching: the network's first output, copied out."""
@@ -201,83 +201,48 @@ class Network:
         """One call, no batching: every output of the network, copied out."""
         return self._infer(inputs, len(self._compiled.outputs))
 
-    def _infer(self, inputs: tuple[np.ndarray, ...], count: int) -> list[np.ndarray]:
-        with self._lock:
-            # Without share_outputs OpenVINO copies every output into the dictionary that it returns.
-            self._request.infer(dict(enumerate(inputs)), share_inputs=True, share_outputs=True)
-            outputs = (self._request.get_output_tensor(i).data for i in range(count))
-            return [output.astype(np.float32, copy=True) for output in outputs]
-
     def each(self, calls: Iterable[tuple[np.ndarray, ...]], keep: Callable[[int, Sequence[np.ndarray]], None]) -> None:
         """Many calls of any shape, several in flight. `keep(i, outputs)` gets what call i gives, in no set order, and
         has to copy what it wants of it."""
         import openvino
 
-        queue = openvino.AsyncInferQueue(self._compiled)
+        waiting = openvino.AsyncInferQueue(self._compiled)
         count = len(self._compiled.outputs)
-        queue.set_callback(lambda request, i: keep(i, [request.get_output_tensor(k).data for k in range(count)]))
+        waiting.set_callback(lambda request, i: keep(i, [request.get_output_tensor(k).data for k in range(count)]))
         for i, inputs in enumerate(calls):
-            queue.start_async(dict(enumerate(inputs)), i)
-        queue.wait_all()
+            waiting.start_async(dict(enumerate(inputs)), i)
+        waiting.wait_all()
 
     def run_blocks(self, images: np.ndarray) -> np.ndarray:
-        """Many rows through a fixed batch, several batches in flight: (n, ...) -> (n, d) float32."""
-        import openvino
+        """Many rows through a fixed batch, several batches in flight: (n, ...) -> (n, d) float32.
 
+        A full batch is read where it lies. May be called from several threads, which then share the requests.
+        """
         assert self.batch is not None
-        if self._queue is None:
-            self._queue = openvino.AsyncInferQueue(self._compiled)
-        outputs: dict[int, np.ndarray] = {}
+        if len(images) <= self.batch:
+            return self._run_block(images)
+        blocks = (images[start : start + self.batch] for start in range(0, len(images), self.batch))
+        with ThreadPoolExecutor(self._in_flight) as threads:
+            return np.concatenate(list(threads.map(self._run_block, blocks)))
 
-        def keep(request: Any, start: int) -> None:
-            outputs[start] = request.get_output_tensor(0).data.astype(np.float32, copy=True)
-
-        self._queue.set_callback(keep)
-        for start, block in _blocks(images, self.batch):
-            self._queue.start_async({0: block}, start)
-        self._queue.wait_all()
-        return np.concatenate([outputs[start] for start in sorted(outputs)])[: len(images)]
-
-
-def _blocks(images: np.ndarray, size: int) -> Iterator[tuple[int, np.ndarray]]:
-    for start in range(0, len(images), size):
-        block = images[start : start + size]
-        if len(block) < size:
-            padding = np.zeros((size - len(block), *block.shape[1:]), block.dtype)
+    def _run_block(self, block: np.ndarray) -> np.ndarray:
+        assert self.batch is not None
+        count = len(block)
+        if count < self.batch:
+            padding = np.zeros((self.batch - count, *block.shape[1:]), block.dtype)
             block = np.concatenate([block, padding])
-        yield start, np.ascontiguousarray(block)
+        return self._infer((np.ascontiguousarray(block),), 1)[0][:count]
 
-
-def choose_precision(
-    folder: Path, wanted: str, sample: Callable[[], tuple[np.ndarray, ...]], dim: int | None = None
-) -> str:
-    """The inference precision to use: "auto" is bf16 where the CPU computes in it and the embeddings hardly move.
-
-    The embeddings are the first `dim` columns of the network's rows, None for all of them.
-    The verdict of the agreement check is kept in the export folder, since it belongs to this network on this CPU.
-    """
-    if wanted != "auto":
-        return wanted
-    if "BF16" not in runtime().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        return "f32"
-    verdict = folder / "precision.json"
-    if not verdict.exists():
-        inputs = sample()
-        exact = Network(folder, "f32", "latency")(*inputs)[:, :dim]
-        fast = Network(folder, "bf16", "latency")(*inputs)[:, :dim]
-        norms = np.linalg.norm(exact, axis=1) * np.linalg.norm(fast, axis=1)
-        cosines = (exact * fast).sum(axis=1) / norms
-        agrees = bool(cosines.mean() >= AGREEMENT_MEAN and cosines.min() >= AGREEMENT_LOWEST)
-        record = {
-            "precision": "bf16" if agrees else "f32",
-            "cosine_mean": float(cosines.mean()),
-            "cosine_lowest": float(cosines.min()),
-            "rows": len(cosines),
-        }
+    def _infer(self, inputs: tuple[np.ndarray, ...], count: int) -> list[np.ndarray]:
+        request = self._requests.get()
         try:
-            scratch = verdict.with_suffix(f".{os.getpid()}")
-            scratch.write_text(json.dumps(record, indent=1))
-            os.replace(scratch, verdict)
-        except OSError:
-            return str(record["precision"])
-    return str(json.loads(verdict.read_text())["precision"])
+            if self._in_flight == 1:
+                # Without share_outputs OpenVINO copies every output into the dictionary that it returns.
+                request.infer(dict(enumerate(inputs)), share_inputs=True, share_outputs=True)
+            else:
+                request.start_async(dict(enumerate(inputs)), share_inputs=True)
+                request.wait()
+            outputs = (request.get_output_tensor(i).data for i in range(count))
+            return [output.astype(np.float32, copy=True) for output in outputs]
+        finally:
+            self._requests.put(request)

@@ -37,6 +37,11 @@ def load_torchvision(name: str, precision: str, device: str, weights: str | None
     return encoder_of_module(full, key, lambda: (_module(full, path, preset), fit), precision, device)
 
 
+def torchvision_module(name: str, weights: str) -> Any:
+    """The network of `torchvision:NAME` in torch: (n, size, size, 3) uint8 -> (n, dim) float32, unit rows."""
+    return _module(f"torchvision:{name}", Path(weights), _published(name, weights).transforms())
+
+
 def _published(name: str, weights: str | None) -> Any:
     """The entry of the weights enum whose preprocessing is used: that of the file's name, else the default."""
     from torchvision import models

@@ -15,7 +15,7 @@ import torch
 from indexer.encoders import TextEncoder, load_text_encoder, open_text_encoder
 from indexer.encoders.base import SAMPLE_SENTENCES, content_places
 from indexer.encoders.minilm import SENTENCE, WORD_WEIGHT
-from indexer.encoders.network import choose_precision
+from indexer.encoders.precision import choose_precision
 from indexer.errors import PhotoseekError
 
 TEXTS = [*SAMPLE_SENTENCES, "a puppy", "a skyscraper"]

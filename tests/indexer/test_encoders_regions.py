@@ -101,7 +101,7 @@ class Turned:
 
 
 def test_a_precision_is_chosen_by_the_embeddings_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("network", "base"):
+    for module in ("precision", "base"):
         monkeypatch.setattr(f"indexer.encoders.{module}.Network", Turned)
     monkeypatch.setattr("openvino.Core.get_property", lambda *_: ["FP32", "BF16"])
     for name, dim, regions, precision in (("a", 2, (1, 2), "bf16"), ("b", 4, (0, 0), "f32")):

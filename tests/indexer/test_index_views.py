@@ -157,6 +157,7 @@ def test_facts_tell_the_state(photos, folder):
         "skipped": 1,
         "roots": [str(photos)],
         "encoder": "tiny@1",
+        "precision": None,
         "dim": 4,
         "regions": False,
         "ranker": "0123456789ab",
