@@ -7,6 +7,7 @@ import queue
 import shutil
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -29,6 +30,7 @@ MODES: dict[str, dict[str, Any]] = {
 # An exported network gives the rows of the original to this much (components of unit rows, float32).
 EXPORT_TOLERANCE = 1e-3
 FACTS = "encoder.json"
+_RUNTIME = threading.Lock()
 
 
 def cache_folder() -> Path:
@@ -146,7 +148,17 @@ def read_facts(folder: Path) -> dict[str, Any]:
 
 
 def runtime() -> Any:
-    """openvino without its model converter, which takes longer to import than all the rest of it."""
+    """openvino, ready for use from several threads, and without its model converter, which takes longer to import than
+    all the rest of it."""
+    with _RUNTIME:
+        openvino = _import_runtime()
+        # The bindings fill their table of numpy's types at its first use, and two threads that are first together wait
+        # for each other for ever: one holds the table and wants the interpreter, the other the reverse.
+        openvino.Type.f32.to_dtype()
+        return openvino
+
+
+def _import_runtime() -> Any:
     converter = "openvino.tools.ovc"
     if "openvino" in sys.modules:
         import openvino
