@@ -6,14 +6,15 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
 from indexer import embeddings as store
-from indexer.candidates import EXACT_BYTES, REFINED_ROWS, Candidates, Tuning, best, build, is_large, read_at_random
+from indexer.candidate_lists import EXACT_BYTES, build, is_large
+from indexer.candidates import REFINED_ROWS, Candidates, Tuning, best, read_at_random
 from indexer.durable import fsync
 from indexer.errors import PhotoseekError
 from indexer.half import widened
@@ -24,6 +25,8 @@ REGION_BLOCK_ROWS = 4_096  # ten regions of 512 are 84 MB then, should the ranke
 DIRECT_ROWS = 10_000
 # So many rows that came later are scored beside the structure before all is built anew: a share of it, and a limit.
 TAIL_SHARE, TAIL_ROWS = 0.05, 10_000
+# Beside view.json: the mean directions of the kinds of query that it names.
+MEANS = "kinds.npy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +254,11 @@ def build_view(
         ranker.save(scratch / "ranker")
         shape["saw_regions"], shape["ranker"] = regions is not None, ranker.id
         # How the structure is tuned, or why it scores every row.
-        shape |= {"exact": found} if isinstance(found, str) else {"tuning": asdict(found)}
+        if isinstance(found, str):
+            shape["exact"] = found
+        else:
+            shape["tuning"] = found.card()
+            np.save(scratch / MEANS, found.means)
         (scratch / "view.json").write_text(json.dumps(shape, indent=1))
         for path in [*scratch.rglob("*"), scratch]:
             fsync(path)
@@ -291,7 +298,8 @@ def open_view(folder: Path, rows: int | None = None) -> View:
         count = indexed if rows is None else rows
         z, hub, hidden = (_mapped(folder, name, count, shape) for name in ("z.f16", "hub.f32", "hidden.f16"))
         regions = _mapped(folder, "regions.i8", count, shape) if shape.get("regions", (0, 0))[0] else None
-        tuning = None if shape.get("tuning") is None else Tuning(**shape["tuning"])
+        tuned = shape.get("tuning")
+        tuning = None if tuned is None else Tuning.of_card(tuned, np.load(folder / MEANS))
         saw_regions = bool(shape.get("saw_regions"))
         file = open(folder / "candidates.faiss", "rb")  # noqa: SIM115
     except (OSError, ValueError, KeyError, TypeError) as error:

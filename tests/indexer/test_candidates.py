@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from indexer import views
-from indexer.candidates import LEAST_RECALL, RECALL
+from indexer.candidate_lists import LEAST_RECALL, RECALL, STRICTER
 from indexer.errors import PhotoseekError
 from indexer.views import View, build_view, extend_view, is_whole, may_extend, open_view, renew_view
 
@@ -76,10 +76,12 @@ def cloudy(tmp_path_factory) -> tuple[View, np.ndarray]:
 def test_lists_find_what_they_were_tuned_to_find_and_the_view_says_so(cloudy):
     view, rows = cloudy
     tuning = said(view)["tuning"]
-    assert sorted(tuning) == ["depth", "lists", "probes", "recall"]
-    assert list(tuning["recall"]) == ["captions", "words"]
-    assert min(tuning["recall"].values()) >= RECALL
     assert tuning["lists"] == 16  # 3,000 / 256 is 2^3.55
+    assert list(tuning["kinds"]) == ["captions", "words"]
+    for effort in tuning["kinds"].values():
+        assert sorted(effort) == ["depth", "probes", "recall"]
+        assert effort["recall"] >= RECALL
+    assert tuning["kinds"]["captions"]["recall"] >= STRICTER["captions"]
     for sign in (1, -1):
         asked = sign * sentences(5, 60)
         found, scores = view.search(asked, 100, None)
@@ -171,7 +173,7 @@ def test_every_row_is_scored_where_that_is_quick_or_nothing_is_known_of_queries(
 
 
 def test_lists_that_miss_too_much_are_not_used(tmp_path, monkeypatch):
-    monkeypatch.setattr("indexer.candidates.DEPTHS", (100,))
+    monkeypatch.setattr("indexer.candidate_lists.DEPTHS", (100,))
     # Nothing but noise: codes say hardly which rows are best, and no more than 100 may be looked at.
     rows = np.random.default_rng(1).standard_normal((1500, 400)).astype(np.float16).astype(np.float32)
     asked = np.random.default_rng(2).standard_normal((200, 400)).astype(np.float32)
@@ -246,7 +248,7 @@ def test_a_structure_that_is_not_what_the_view_says_is_damaged(tmp_path, cloudy,
         os.link(path, folder / path.name)
     card = said(cloudy[0]) | change
     if "probes" in change:
-        card["tuning"] = {"probes": 3}
+        card["tuning"] = {"probes": 3, "depth": 250, "lists": 16, "recall": {}}  # as views of before have it
     (folder / "view.json").unlink()
     (folder / "view.json").write_text(json.dumps(card))
     assert not is_whole(folder)

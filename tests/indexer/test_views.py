@@ -9,7 +9,7 @@ import faiss
 import numpy as np
 import pytest
 
-from indexer import candidates, views
+from indexer import candidate_lists, views
 from indexer.errors import PhotoseekError
 from indexer.views import PhotoSide, View, build_view, is_whole, open_view
 
@@ -56,7 +56,7 @@ def search(view: View, queries: np.ndarray, count: int, allowed: np.ndarray | No
 @pytest.mark.parametrize("queries", [1, 30])  # FAISS has another way for 20 and more
 def test_candidates_equal_brute_force(tmp_path, monkeypatch, direct_rows, float32_rows, tail, queries):
     monkeypatch.setattr(views, "DIRECT_ROWS", direct_rows)
-    monkeypatch.setattr(candidates, "FLOAT32_ROWS", float32_rows)
+    monkeypatch.setattr(candidate_lists, "FLOAT32_ROWS", float32_rows)
     everything = fractions(1, 300 + tail)
     view = opened(tmp_path, everything[:300], everything[300:] if tail else None)
     kind = faiss.IndexFlatIP if float32_rows > 300 else faiss.IndexScalarQuantizer
@@ -82,7 +82,7 @@ def test_ties_are_settled_by_row_even_where_the_count_cuts_them(tmp_path, monkey
 
 
 def test_candidates_of_real_numbers_are_those_of_brute_force_up_to_rounding(tmp_path, monkeypatch):
-    monkeypatch.setattr(candidates, "FLOAT32_ROWS", 10)
+    monkeypatch.setattr(candidate_lists, "FLOAT32_ROWS", 10)
     random = np.random.default_rng(4)
     rows = random.normal(size=(2000, 33)).astype(np.float16).astype(np.float32)
     view = opened(tmp_path, rows)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from indexer.candidates import Effort, Tuning
 from indexer.index import Index
 from indexer.terminal import say
 from reranker.ranker import Ranker
@@ -214,11 +215,8 @@ def test_the_report_and_the_plot_show_the_figures(figures: dict[str, Any], tmp_p
 
 
 def test_dials_turn_what_a_tuned_structure_has(searcher: Searcher) -> None:
-    @dataclass(frozen=True)
-    class Tuning:
-        lists: int = 64
-        probes: int = 8
-        depth: int = 500
+    efforts = {"captions": Effort(8, 500, 0.99), "words": Effort(4, 700, 0.99)}
+    tuning = Tuning(64, efforts, np.eye(2, dtype=np.float32))
 
     @dataclass
     class Structure:
@@ -233,13 +231,13 @@ def test_dials_turn_what_a_tuned_structure_has(searcher: Searcher) -> None:
         _candidates: Structure
 
     assert bench_structure.dials(searcher.view) == []
-    tuned = Tuned(Tuning(), searcher.view.folder, searcher.view.z, PHOTOS, Structure(Tuning()))
+    tuned = Tuned(tuning, searcher.view.folder, searcher.view.z, PHOTOS, Structure(tuning))
     settings = bench_structure.dials(tuned)
     assert [s["probes"] for s in settings if s["depth"] == 500] == [1, 2, 4, 8, 16]
     assert [s["depth"] for s in settings if s["probes"] == 8] == [500, 125, 250, 1000]
     with bench_structure.dialled(tuned, settings[0]):
-        assert tuned._candidates.tuning == Tuning(64, 1, 500)
-    assert tuned._candidates.tuning == Tuning()
+        assert tuned._candidates.tuning.kinds == {kind: Effort(1, 500, 0.0) for kind in efforts}
+    assert tuned._candidates.tuning is tuning
     # An eighth of the file; two bytes a coordinate of 500 rows.
     size, operations = bench_structure.needs(tuned)
     held = os.path.getsize(searcher.view.folder / "candidates.faiss")

@@ -1,0 +1,215 @@
+"""The candidate structure of a view: made of its photos, tuned to its ranker's queries.
+
+    [z ; hub] -stretch, rotate-> leading coordinates -nearest centre-> a list of 4-bit product codes (FAISS, fast-scan)
+
+Text queries are not distributed like photos: some directions they hardly use. Bits are worth most where both vary, so
+space is stretched by `L = E[q q^T]^(1/2)` before the principal directions of the photos are taken; queries are mapped
+by the inverse, which leaves every product as it was.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from indexer.candidates import CORES, NEAREST, Effort, Tuning, faiss_module, joined, mean_direction
+from indexer.errors import PhotoseekError
+
+# While the vectors take no more than this in float32, every row is scored: some 3 ms, and nothing is missed.
+EXACT_BYTES, LEAST_ROWS = 64 << 20, 1000
+# Above this many photos, vectors that are scored one and all are kept in half precision.
+FLOAT32_ROWS = 50_000
+# What share of a query's best 100 has to be found, as the mean over queries kept back, of each kind. If a structure
+# stays below the least, every row is scored after all.
+RECALL, LEAST_RECALL = 0.99, 0.95
+# A ranker keeps the captions of its training in a few directions only, where they are easier to answer than sentences
+# are as people write them, by half a point.
+STRICTER = {"captions": 0.995}
+HELD_BACK = 256
+# 4-bit codes of a row, and coordinates that share one.
+CODES, COORDINATES = 96, 4
+ROWS_A_LIST, LEARNED_A_LIST, ITERATIONS = 256, 32, 8
+# A share of their mean is added to the second moments of queries: those to come go beyond those that were seen.
+RIDGE = 0.01
+BLOCK_ROWS = 16_384
+BLOCK_ROWS = 16_384
+SHARES = (1 / 64, 1 / 32, 3 / 64, 1 / 16, 3 / 32, 1 / 8, 3 / 16, 1 / 4, 3 / 8, 1 / 2, 1)
+DEPTHS = (250, 500, 750, 1000, 1500, 2000, 2500, 3000, 4000, 6000)
+# What a number of a float16 vector costs where a code in a list costs 1: as measured.
+REFINE_COST = 6
+
+
+def is_large(rows: int, dim: int, exact_bytes: int) -> bool:
+    """Whether lists are worth their while for so many vectors of so many numbers."""
+    return rows >= LEAST_ROWS and 4 * rows * dim > exact_bytes
+
+
+def build(
+    path: Path,
+    z: np.ndarray,
+    hub: np.ndarray,
+    queries: Callable[[], Mapping[str, np.ndarray]],
+    on_progress: Callable[[int, int], None],
+    exact_bytes: int = EXACT_BYTES,
+) -> Tuning | str:
+    """Write the structure of `z` (n, k) float16 and `hub` (n,) float32 to `path`. Returns how it is tuned, or why it
+    scores every row.
+
+    queries: gives typical ones by kind, (s, k + 1) float32; it is called above `exact_bytes` of float32 vectors only.
+    on_progress: gets (rows, rows in all). Raises RuntimeError if the file cannot be written, PhotoseekError if queries
+    are none.
+    """
+    faiss = faiss_module()
+    rows, dim = len(z), z.shape[1] + 1
+    why = "few photos"
+    if is_large(rows, dim, exact_bytes):
+        kinds = {name: _checked(name, kind, dim) for name, kind in queries().items() if len(kind) > 1}
+        if kinds:
+            tuning = _build_lists(path, z, hub, kinds, on_progress)
+            recall = {name: effort.recall for name, effort in tuning.kinds.items()}
+            if min(recall.values()) >= LEAST_RECALL:
+                return tuning
+        why = f"lists found {recall}" if kinds else "the ranker brings no queries to tune lists with"
+    if rows <= FLOAT32_ROWS:
+        index = faiss.IndexFlatIP(dim)
+    else:
+        index = faiss.IndexScalarQuantizer(dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+    for start in range(0, rows, BLOCK_ROWS):
+        index.add(joined(z, hub, slice(start, start + BLOCK_ROWS)))
+        on_progress(min(start + BLOCK_ROWS, rows), rows)
+    faiss.write_index(index, str(path))
+    return why
+
+
+def _build_lists(
+    path: Path,
+    z: np.ndarray,
+    hub: np.ndarray,
+    kinds: Mapping[str, np.ndarray],
+    on_progress: Callable[[int, int], None],
+) -> Tuning:
+    faiss = faiss_module()
+    faiss.omp_set_num_threads(CORES)
+    rows, generator = len(z), np.random.default_rng(0)
+    count = 1 << round(np.log2(min(rows / ROWS_A_LIST, 4 * rows**0.5)))
+    # A random sample: photos come in the order of their folders, and the first would be of a few subjects.
+    sample = generator.permutation(rows)[: LEARNED_A_LIST * count]
+    first = joined(z, hub, np.sort(sample[:BLOCK_ROWS]))
+    shuffled = [generator.permutation(kind) for kind in kinds.values()]
+    held_back = [kind[: min(HELD_BACK, len(kind) // 2)] for kind in shuffled]
+    stretch, unstretch = _directions(first, [k[len(h) :] for k, h in zip(shuffled, held_back, strict=True)])
+    mean = first.mean(axis=0) @ stretch
+
+    learned = np.concatenate(
+        [
+            joined(z, hub, np.sort(part)) @ stretch - mean
+            for part in np.array_split(sample, len(sample) // BLOCK_ROWS + 1)
+        ]
+    )
+    width, codes = stretch.shape[1], _codes(len(stretch))
+    clusters = faiss.Kmeans(width, count, niter=ITERATIONS, seed=1, min_points_per_centroid=1)
+    clusters.cp.max_points_per_centroid = len(learned)
+    clusters.train(learned)
+    # Rows belong to the centre that is nearest; queries look where products are largest.
+    nearest = faiss.IndexFlatL2(width)
+    nearest.add(clusters.centroids)
+    largest = faiss.IndexScalarQuantizer(width, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+    largest.add(clusters.centroids)
+    lists = faiss.IndexIVFPQFastScan(nearest, width, count, codes, 4, faiss.METRIC_INNER_PRODUCT)
+    lists.by_residual = True
+    lists.pq.cp.min_points_per_centroid = 1
+    lists.train(learned)
+    asked = np.concatenate(held_back)
+    truth = faiss.ResultHeap(len(asked), min(NEAREST, rows), keep_max=True)
+    for start in range(0, rows, BLOCK_ROWS):
+        block = joined(z, hub, slice(start, start + BLOCK_ROWS))
+        lists.add(block @ stretch - mean)
+        scores, found = faiss.knn(asked, block, min(NEAREST, len(block)), metric=faiss.METRIC_INNER_PRODUCT)
+        truth.add_result(scores, found + start)
+        on_progress(min(start + BLOCK_ROWS, rows), rows)
+    truth.finalize()
+    lists.quantizer, lists.own_fields = largest, False
+    means = np.stack([mean_direction(kind[len(held) :]) for kind, held in zip(shuffled, held_back, strict=True)])
+    ends = np.cumsum([len(kind) for kind in held_back])[:-1]
+    efforts = {
+        name: _tune(lists, part @ unstretch, best, STRICTER.get(name, RECALL), len(stretch))
+        for name, part, best in zip(kinds, held_back, np.split(truth.I, ends), strict=True)
+    }
+    linear = faiss.LinearTransform(len(stretch), width)
+    faiss.copy_array_to_vector(unstretch.T.ravel(), linear.A)
+    linear.is_trained = True
+    index = faiss.IndexPreTransform(linear, lists)
+    index.ntotal = rows
+    faiss.write_index(index, str(path))
+    return Tuning(count, efforts, means)
+
+
+def _directions(photos: np.ndarray, kinds: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """What photos and what queries are multiplied by, (K, r) float32 each: the leading directions of the stretched
+    space, in an order that gives every code as much to say.
+
+    photos: (n, K); kinds: (s, K) each. The products of both sides are those of before, but for the directions left out.
+    """
+    covariance = np.cov(photos.T).astype(np.float64)
+    moments = np.zeros_like(covariance)
+    for queries in kinds:
+        # Every query counts for as much, however large the scores are that it gives.
+        spread = np.sqrt(np.einsum("ij,jk,ik->i", queries, covariance, queries))
+        even = queries / np.maximum(spread, 1e-12)[:, None]
+        moments += even.T @ even / len(even) / len(kinds)
+    values, vectors = np.linalg.eigh(moments)
+    roots = np.sqrt(np.maximum(values, 0) + RIDGE * values.max())
+    stretch, unstretch = (vectors * roots) @ vectors.T, (vectors / roots) @ vectors.T
+    values, vectors = np.linalg.eigh(stretch @ covariance @ stretch)
+    values, vectors = values[::-1], vectors[:, ::-1]
+    # Dealt out like cards, the largest that is left to the code with the smallest product so far.
+    codes, each = _codes(len(values)), _coordinates(len(values))
+    logs = np.log(np.maximum(values[: codes * each], 1e-9 * values[0])).reshape(each, codes)
+    dealt, total = np.empty((codes, each), np.int64), np.zeros(codes)
+    for turn in range(each):
+        poorest = np.argsort(total, kind="stable")
+        dealt[poorest, turn] = turn * codes + np.arange(codes)
+        total[poorest] += logs[turn]
+    order = dealt.reshape(-1)
+    photo, query = (np.ascontiguousarray((side @ vectors)[:, order], np.float32) for side in (stretch, unstretch))
+    return photo, query
+
+
+def _tune(lists: Any, asked: np.ndarray, truth: np.ndarray, wanted: float, dim: int) -> Effort:
+    """The cheapest search that finds the share `wanted` of the best rows, else the most thorough. asked: (b, r) mapped
+    queries; truth: (b, c) the best rows of each; `dim`: numbers of a float16 vector."""
+    faiss = faiss_module()
+    rows, depths = lists.ntotal, sorted({min(depth, lists.ntotal) for depth in DEPTHS})
+    tried: list[tuple[bool, float, Effort]] = []
+    for probes in sorted({max(1, round(share * lists.nlist)) for share in SHARES}):
+        codes = probes * rows / lists.nlist * lists.pq.M
+        if any(enough and codes > cost for enough, cost, _ in tried):
+            break
+        found = lists.search(asked, depths[-1], params=faiss.IVFSearchParameters(nprobe=probes))[1]
+        hits = np.stack([np.isin(line, best) for line, best in zip(found, truth, strict=True)]).cumsum(axis=1)
+        for depth in depths:
+            recall = round(float(hits[:, depth - 1].mean() / truth.shape[1]), 4)
+            tried.append((recall >= wanted, codes + depth * dim * REFINE_COST, Effort(probes, depth, recall)))
+    good = [(cost, effort) for enough, cost, effort in tried if enough]
+    if good:
+        return min(good, key=lambda pair: pair[0])[1]
+    return max((effort for *_, effort in tried), key=lambda effort: effort.recall)
+
+
+def _checked(name: str, queries: np.ndarray, dim: int) -> np.ndarray:
+    if queries.shape[1:] != (dim,) or not np.isfinite(queries).all():
+        raise PhotoseekError(
+            f"the ranker's {name} to tune the search with are no finite numbers of shape ({len(queries)}, {dim}); "
+            "train it again"
+        )
+    return np.asarray(queries, np.float32)
+
+
+def _coordinates(dim: int) -> int:
+    """How many coordinates share a code."""
+    return min(COORDINATES, -(-dim // CODES))
+
+
+def _codes(dim: int) -> int:
+    return min(CODES, dim // _coordinates(dim))
