@@ -45,10 +45,10 @@ class Tuning:
     means: np.ndarray
 
     @classmethod
-    def of_card(cls, card: dict[str, Any], means: np.ndarray) -> "Tuning":
-        """What `card` gave. Raises KeyError, TypeError or ValueError where it did not."""
+    def of_card(cls, card: dict[str, Any], means: np.ndarray, width: int) -> "Tuning":
+        """What `card` gave, for queries of `width` numbers; KeyError, TypeError or ValueError where it did not."""
         kinds = {name: Effort(**effort) for name, effort in card["kinds"].items()}
-        if means.ndim != 2 or len(means) != len(kinds) or not kinds:
+        if not kinds or means.shape != (len(kinds), width):
             raise ValueError("other means than kinds")
         return cls(int(card["lists"]), kinds, np.asarray(means, np.float32))
 

@@ -299,10 +299,10 @@ def open_view(folder: Path, rows: int | None = None) -> View:
         z, hub, hidden = (_mapped(folder, name, count, shape) for name in ("z.f16", "hub.f32", "hidden.f16"))
         regions = _mapped(folder, "regions.i8", count, shape) if shape.get("regions", (0, 0))[0] else None
         tuned = shape.get("tuning")
-        tuning = None if tuned is None else Tuning.of_card(tuned, np.load(folder / MEANS))
+        tuning = None if tuned is None else Tuning.of_card(tuned, np.load(folder / MEANS), shape["k"] + 1)
         saw_regions = bool(shape.get("saw_regions"))
         file = open(folder / "candidates.faiss", "rb")  # noqa: SIM115
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damaged(folder, str(error)) from None
     for rows_gathered in (z, hidden):
         read_at_random(rows_gathered)

@@ -257,6 +257,21 @@ def test_a_structure_that_is_not_what_the_view_says_is_damaged(tmp_path, cloudy,
     assert str(refusal.value).startswith(f"view {folder} is damaged (")
 
 
+@pytest.mark.parametrize("means", [None, b"", b"no array", np.zeros((1, WIDTH)), np.zeros((2, WIDTH + 1))])
+def test_directions_that_are_not_those_of_the_kinds_are_damage(tmp_path, cloudy, means):
+    folder = tmp_path / "index" / "views" / "copy"
+    folder.mkdir(parents=True)
+    for path in cloudy[0].folder.glob("*.*"):
+        os.link(path, folder / path.name)
+    assert is_whole(folder)
+    (folder / "kinds.npy").unlink()
+    if isinstance(means, bytes):
+        (folder / "kinds.npy").write_bytes(means)
+    elif means is not None:
+        np.save(folder / "kinds.npy", means)
+    assert not is_whole(folder)
+
+
 @pytest.mark.parametrize("asked", [np.full((9, WIDTH), np.nan), np.zeros((9, WIDTH + 1))])
 def test_queries_that_are_none_are_refused_and_leave_nothing(tmp_path, asked):
     with pytest.raises(PhotoseekError) as refusal:
