@@ -1,6 +1,7 @@
 """The candidate structure of a view: made of its photos, tuned to its ranker's queries.
 
     [z ; hub] -stretch, rotate-> leading coordinates -nearest centre-> a list of 4-bit product codes (FAISS, fast-scan)
+                                                     -one by one-> 8-bit codes (`indexer.byte_codes`)
 
 Text queries are not distributed like photos: some directions they hardly use. Bits are worth most where both vary, so
 space is stretched by `L = E[q q^T]^(1/2)` before the principal directions of the photos are taken; queries are mapped
@@ -13,8 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from indexer.candidates import CORES, NEAREST, Effort, Tuning, faiss_module, joined, mean_direction
+from indexer.byte_codes import ByteCodesWriter, open_codes
+from indexer.candidates import CORES, NEAREST, Effort, Tuning, joined, mean_direction, narrowed
 from indexer.errors import PhotoseekError
+from indexer.lazy_faiss import faiss_module
 
 # While the vectors take no more than this in float32, every row is scored: some 3 ms, and nothing is missed.
 EXACT_BYTES, LEAST_ROWS = 64 << 20, 1000
@@ -33,11 +36,10 @@ ROWS_A_LIST, LEARNED_A_LIST, ITERATIONS = 256, 32, 8
 # A share of their mean is added to the second moments of queries: those to come go beyond those that were seen.
 RIDGE = 0.01
 BLOCK_ROWS = 16_384
-BLOCK_ROWS = 16_384
 SHARES = (1 / 64, 1 / 32, 3 / 64, 1 / 16, 3 / 32, 1 / 8, 3 / 16, 1 / 4, 3 / 8, 1 / 2, 1)
-DEPTHS = (250, 500, 750, 1000, 1500, 2000, 2500, 3000, 4000, 6000)
-# What a number of a float16 vector costs where a code in a list costs 1: as measured.
-REFINE_COST = 6
+DEPTHS = (500, 750, 1000, 1500, 2000, 3000, 4000, 6000, 8000, 12000)
+# What an 8-bit code costs where a code in a list costs 1: as measured.
+BYTE_CODE_COST = 7
 
 
 def is_large(rows: int, dim: int, exact_bytes: int) -> bool:
@@ -47,14 +49,15 @@ def is_large(rows: int, dim: int, exact_bytes: int) -> bool:
 
 def build(
     path: Path,
+    codes_path: Path,
     z: np.ndarray,
     hub: np.ndarray,
     queries: Callable[[], Mapping[str, np.ndarray]],
     on_progress: Callable[[int, int], None],
     exact_bytes: int = EXACT_BYTES,
 ) -> Tuning | str:
-    """Write the structure of `z` (n, k) float16 and `hub` (n,) float32 to `path`. Returns how it is tuned, or why it
-    scores every row.
+    """Write the structure of `z` (n, k) float16 and `hub` (n,) float32 to `path`, and to `codes_path` its 8-bit codes.
+    Returns how it is tuned, or why it scores every row, for which no codes are kept.
 
     queries: gives typical ones by kind, (s, k + 1) float32; it is called above `exact_bytes` of float32 vectors only.
     on_progress: gets (rows, rows in all). Raises RuntimeError if the file cannot be written, PhotoseekError if queries
@@ -66,10 +69,11 @@ def build(
     if is_large(rows, dim, exact_bytes):
         kinds = {name: _checked(name, kind, dim) for name, kind in queries().items() if len(kind) > 1}
         if kinds:
-            tuning = _build_lists(path, z, hub, kinds, on_progress)
+            tuning = _build_lists(path, codes_path, z, hub, kinds, on_progress)
             recall = {name: effort.recall for name, effort in tuning.kinds.items()}
             if min(recall.values()) >= LEAST_RECALL:
                 return tuning
+            codes_path.unlink()
         why = f"lists found {recall}" if kinds else "the ranker brings no queries to tune lists with"
     if rows <= FLOAT32_ROWS:
         index = faiss.IndexFlatIP(dim)
@@ -84,6 +88,7 @@ def build(
 
 def _build_lists(
     path: Path,
+    codes_path: Path,
     z: np.ndarray,
     hub: np.ndarray,
     kinds: Mapping[str, np.ndarray],
@@ -122,18 +127,23 @@ def _build_lists(
     lists.train(learned)
     asked = np.concatenate(held_back)
     truth = faiss.ResultHeap(len(asked), min(NEAREST, rows), keep_max=True)
-    for start in range(0, rows, BLOCK_ROWS):
-        block = joined(z, hub, slice(start, start + BLOCK_ROWS))
-        lists.add(block @ stretch - mean)
-        scores, found = faiss.knn(asked, block, min(NEAREST, len(block)), metric=faiss.METRIC_INNER_PRODUCT)
-        truth.add_result(scores, found + start)
-        on_progress(min(start + BLOCK_ROWS, rows), rows)
+    with ByteCodesWriter(codes_path, learned, rows) as byte_codes:
+        for start in range(0, rows, BLOCK_ROWS):
+            block = joined(z, hub, slice(start, start + BLOCK_ROWS))
+            mapped = block @ stretch - mean
+            lists.add(mapped)
+            byte_codes.add(mapped)
+            scores, found = faiss.knn(asked, block, min(NEAREST, len(block)), metric=faiss.METRIC_INNER_PRODUCT)
+            truth.add_result(scores, found + start)
+            on_progress(min(start + BLOCK_ROWS, rows), rows)
     truth.finalize()
     lists.quantizer, lists.own_fields = largest, False
     means = np.stack([mean_direction(kind[len(held) :]) for kind, held in zip(shuffled, held_back, strict=True)])
     ends = np.cumsum([len(kind) for kind in held_back])[:-1]
+    file = np.memmap(codes_path, np.uint8, "r")
+    narrowing = faiss.IndexRefine(lists, open_codes(file))
     efforts = {
-        name: _tune(lists, part @ unstretch, best, STRICTER.get(name, RECALL), len(stretch))
+        name: _tune(narrowing, part @ unstretch, best, STRICTER.get(name, RECALL))
         for name, part, best in zip(kinds, held_back, np.split(truth.I, ends), strict=True)
     }
     linear = faiss.LinearTransform(len(stretch), width)
@@ -176,25 +186,43 @@ def _directions(photos: np.ndarray, kinds: Sequence[np.ndarray]) -> tuple[np.nda
     return photo, query
 
 
-def _tune(lists: Any, asked: np.ndarray, truth: np.ndarray, wanted: float, dim: int) -> Effort:
-    """The cheapest search that finds the share `wanted` of the best rows, else the most thorough. asked: (b, r) mapped
-    queries; truth: (b, c) the best rows of each; `dim`: numbers of a float16 vector."""
+def _tune(narrowing: Any, asked: np.ndarray, truth: np.ndarray, wanted: float) -> Effort:
+    """The cheapest search that finds the share `wanted` of the best rows, else the most thorough.
+
+    narrowing: 8-bit codes behind lists (`faiss.IndexRefine`); asked: (b, r) mapped queries; truth: (b, c) the best rows
+    of each.
+    """
     faiss = faiss_module()
-    rows, depths = lists.ntotal, sorted({min(depth, lists.ntotal) for depth in DEPTHS})
+    lists, rows = faiss.downcast_index(narrowing.base_index), narrowing.ntotal
+    depths = sorted({min(depth, rows) for depth in DEPTHS})
     tried: list[tuple[bool, float, Effort]] = []
     for probes in sorted({max(1, round(share * lists.nlist)) for share in SHARES}):
-        codes = probes * rows / lists.nlist * lists.pq.M
-        if any(enough and codes > cost for enough, cost, _ in tried):
+        scanned = probes * rows / lists.nlist * lists.pq.M
+        if any(enough and scanned > cost for enough, cost, _ in tried):
             break
-        found = lists.search(asked, depths[-1], params=faiss.IVFSearchParameters(nprobe=probes))[1]
-        hits = np.stack([np.isin(line, best) for line, best in zip(found, truth, strict=True)]).cumsum(axis=1)
-        for depth in depths:
-            recall = round(float(hits[:, depth - 1].mean() / truth.shape[1]), 4)
-            tried.append((recall >= wanted, codes + depth * dim * REFINE_COST, Effort(probes, depth, recall)))
+        visited = faiss.IVFSearchParameters(nprobe=probes)
+        by_lists = lists.search(asked, depths[-1], params=visited)[1]
+        params = faiss.IndexRefineSearchParameters(k_factor=1, base_index_params=visited)
+        by_codes = narrowing.search(asked, depths[-1], params=params)[1]
+        hits = np.mean([_hits(*three, depths) for three in zip(by_lists, by_codes, truth, strict=True)], axis=0)
+        for depth, found in zip(depths, hits / truth.shape[1], strict=True):
+            cost = scanned + depth * lists.d * BYTE_CODE_COST
+            recall = round(float(found), 4)
+            tried.append((recall >= wanted, cost, Effort(probes, depth, recall)))
     good = [(cost, effort) for enough, cost, effort in tried if enough]
     if good:
         return min(good, key=lambda pair: pair[0])[1]
     return max((effort for *_, effort in tried), key=lambda effort: effort.recall)
+
+
+def _hits(by_lists: np.ndarray, by_codes: np.ndarray, best: np.ndarray, depths: Sequence[int]) -> list[int]:
+    """How many of the best rows one query's search finds at each depth. by_lists, by_codes: (d,) the same rows as lists
+    order them and as 8-bit codes do; -1 where there are none."""
+    order = np.argsort(by_lists)
+    by_codes = by_codes[by_codes >= 0]
+    places = order[np.searchsorted(by_lists, by_codes, sorter=order)]
+    hit = np.isin(by_codes, best)
+    return [int(hit[places < depth][: narrowed(len(best))].sum()) for depth in depths]
 
 
 def _checked(name: str, queries: np.ndarray, dim: int) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Candidates: the best rows by inner product; of many photos, without reading every row's vector.
 
-    query -> the lists nearest to it -by their codes-> `depth` rows -their float16 vectors-> exact scores
+    query -> the lists nearest to it -4-bit codes-> `depth` rows -8-bit codes-> `narrowed` rows -float16-> exact scores
 
 How far a search goes depends on what kind of query it is: a single word is answered by more lists than a sentence.
 `indexer.candidate_lists` makes the lists and finds out how far.
@@ -14,7 +14,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from indexer.byte_codes import open_codes
 from indexer.half import widened
+from indexer.lazy_faiss import faiss_module
 
 NEAREST = 100
 # So many rows at a time are widened and multiplied: they stay in the processor's cache.
@@ -27,8 +29,8 @@ CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How a query is searched: it looks into `probes` lists and scores `depth` rows exactly, which found `recall` of
-    the best 100 of queries that were kept back."""
+    """How a query is searched: it looks into `probes` lists and at the 8-bit codes of the `depth` rows that it likes
+    best there, which found `recall` of the best 100 of queries that were kept back."""
 
     probes: int
     depth: int
@@ -65,6 +67,11 @@ class Tuning:
         return nearness.argmax(axis=1)
 
 
+def narrowed(count: int) -> int:
+    """How many rows are scored exactly for the best `count`: 8-bit codes put 99.9 % of these among so many."""
+    return 2 * count + NEAREST
+
+
 def mean_direction(queries: np.ndarray) -> np.ndarray:
     """(s, k + 1) -> (k + 1,) float32."""
     mean: np.ndarray = (queries / np.maximum(np.linalg.norm(queries, axis=1, keepdims=True), 1e-12)).mean(axis=0)
@@ -75,29 +82,38 @@ def mean_direction(queries: np.ndarray) -> np.ndarray:
 class Candidates:
     """An open structure over the first rows of `z` (n, k) float16 and `hub` (n,) float32, memory-mapped.
 
-    Without a tuning it holds the vectors themselves and scores every row.
+    Without a tuning `index` holds the vectors themselves and scores every row. Else it maps queries into lists;
+    `narrowing` searches these for queries that are mapped, with the 8-bit codes of `codes`, a mapped file (bytes,).
     """
 
     index: Any
     z: np.ndarray
     hub: np.ndarray
     tuning: Tuning | None = None
+    codes: np.ndarray | None = field(default=None, repr=False)
+    narrowing: Any = None
     _map: np.ndarray | None = field(default=None, repr=False)
     _chosen: tuple[np.ndarray, Any] | None = field(default=None, repr=False)
     _searches: int = 0
 
     @classmethod
-    def read(cls, file: BinaryIO, z: np.ndarray, hub: np.ndarray, tuning: Tuning | None) -> "Candidates":
+    def read(
+        cls, file: BinaryIO, z: np.ndarray, hub: np.ndarray, tuning: Tuning | None, codes: np.ndarray | None
+    ) -> "Candidates":
         """Read what `candidate_lists.build` wrote. Raises RuntimeError if it is damaged."""
         faiss = faiss_module()
         index = faiss.read_index(faiss.PyCallbackIOReader(file.read))
         if isinstance(index, faiss.IndexPreTransform) != (tuning is not None):
             raise RuntimeError("not the structure that was tuned")
-        if tuning is None:
+        if tuning is None or codes is None:
             return cls(index, z, hub)
         linear = faiss.downcast_VectorTransform(index.chain.at(0))
         mapping = faiss.vector_to_array(linear.A).reshape(linear.d_out, linear.d_in)
-        return cls(index, z, hub, tuning, np.ascontiguousarray(mapping.T))
+        lists, byte_codes = faiss.downcast_index(index.index), open_codes(codes)
+        if (byte_codes.ntotal, byte_codes.d) != (lists.ntotal, lists.d):
+            raise RuntimeError("not the codes of these lists")
+        narrowing = faiss.IndexRefine(lists, byte_codes)
+        return cls(index, z, hub, tuning, codes, narrowing, np.ascontiguousarray(mapping.T))
 
     @property
     def rows(self) -> int:
@@ -137,18 +153,16 @@ class Candidates:
         self, queries: np.ndarray, wanted: int, available: int, chosen: Any, tuning: Tuning
     ) -> tuple[np.ndarray, np.ndarray]:
         mapped, kinds = queries @ self._map, tuning.kinds_of(queries)
-        deepest = max(effort.depth for effort in tuning.kinds.values()) + 2 * max(0, wanted - NEAREST)
-        found = np.full((len(queries), min(deepest, available)), -1, np.int64)
+        found = np.full((len(queries), min(narrowed(wanted), available)), -1, np.int64)
         for place, effort in enumerate(tuning.kinds.values()):
             own = np.flatnonzero(kinds == place)
             if len(own):
                 rows = self._visit(mapped[own], wanted, available, chosen, effort, tuning.lists)
                 found[own, : rows.shape[1]] = rows
-        # Codes of lists are scored by lookup tables of 8 bits, and rows without a place come as -1.
+        # Rows without a place come as -1.
         found.sort(axis=1)
-        self._searches += 1
         if self._searches <= COLD_SEARCHES:
-            _ask_for(self.z, np.unique(found[found >= 0]))
+            _ask_for(self.z, found, self.z.strides[0])
 
         def refine(i: int) -> tuple[np.ndarray, np.ndarray]:
             rows = found[i, np.searchsorted(found[i], 0) :]
@@ -164,17 +178,24 @@ class Candidates:
     def _visit(
         self, mapped: np.ndarray, wanted: int, available: int, chosen: Any, effort: Effort, lists: int
     ) -> np.ndarray:
-        """The rows that look best by their codes to queries of one kind, (b, depth) int64, at least `wanted` of them;
+        """The rows that look best by their 8-bit codes to queries of one kind, (b, c) int64, at least `wanted` of them;
         -1 where there are none."""
         faiss = faiss_module()
         depth = min(effort.depth + 2 * max(0, wanted - NEAREST), available)
+        count = min(narrowed(wanted), depth)
         # Rows of one subject lie where other queries hardly look: the smaller the part, the further they have to go.
         probes = max(effort.probes * (available / self.rows) ** -1.25, 4 * depth / available * lists)
-        structure = faiss.downcast_index(self.index.index)
         while True:
             probes = min(round(probes), lists)
-            params = faiss.IVFSearchParameters(nprobe=probes, sel=chosen)
-            found: np.ndarray = structure.search(mapped, depth, params=params)[1]
+            visited = faiss.IVFSearchParameters(nprobe=probes, sel=chosen)
+            self._searches += 1
+            if self._searches <= COLD_SEARCHES and self.codes is not None:
+                width = self.narrowing.d
+                looked_at = faiss.downcast_index(self.index.index).search(mapped, depth, params=visited)[1]
+                _ask_for(self.codes, looked_at, width, len(self.codes) - self.rows * width)
+            # FAISS rounds its product down.
+            params = faiss.IndexRefineSearchParameters(k_factor=(depth + 0.5) / count, base_index_params=visited)
+            found: np.ndarray = self.narrowing.search(mapped, count, params=params)[1]
             if probes == lists or (found[:, wanted - 1] >= 0).all():
                 return found
             probes = 4 * probes
@@ -226,18 +247,12 @@ def read_at_random(mapped: np.ndarray) -> None:
         mapped.base.madvise(mmap.MADV_RANDOM)
 
 
-def _ask_for(mapped: np.ndarray, rows: np.ndarray) -> None:
-    """Have the system read rows of a mapped file, all at the same time, where they are not in memory."""
+def _ask_for(mapped: np.ndarray, rows: np.ndarray, width: int, first: int = 0) -> None:
+    """Have the system read rows of a mapped file, all at the same time, where they are not in memory; each takes
+    `width` bytes, and row 0 begins at byte `first`. Rows of -1 are none."""
     file = mapped.base
     if not isinstance(file, mmap.mmap) or not hasattr(mmap, "MADV_WILLNEED"):
         return
-    width = mapped.strides[0]
-    for start in dict.fromkeys((rows * width // mmap.PAGESIZE * mmap.PAGESIZE).tolist()):
+    begins = first + np.unique(rows[rows >= 0]) * width
+    for start in dict.fromkeys((begins // mmap.PAGESIZE * mmap.PAGESIZE).tolist()):
         file.madvise(mmap.MADV_WILLNEED, start, min(width + mmap.PAGESIZE, len(file) - start))
-
-
-def faiss_module() -> Any:
-    """FAISS, which takes too long to import for whoever does not search."""
-    import faiss  # typed as Any: its stubs lack the keyword arguments that its own wrappers add
-
-    return faiss

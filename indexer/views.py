@@ -27,6 +27,8 @@ DIRECT_ROWS = 10_000
 TAIL_SHARE, TAIL_ROWS = 0.05, 10_000
 # Beside view.json: the mean directions of the kinds of query that it names.
 MEANS = "kinds.npy"
+# Beside candidates.faiss, where there are lists.
+CODES = "codes.faiss"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +73,9 @@ class View:
 
     `z` and `hidden` are float16 memory maps, (rows, k) and (rows, m); `hub` (rows,) float32; `regions`
     (rows, count, m) int8, or None. The first `indexed` rows are in the candidate structure, the others were appended;
-    `tuning` as in `indexer.candidates`. `saw_regions`: whether it was built from an index with regions, whatever its
-    ranker made of them. Everything is open, so a view that a newer one replaces in the meantime stays whole.
+    `tuning` and `codes` as in `indexer.candidates`. `saw_regions`: whether it was built from an index with regions,
+    whatever its ranker made of them. Everything is open, so a view that a newer one replaces in the meantime stays
+    whole.
     """
 
     folder: Path
@@ -83,6 +86,7 @@ class View:
     hidden: np.ndarray
     file: BinaryIO = field(repr=False)
     tuning: Tuning | None = None
+    codes: np.ndarray | None = field(default=None, repr=False)
     regions: np.ndarray | None = None
     saw_regions: bool = False
     tail: PhotoSide | None = None
@@ -180,7 +184,7 @@ class View:
         with self._reading:
             if self._candidates is None:
                 try:
-                    found = Candidates.read(self.file, self.z, self.hub, self.tuning)
+                    found = Candidates.read(self.file, self.z, self.hub, self.tuning, self.codes)
                     if found.rows != self.indexed:
                         raise RuntimeError("not of these rows")
                 except RuntimeError:
@@ -248,7 +252,7 @@ def build_view(
         z, hub = (_mapped(scratch, name, rows, shape) for name in ("z.f16", "hub.f32"))
         behind = (lambda done, _: report(rows + done, steps)) if steps > rows else (lambda _, __: None)
         try:
-            found = build(scratch / "candidates.faiss", z, hub, ranker.queries, behind, exact_bytes)
+            found = build(scratch / "candidates.faiss", scratch / CODES, z, hub, ranker.queries, behind, exact_bytes)
         except RuntimeError:
             raise PhotoseekError(f"view under {views} cannot be written; is the disk full?") from None
         ranker.save(scratch / "ranker")
@@ -300,13 +304,15 @@ def open_view(folder: Path, rows: int | None = None) -> View:
         regions = _mapped(folder, "regions.i8", count, shape) if shape.get("regions", (0, 0))[0] else None
         tuned = shape.get("tuning")
         tuning = None if tuned is None else Tuning.of_card(tuned, np.load(folder / MEANS), shape["k"] + 1)
+        codes = None if tuning is None else np.memmap(folder / CODES, np.uint8, "r")
         saw_regions = bool(shape.get("saw_regions"))
         file = open(folder / "candidates.faiss", "rb")  # noqa: SIM115
     except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damaged(folder, str(error)) from None
-    for rows_gathered in (z, hidden):
-        read_at_random(rows_gathered)
-    return View(folder, count, indexed, z, hub, hidden, file, tuning, regions, saw_regions)
+    for gathered in (z, hidden, codes):
+        if gathered is not None:
+            read_at_random(gathered)
+    return View(folder, count, indexed, z, hub, hidden, file, tuning, codes, regions, saw_regions)
 
 
 def is_whole(folder: Path, rows: int | None = None, with_regions: bool = False) -> bool:

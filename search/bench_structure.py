@@ -1,7 +1,7 @@
 """What the benchmark knows of a view's candidate structure: its size, what a search reads and computes, its dials.
 
 A structure without a tuning scores every row. With one, it visits so many of its lists, `probes`, as the kind of the
-query needs, and scores the `depth` rows that it likes best exactly.
+query needs, looks at the 8-bit codes of the `depth` rows that it likes best, and scores the best of those exactly.
 """
 
 import os
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from indexer.candidates import Effort, Tuning
+from indexer.candidates import NEAREST, Effort, Tuning, narrowed
 from indexer.views import View
 
 PROBE_SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2)
@@ -18,29 +18,30 @@ DEPTH_SHARES = (1 / 4, 1 / 2, 1, 2)
 
 
 def resident_bytes(view: View) -> int:
-    """Bytes that the structure keeps in memory."""
+    """Bytes that the structure keeps in memory; its 8-bit codes are mapped, as the vectors are."""
     return os.path.getsize(view.folder / "candidates.faiss")
 
 
 def needs(view: View) -> tuple[float, float]:
     """(bytes, operations) of one search at least, of the first kind of query.
 
-    A byte of a visited list is two operations, for it holds two codes; a coordinate of a centre, or of a row that is
-    scored exactly, two as well.
+    A byte of a visited list is two operations, for it holds two codes; a coordinate of a centre, of an 8-bit code, or
+    of a row that is scored exactly, two as well.
     """
     size = resident_bytes(view)
     k = view.z.shape[1] + 1
-    if view.tuning is None:
+    if view.tuning is None or view.codes is None:
         return float(size), 2.0 * view.rows * k
     lists, effort = view.tuning.lists, next(iter(view.tuning.kinds.values()))
-    codes = size * effort.probes / lists
-    exact = effort.depth * k
-    return codes + 2.0 * exact, 2.0 * codes + 2.0 * (lists * k + exact)
+    lists_read = size * effort.probes / lists
+    byte_codes = effort.depth * len(view.codes) / view.indexed
+    exact = narrowed(NEAREST) * k
+    return lists_read + byte_codes + 2.0 * exact, 2.0 * (lists_read + lists * k + byte_codes + exact)
 
 
 def dials(view: View) -> list[dict[str, int]]:
     """Settings for a curve of recall against time, the same for every kind of query: the lists that are visited, then
-    the rows that are scored exactly; empty where there is nothing to set."""
+    the rows whose 8-bit codes are looked at; empty where there is nothing to set."""
     if view.tuning is None:
         return []
     effort = max(view.tuning.kinds.values(), key=lambda effort: effort.probes)

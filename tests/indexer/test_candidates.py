@@ -272,6 +272,28 @@ def test_directions_that_are_not_those_of_the_kinds_are_damage(tmp_path, cloudy,
     assert not is_whole(folder)
 
 
+@pytest.mark.parametrize("damage", ["missing", "empty", "cut", "of other rows"])
+def test_8_bit_codes_that_are_not_those_of_the_rows_are_damage(tmp_path, cloudy, damage):
+    folder = tmp_path / "index" / "views" / "copy"
+    folder.mkdir(parents=True)
+    for path in cloudy[0].folder.glob("*.*"):
+        os.link(path, folder / path.name)
+    codes = (folder / "codes.faiss").read_bytes()
+    (folder / "codes.faiss").unlink()
+    if damage == "of other rows":
+        other = built(tmp_path / "other", cloud(1, 1200))
+        codes = (other.folder / "codes.faiss").read_bytes()
+    if damage != "missing":
+        (folder / "codes.faiss").write_bytes({"empty": b"", "cut": codes[:-1]}.get(damage, codes))
+    assert not is_whole(folder)
+
+
+def test_a_view_that_scores_every_row_keeps_no_8_bit_codes(tmp_path):
+    assert (built(tmp_path / "lists", cloud(1, 1200)).folder / "codes.faiss").exists()
+    assert not (built(tmp_path / "rows", cloud(1, 1200), exact_bytes=1 << 30).folder / "codes.faiss").exists()
+    assert not (built(tmp_path / "none", cloud(1, 1200), RANKER).folder / "codes.faiss").exists()
+
+
 @pytest.mark.parametrize("asked", [np.full((9, WIDTH), np.nan), np.zeros((9, WIDTH + 1))])
 def test_queries_that_are_none_are_refused_and_leave_nothing(tmp_path, asked):
     with pytest.raises(PhotoseekError) as refusal:

@@ -228,17 +228,23 @@ def test_dials_turn_what_a_tuned_structure_has(searcher: Searcher) -> None:
         folder: Path
         z: np.ndarray
         rows: int
+        indexed: int
+        codes: np.ndarray
         _candidates: Structure
 
     assert bench_structure.dials(searcher.view) == []
-    tuned = Tuned(tuning, searcher.view.folder, searcher.view.z, PHOTOS, Structure(tuning))
+    codes = np.zeros(PHOTOS * 384, np.uint8)
+    tuned = Tuned(tuning, searcher.view.folder, searcher.view.z, PHOTOS, PHOTOS, codes, Structure(tuning))
     settings = bench_structure.dials(tuned)
     assert [s["probes"] for s in settings if s["depth"] == 500] == [1, 2, 4, 8, 16]
     assert [s["depth"] for s in settings if s["probes"] == 8] == [500, 125, 250, 1000]
     with bench_structure.dialled(tuned, settings[0]):
         assert tuned._candidates.tuning.kinds == {kind: Effort(1, 500, 0.0) for kind in efforts}
     assert tuned._candidates.tuning is tuning
-    # An eighth of the file; two bytes a coordinate of 500 rows.
+    # An eighth of the file; 384 codes of 500 rows; two bytes a coordinate of 2 x 100 + 100 rows.
     size, operations = bench_structure.needs(tuned)
     held = os.path.getsize(searcher.view.folder / "candidates.faiss")
-    assert (size, operations) == (held / 8 + 1_000 * 833, held / 4 + 2 * 833 * (64 + 500))
+    assert (size, operations) == (
+        held / 8 + 500 * 384 + 600 * 833,
+        held / 4 + 2 * (500 * 384 + 833 * (64 + 300)),
+    )
