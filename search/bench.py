@@ -16,7 +16,7 @@ from search.bench_floor import measure_floor
 from search.bench_recall import kinds_of, measure_candidates, percentiles
 from search.bench_structure import resident_bytes
 from search.peers import compare
-from search.searcher import CANDIDATES, STAGES, Searcher
+from search.searcher import STAGES, Searcher
 
 BATCHES = (1, 10, 100, 1000)
 WARM_UP = 50
@@ -103,6 +103,7 @@ def measure(
     return {
         "photos": searcher.index.catalogue.photo_count(),
         "queries": count,
+        "reranked": searcher.candidates,
         "stages": stages,
         "cold": cold,
         "throughput": throughput,
@@ -132,7 +133,7 @@ def _throughput(searcher: Searcher, texts: Sequence[str], on_size: Callable[[int
         asked = [(str(i), texts[i % len(texts)]) for i in range(size)]
         rounds = max(1, ROUNDS // size)
         answers = _rate(partial(searcher.answer_many, asked), rounds)
-        candidates = _rate(partial(searcher.view.search, mapped[:size], CANDIDATES, None), rounds)
+        candidates = _rate(partial(searcher.view.search, mapped[:size], searcher.candidates, None), rounds)
         figures[str(size)] = {
             "queries_per_s": round(size * answers, 1),
             "candidates_per_s": round(size * candidates, 1),

@@ -9,7 +9,7 @@ import numpy as np
 from indexer.encoders import open_text_encoder
 from indexer.encoders.network import export_folder
 from search.bench_structure import needs
-from search.searcher import CANDIDATES, Searcher
+from search.searcher import Searcher
 
 MEMORY_BYTES = 1 << 28  # far more than any cache
 MATRIX = 1_024
@@ -40,7 +40,7 @@ def measure_floor(searcher: Searcher, stages: dict[str, dict[str, float]]) -> di
     k, m = view.z.shape[1] + 1, view.hidden.shape[1]
     regions = 0 if view.regions is None else int(np.prod(view.regions.shape[1:]))
     second = ranker.order.W2.size + ranker.relevance.W2.size
-    count = min(CANDIDATES, view.total_rows)
+    count = min(searcher.candidates, view.total_rows)
     work = {
         "encode": (weights * WEIGHT_BYTES.get(encoder.precision, 4), 2 * weights * TEXT_WIDTH),
         "map": (4 * mapped, 2 * mapped),

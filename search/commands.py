@@ -185,6 +185,7 @@ def batch(
 @click.option("--encoder", help="With --photos: the image encoder.  [default: efficientnet-lite]")
 @click.option("--precision", type=PRECISION, help="With --photos: what the encoder computes in.  [default: auto]")
 @click.option("--count", type=click.IntRange(min=1), help="Warm queries to time, or photos.  [default: 200, 500]")
+@click.option("--candidates", type=click.IntRange(min=1), help="How many a query are reranked.  [default: 200]")
 @click.option("--runs", type=click.IntRange(min=1), default=5, show_default=True, help="Fresh processes to time.")
 @click.option("--synthetic", metavar="N", type=click.IntRange(min=1_000), help="Measure N photos made of the index's.")
 @click.option("--compare", "with_peers", is_flag=True, help="Measure other ways to search beside.")
@@ -200,6 +201,7 @@ def bench(
     encoder: str | None,
     precision: str | None,
     count: int | None,
+    candidates: int | None,
     runs: int,
     synthetic: int | None,
     with_peers: bool,
@@ -246,7 +248,7 @@ def bench(
         if synthetic is not None:
             made = measure_synthetic(_searcher(folder, ranker).index, synthetic, texts, on_stage)
             folder = Path(made["folder"])
-        searcher_of = lambda timer: _searcher(folder, ranker, timer)  # noqa: E731
+        searcher_of = lambda timer: _searcher(folder, ranker, timer, candidates)  # noqa: E731
         figures = measure(searcher_of, folder, texts, count or 200, runs, names, on_stage)
     if made is not None:
         figures["synthetic"] = made
@@ -261,7 +263,12 @@ def _one_blas_thread() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
-def _searcher(folder: Path, ranker: Path | None, timer: Callable[[str, float], None] | None = None) -> Any:
+def _searcher(
+    folder: Path,
+    ranker: Path | None,
+    timer: Callable[[str, float], None] | None = None,
+    candidates: int | None = None,
+) -> Any:
     from indexer.index import Index
     from reranker.ranker import Ranker
     from search.searcher import Searcher

@@ -10,6 +10,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +183,18 @@ def _import_runtime() -> Any:
     return openvino
 
 
+def compiled_folder(folder: Path) -> Path:
+    """What this CPU makes of an exported network: another one's, where they share a cache folder, is not for it."""
+    return folder / "compiled" / _cpu()
+
+
+@cache
+def _cpu() -> str:
+    core = runtime().Core()
+    facts = core.get_property("CPU", "FULL_DEVICE_NAME"), *core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
+
+
 class Network:
     """A compiled network: arrays in, float32 arrays out.
 
@@ -191,7 +204,9 @@ class Network:
     def __init__(self, folder: Path, precision: str, mode: str, batch: int | None = None) -> None:
         openvino = runtime()
         core = openvino.Core()
-        core.set_property({"CACHE_DIR": str(folder / "compiled")})
+        # A folder for each: OpenVINO tells cached networks apart by the model alone, and one in bfloat16 that reads what
+        # was compiled in float32 writes past its memory.
+        core.set_property({"CACHE_DIR": str(compiled_folder(folder) / f"{precision}-{mode}")})
         settings = {**MODES[mode], "INFERENCE_PRECISION_HINT": precision}
         model: Any = folder / "model.xml"
         if batch is not None:

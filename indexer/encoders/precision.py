@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.encoders.network import Network, runtime
+from indexer.encoders.network import Network, compiled_folder, runtime
 from indexer.errors import PhotoseekError
 
 PRECISIONS = ("auto", "f32", "bf16", "int8")
@@ -69,13 +69,13 @@ def choose_precision(
     """The inference precision to use: "auto" is bf16 where the CPU computes in it and the embeddings hardly move.
 
     The embeddings are the first `dim` columns of the network's rows, None for all of them.
-    The verdict of the agreement check is kept in the export folder, since it belongs to this network on this CPU.
+    The verdict of the agreement check is kept beside the compiled network, since it belongs to this one on this CPU.
     """
     if wanted != "auto":
         return wanted
     if not has_bf16():
         return "f32"
-    verdict = folder / VERDICT
+    verdict = compiled_folder(folder) / VERDICT
     if not verdict.exists():
         inputs = sample()
         exact, fast = (Network(folder, precision, "latency")(*inputs)[:, :dim] for precision in ("f32", "bf16"))
@@ -163,6 +163,7 @@ def _keep(path: Path, record: dict[str, object]) -> bool:
     """Write a verdict whole or not at all; False where nothing can be written."""
     scratch = path.with_suffix(f".{os.getpid()}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         scratch.write_text(json.dumps(record, indent=1))
         os.replace(scratch, path)
     except OSError:

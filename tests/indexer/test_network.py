@@ -1,7 +1,15 @@
-"""The runtime of the networks, as a process meets it the first time: from several threads at once."""
+"""The runtime of the networks, as a process meets it the first time, and what it compiles."""
 
+import shutil
 import subprocess
 import sys
+from pathlib import Path
+
+import numpy as np
+
+from indexer.encoders import load_text_encoder
+from indexer.encoders.network import Network, compiled_folder
+from indexer.encoders.precision import float_precision
 
 # A thread that has the interpreter keeps it until it has to wait, so that all are at the same place at the same time.
 FIRST_USE = """
@@ -32,3 +40,17 @@ def test_threads_that_use_it_first_together_do_not_wait_for_each_other_for_ever(
     for _ in range(3):
         done = subprocess.run([sys.executable, "-c", FIRST_USE], capture_output=True, text=True, timeout=60, check=True)
         assert done.stdout == "0\n"
+
+
+def test_a_precision_does_not_read_what_another_one_compiled(tmp_path: Path) -> None:
+    # OpenVINO would, with a memory fault or NaN where the CPU packs weights otherwise for bfloat16.
+    encoder = load_text_encoder("minilm")
+    encoder.encode(["a dog"])
+    folder = tmp_path / "minilm"
+    shutil.copytree(encoder.folder, folder, ignore=shutil.ignore_patterns("compiled"))
+    ids, mask = np.arange(2000, 2120).reshape(8, 15), np.ones((8, 15), np.int64)
+    exact, fast, again = (Network(folder, p, "latency")(ids, mask) for p in ("f32", float_precision("auto"), "f32"))
+    assert np.array_equal(again, exact)
+    cosines = (exact * fast).sum(axis=1) / np.linalg.norm(exact, axis=1) / np.linalg.norm(fast, axis=1)
+    assert cosines.min() > 0.999
+    assert len(list(compiled_folder(folder).iterdir())) == len({"f32", float_precision("auto")})
