@@ -10,7 +10,7 @@ WIDTH = 25
 
 def report(figures: dict[str, Any]) -> str:
     """The figures as text."""
-    lines = [f"{figures['photos']} photos, {figures['queries']} warm queries, {figures['reranked']} candidates reranked"]
+    lines = [f"{figures['photos']} photos, {figures['queries']} warm queries, {figures['reranked']} reranked"]
     if "synthetic" in figures:
         lines += ["", *_likeness(figures["synthetic"])]
     floors = figures["floor"]["stages"]

@@ -204,8 +204,8 @@ class Network:
     def __init__(self, folder: Path, precision: str, mode: str, batch: int | None = None) -> None:
         openvino = runtime()
         core = openvino.Core()
-        # A folder for each: OpenVINO tells cached networks apart by the model alone, and one in bfloat16 that reads what
-        # was compiled in float32 writes past its memory.
+        # A folder for each: OpenVINO tells cached networks apart by the model alone, and one in bfloat16 that reads
+        # what was compiled in float32 writes past its memory.
         core.set_property({"CACHE_DIR": str(compiled_folder(folder) / f"{precision}-{mode}")})
         settings = {**MODES[mode], "INFERENCE_PRECISION_HINT": precision}
         model: Any = folder / "model.xml"
