@@ -10,6 +10,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -184,15 +185,42 @@ def _import_runtime() -> Any:
 
 
 def compiled_folder(folder: Path) -> Path:
-    """What this CPU makes of an exported network: another one's, where they share a cache folder, is not for it."""
-    return folder / "compiled" / _cpu()
+    """What this CPU and this OpenVINO make of an exported network; others that share the cache make their own."""
+    return folder / "compiled" / _platform()
 
 
 @cache
-def _cpu() -> str:
+def _platform() -> str:
+    openvino = runtime()
+    names = [openvino.Core().get_property("CPU", name) for name in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")]
+    return hashlib.sha256(repr([openvino.get_version(), *names]).encode()).hexdigest()[:12]
+
+
+def _compile(model: Any, settings: dict[str, Any], kept: Path) -> Any:
+    """Compile a model, or read what was compiled of it and is kept in a folder.
+
+    A folder is of one model and its settings: OpenVINO tells cached networks apart by the model alone, and one in
+    bfloat16 that reads what was compiled in float32 writes past its memory. It is written beside and renamed, since
+    OpenVINO maps its files into memory, where another process may not write.
+    """
     core = runtime().Core()
-    facts = core.get_property("CPU", "FULL_DEVICE_NAME"), *core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    return hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
+    if kept.is_dir():
+        core.set_property({"CACHE_DIR": str(kept)})
+        return core.compile_model(model, "CPU", settings)
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        scratch = tempfile.mkdtemp(prefix=".compile-", dir=kept.parent)
+    except OSError:
+        return core.compile_model(model, "CPU", settings)
+    try:
+        core.set_property({"CACHE_DIR": scratch})
+        compiled = core.compile_model(model, "CPU", settings)
+        os.chmod(scratch, 0o755)
+        with suppress(OSError):  # another process was first
+            os.rename(scratch, kept)
+        return compiled
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 class Network:
@@ -202,18 +230,14 @@ class Network:
     """
 
     def __init__(self, folder: Path, precision: str, mode: str, batch: int | None = None) -> None:
-        openvino = runtime()
-        core = openvino.Core()
-        # A folder for each: OpenVINO tells cached networks apart by the model alone, and one in bfloat16 that reads
-        # what was compiled in float32 writes past its memory.
-        core.set_property({"CACHE_DIR": str(compiled_folder(folder) / f"{precision}-{mode}")})
         settings = {**MODES[mode], "INFERENCE_PRECISION_HINT": precision}
         model: Any = folder / "model.xml"
         if batch is not None:
-            model = core.read_model(model)
+            model = runtime().Core().read_model(model)
             model.reshape({0: [batch, *list(model.inputs[0].get_partial_shape())[1:]]})
         self.batch = batch
-        self._compiled = core.compile_model(model, "CPU", settings)
+        name = f"{precision}-{mode}" if batch is None else f"{precision}-{mode}-{batch}"
+        self._compiled = _compile(model, settings, compiled_folder(folder) / name)
         self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
         count = 1 if mode == "latency" else self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
         for _ in range(count):

@@ -200,7 +200,7 @@ def test_autofaiss_chooses_by_count() -> None:
 
 def test_the_report_and_the_plot_show_the_figures(figures: dict[str, Any], tmp_path: Path) -> None:
     text = bench_report.report(figures)
-    assert text.startswith(f"{PHOTOS} photos, 20 warm queries\n")
+    assert text.startswith(f"{PHOTOS} photos, 20 warm queries, 200 reranked\n")
     assert f"candidates, recall@100 against exact search: {figures['candidates']['recall@100']:.4f}\n" in text
     for name in ("encode", "filter, 1%", "captions", "words", *PEERS):
         assert f"\n{name} " in text
