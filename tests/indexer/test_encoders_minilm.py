@@ -182,6 +182,8 @@ def test_a_long_text_is_cut_at_256_pieces_and_says_so(minilm: TextEncoder) -> No
     fits, cut = " ".join(["dog"] * 254), " ".join(["dog"] * 255)
     assert not minilm.is_cut(fits)
     assert minilm.is_cut(cut)
+    # Every letter a piece: as many as a text may have.
+    assert [minilm.is_cut("!" * count) for count in (248, 249, 254, 255)] == [False, False, False, True]
     assert np.abs(minilm.encode([fits]) - minilm.encode([cut + " and 10,000 words more"])).max() < 1e-6
 
 
