@@ -71,8 +71,11 @@ def equal_mass_bins(relevance: np.ndarray, weights: np.ndarray, bins: int = 15) 
 
 
 def brier_skill(relevance: np.ndarray, outcome: np.ndarray, weights: np.ndarray | None = None) -> float:
-    """1 - Brier score / Brier score of always saying the base rate (Brier 1950): 0 is no skill, 1 is perfect."""
+    """1 - Brier score / Brier score of always saying the base rate (Brier 1950): 0 is no skill, 1 is perfect; NaN where
+    all outcomes are alike, which leaves nothing to foretell."""
     base = np.full(len(outcome), np.average(outcome, weights=weights))
+    if np.ptp(outcome) == 0:
+        return float("nan")
     return 1 - brier_score(relevance, outcome, weights) / brier_score(base, outcome, weights)
 
 

@@ -205,8 +205,8 @@ def _relevance(evaluation: Evaluation) -> list[Block]:
             {f"{name}: {len(values):,} pairs": values for name, values in groups.items()},
             np.linspace(0, 1, 26),
             "Relevance shown of pairs that fit and of pairs that do not, each as shares of its own kind.",
-            f"Histograms of relevance: median {np.median(groups['fits (more than half say yes)']):.2f} where the pair "
-            f"fits, {np.median(groups['does not fit']):.3f} where it does not.",
+            "Histograms of relevance; "
+            + "; ".join(f"{name}: median {np.median(values):.3f}" for name, values in groups.items() if len(values)),
             "relevance shown",
             "share of the pairs",
             share=True,
@@ -253,7 +253,8 @@ def _people(leaves: Mapping[str, Any]) -> list[Block]:
 
 
 def _baselines(figures: Figures) -> list[Block]:
-    entries = {words[0].upper() + words[1:]: figures["baseline"][name] for name, words in BASELINES.items()}
+    found = figures["baseline"]
+    entries = {words[0].upper() + words[1:]: found[name] for name, words in BASELINES.items() if name in found}
     if "course" in figures:
         entries["Trained on the judged photos"] = figures["course"]
     if "course_default" in figures:

@@ -133,6 +133,7 @@ def test_the_brier_skill_is_one_for_truth_zero_for_the_base_rate_and_below_for_w
     # Brier (0.04 + 0.04 + 0.04 + 0.36) / 4 = 0.12 against 0.25: 1 - 0.48 = 0.52
     assert metrics.brier_skill(np.array([0.2, 0.2, 0.8, 0.4]), outcome) == pytest.approx(0.52)
     assert metrics.brier_skill(1.0 - outcome, outcome) == pytest.approx(-3.0)  # 1 - 1 / 0.25
+    assert np.isnan(metrics.brier_skill(np.array([0.1, 0.2]), np.array([0.0, 0.0])))
 
 
 def test_the_brier_skill_follows_scikit_learns_brier_score():
