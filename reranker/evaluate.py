@@ -244,9 +244,9 @@ def _recalls(ranks: np.ndarray) -> Figures:
 
 
 def _largest_share(scores: np.ndarray) -> Figures:
-    """Of the top 10 by scores (queries, photos)."""
-    top = np.argsort(-scores, axis=1)[:, :10]
-    return metrics.drawn_interval(range(len(top)), lambda rows: metrics.largest_share(top[rows]))
+    """The share of queries that have the most shown photo in their top 10 by scores (queries, photos)."""
+    has = metrics.has_most_shown(np.argsort(-scores, axis=1)[:, :10])
+    return metrics.drawn_interval(range(len(has)), partial(_mean_of, has))
 
 
 def _described(evaluation: Evaluation) -> int:

@@ -97,6 +97,16 @@ def largest_share(top: np.ndarray) -> float:
     return float(np.bincount(top.reshape(-1)).max() / len(top))
 
 
+def has_most_shown(top: np.ndarray) -> np.ndarray:
+    """Which queries have the most shown photo in their top, (queries,) bool; its mean is `largest_share`.
+
+    top: (queries, k) rows of photos.
+    A bootstrap draws these, so that the photo stays one and the same: the largest share over photos grows in a draw.
+    """
+    found: np.ndarray = (top == np.bincount(top.reshape(-1)).argmax()).any(axis=1)
+    return found
+
+
 def mean_overlap(top: np.ndarray) -> float:
     """Mean Jaccard overlap of two queries' tops, over all pairs of queries: 1 where all show the same photos.
 

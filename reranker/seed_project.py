@@ -252,8 +252,7 @@ def figures_of(model: Model, score: np.ndarray, photos: list[str], own: np.ndarr
     for k in KS:
         figures[f"recall@{k}"] = metrics.interval(queries, partial(_recall, ranks, k))
     top = np.argsort(-model.order, axis=1, kind="stable")[:, :10]
-    # The photo that is shown most stays the same one in every resample: a maximum over photos would only grow.
-    has = (top == np.bincount(top.reshape(-1)).argmax()).any(axis=1)
+    has = metrics.has_most_shown(top)
     figures["largest_share"] = metrics.interval(queries, lambda rows: float(has[rows].mean()))
     figures["distinct@1"] = len(np.unique(top[:, 0]))
     figures["distinct@10"] = len(np.unique(top))

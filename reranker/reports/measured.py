@@ -124,7 +124,7 @@ def _curves(ranks: Mapping[str, np.ndarray], what: str, photos: int) -> list[Blo
             for y, low, high in zip(curve.y, curve.low, curve.high, strict=True)
         ]
         rows.append([name, *(cells[k - 1] if k <= len(cells) else None for k in (1, 5, 10, 20, 50))])
-    return [chart, Table(f"Recall at some k; {what}", ("", "@1", "@5", "@10", "@20", "@50"), rows)]
+    return [chart, Table(f"Recall at some k; {what}", ("ranking", "@1", "@5", "@10", "@20", "@50"), rows)]
 
 
 def _lost(evaluation: Evaluation) -> list[Block]:
@@ -276,7 +276,7 @@ def _baselines(figures: Figures) -> list[Block]:
         ),
         Table(
             "The same as numbers; the largest share is that of queries with one and the same photo in their first ten",
-            ("", *keys),
+            ("model", *keys),
             rows,
         ),
     ]
@@ -306,8 +306,8 @@ def _all(leaves: Mapping[str, Any]) -> list[Block]:
     ]
     return [
         Table(
-            "Every figure with its 95% interval (percentile bootstrap over queries). Largest values and mean distances "
-            "(largest_share, ece) grow in a draw: their intervals lie high and may leave the value out.",
+            "Every figure with its 95% interval (percentile bootstrap over queries). A mean distance (ece) grows in a "
+            "draw: its interval lies high and may leave the value out.",
             ("figure", "value", "better"),
             rows,
             4,
