@@ -163,15 +163,19 @@ def _photos(
     """Photos that do not open; near-duplicates among the others, of two parts and of one."""
     found, unread = read_photos(list(judgments.photos.values()), encoder, on_progress)
     names = [name for name, path in judgments.photos.items() if path in found]
-    numbers = {photo: number for number, photos in enumerate(parts.values()) for photo in photos}
-    names = [name for name in names if name in numbers]
+    # A photo may lie in several parts.
+    places: dict[str, list[str]] = {}
+    for title, photos in parts.items():
+        for photo in photos:
+            places.setdefault(photo, []).append(title)
+    names = [name for name in names if name in places]
     across, within = [], []
     if names:
-        titles = list(parts)
         for a, b, cosine in near_duplicates(np.stack([found[judgments.photos[name]][0] for name in names])):
-            part, other = titles[numbers[names[a]]], titles[numbers[names[b]]]
-            if part == other:
-                within.append(f"{names[a]} and {names[b]} ({part}): cosine {cosine:.3f}")
+            mine, others = places[names[a]], places[names[b]]
+            if mine == others and len(mine) == 1:
+                within.append(f"{names[a]} and {names[b]} ({mine[0]}): cosine {cosine:.3f}")
             else:
+                part, other = ", ".join(mine), ", ".join(others)
                 across.append(f"{names[a]} ({part}) and {names[b]} ({other}): cosine {cosine:.3f}")
     return [f"{path}: {reason}" for path, reason in unread.items()], across, within

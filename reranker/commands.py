@@ -156,6 +156,8 @@ def train(
         before = len(judgments.photos)
         judgments = Policy.load(policy).filter(judgments)
         click.echo(f"policy {policy}: {before - len(judgments.photos)} of {before} photos left out", err=True)
+        if not judgments.photos:
+            raise PhotoseekError(f"policy {policy} leaves no photo of judged data {judged} to train on")
     options = encoder_options(weights, preprocess)
     if start is None:
         image = load_image_encoder(image_encoder or DEFAULT_ENCODER, device=device, **options)

@@ -8,10 +8,12 @@ import numpy as np
 
 from indexer.errors import PhotoseekError
 from reranker import baselines, metrics
-from reranker.evaluation import JUDGED_SET, Evaluation, search
+from reranker.evaluation import FOLDS, JUDGED_SET, Evaluation, search
 from reranker.figures import Figures, defined, take_resampled
 from reranker.judgments import photo_of
+from reranker.scores import generalised_scores
 from reranker.space import SCALARS
+from reranker.train import LEAST
 
 TAU_RESAMPLES = 200
 KS = (1, 5, 10)
@@ -38,7 +40,7 @@ def evaluate(evaluation: Evaluation, protocols: Sequence[str]) -> Figures:
 
 def course(evaluation: Evaluation) -> Figures | None:
     """Trained on the course's photos alone; its queries against its test photos."""
-    if not (evaluation.has_course() and evaluation.has_judged()):
+    if not evaluation.has_course() or _described(evaluation) < LEAST:
         return None
     ranks, before = [], []
     for seed in range(evaluation.seeds):
@@ -101,7 +103,7 @@ def crowd_meaning(evaluation: Evaluation) -> Figures | None:
 
 def calibration(evaluation: Evaluation) -> Figures | None:
     """Whether relevance is the share of people who say yes, on held-out folds of the crowd's pairs."""
-    if not evaluation.has_judged() or not evaluation.judged()[0].crowd:
+    if not _folds_train(evaluation) or not evaluation.judged()[0].crowd:
         return None
     judgments, _ = evaluation.judged()
     share = np.array([row.share for row in judgments.crowd])
@@ -172,7 +174,8 @@ def breadth_outside(evaluation: Evaluation) -> Figures | None:
 
 def baseline(evaluation: Evaluation) -> Figures | None:
     """What the course's test gives to chance, cosines, Ridge on the concatenated vector and a plain net on it."""
-    if not (evaluation.has_course() and evaluation.has_judged()):
+    # One photo spans no map.
+    if not evaluation.has_course() or _described(evaluation) < 2:
         return None
     _, _, own = evaluation.course()
     figures: Figures = {}
@@ -183,18 +186,21 @@ def baseline(evaluation: Evaluation) -> Figures | None:
 
 
 def baseline_scores(evaluation: Evaluation) -> dict[str, np.ndarray]:
-    """What each baseline gives to the course's queries and test photos, (queries, photos)."""
+    """What each baseline gives to the course's queries and test photos, (queries, photos); those that learn from
+    judgments are left out where no pair has a score."""
 
     def compute() -> dict[str, np.ndarray]:
         judgments, features = evaluation.judged()
         photos, queries, own = evaluation.course()
-        return {
+        scores = {
             "chance": baselines.chance(len(own), len(photos.x)),
             "cosine": baselines.cosine(features, photos.x, queries.t),
             "ridge_map": baselines.ridge_map(features, photos.x, queries.t),
-            "ridge_concatenated": baselines.ridge_concatenated(features, judgments, photos.x, queries.t),
-            "plain_net": baselines.plain_net(features, judgments, photos.x, queries.t),
         }
+        if generalised_scores(judgments.expert, judgments.crowd):
+            scores["ridge_concatenated"] = baselines.ridge_concatenated(features, judgments, photos.x, queries.t)
+            scores["plain_net"] = baselines.plain_net(features, judgments, photos.x, queries.t)
+        return scores
 
     return evaluation.once("baselines", compute)
 
@@ -238,13 +244,27 @@ def _recalls(ranks: np.ndarray) -> Figures:
 
 
 def _largest_share(scores: np.ndarray) -> Figures:
-    """Of the top 10 by scores (queries, photos)."""
-    top = np.argsort(-scores, axis=1)[:, :10]
-    return metrics.drawn_interval(range(len(top)), lambda rows: metrics.largest_share(top[rows]))
+    """The share of queries that have the most shown photo in their top 10 by scores (queries, photos)."""
+    has = metrics.has_most_shown(np.argsort(-scores, axis=1)[:, :10])
+    return metrics.drawn_interval(range(len(has)), partial(_mean_of, has))
+
+
+def _described(evaluation: Evaluation) -> int:
+    """How many judged photos have captions of their own."""
+    if not evaluation.has_judged():
+        return 0
+    owner = evaluation.judged()[1].owner
+    return len(np.unique(owner[owner >= 0]))
+
+
+def _folds_train(evaluation: Evaluation) -> bool:
+    """Whether the photos outside a fold are enough to train on."""
+    described = _described(evaluation)
+    return described > 0 and described - -(-len(evaluation.judged()[1].photos) // FOLDS) >= LEAST
 
 
 def _over_folds(evaluation: Evaluation, name: str, kind: str) -> Figures | None:
-    if not evaluation.has_judged():
+    if not _folds_train(evaluation):
         return None
     judgments, _ = evaluation.judged()
     if not (judgments.crowd if kind == "crowd" else judgments.expert):

@@ -200,8 +200,8 @@ class Evaluation:
         texts = [features.texts[row] for row in distinct]
         query = ranker.query_side(features.t[distinct], texts, features.tokens.select(distinct))
         relevance, scalars = np.empty(len(text), np.float32), np.empty((len(text), len(SCALARS)), np.float32)
-        order = np.argsort(which, kind="stable")
-        for row, mine in enumerate(np.split(order, np.searchsorted(which[order], np.arange(1, len(distinct))))):
+        for row in range(len(distinct)):
+            mine = np.flatnonzero(which == row)
             rows = photo[mine]
             regions = None if side.regions is None else side.regions[rows]
             part = PhotoSide(side.z[rows], side.hub[rows], side.hidden[rows], regions)

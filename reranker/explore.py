@@ -1,6 +1,5 @@
 """What is in a judged data set: judgments and photo files -> tables that a report shows (`reports/explored.py`)."""
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,8 @@ Progress = Callable[[int, int], None]
 
 # The sets that explore looks into, if the folder has them: what people judged and what is asked.
 JUDGED_SETS = ("train_images", "test_images")
+# Half of the way between two of the scores that the report has examples of.
+NEAR = 0.125
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,8 @@ class Sizes:
 @dataclass(frozen=True, slots=True)
 class Removed:
     """What a policy leaves out of training: photos, captions that name what it protects, captions of those photos,
-    judged pairs; `terms` says how many captions each found term is in, `examples` are captions as (id, text)."""
+    judged pairs; `terms` says in how many captions each term is the first that is found, `examples` are captions as
+    (id, text)."""
 
     photos: int
     naming: int
@@ -104,7 +106,8 @@ def disagreements(pairs: Iterable[Pair]) -> list[Pair]:
 
 
 def at_scores(pairs: Iterable[Pair], wanted: Sequence[float], count: int) -> dict[float, list[Pair]]:
-    """`count` pairs of other people's captions that are nearest to each score; no photo twice for one score.
+    """`count` pairs of other photos' captions that are nearest to each score, within NEAR; no photo twice
+    for one score.
 
     Pairs with both judgments come first. What is drawn among equals is the same every time.
     """
@@ -122,7 +125,7 @@ def at_scores(pairs: Iterable[Pair], wanted: Sequence[float], count: int) -> dic
         )
         chosen: dict[str, Pair] = {}
         for row in nearest:
-            if len(chosen) == count:
+            if len(chosen) == count or abs((foreign[row].score or 0.0) - score) > NEAR:
                 break
             chosen.setdefault(foreign[row].photo, foreign[row])
         found[score] = list(chosen.values())
@@ -194,9 +197,10 @@ def coverage(words: Counter[str]) -> np.ndarray:
 
 def removed_by(policy: Policy, judgments: Judgments, examples: int = 12) -> Removed:
     """What `Policy.filter` takes out of judged data, and why. Examples are drawn the same every time."""
-    naming = [(caption, text) for caption, text in judgments.captions.items() if policy.blocks(text)]
+    found = {caption: policy.find(text) for caption, text in judgments.captions.items()}
+    naming = [(caption, judgments.captions[caption]) for caption, finding in found.items() if finding is not None]
     kept = policy.filter(judgments)
-    terms = Counter(term for _, text in naming for term in _terms(policy, text))
+    terms = Counter(finding.term for finding in found.values() if finding is not None)
     drawn = np.random.default_rng(0).permutation(len(naming))[:examples]
     return Removed(
         photos=len(judgments.photos) - len(kept.photos),
@@ -208,8 +212,3 @@ def removed_by(policy: Policy, judgments: Judgments, examples: int = 12) -> Remo
         terms=terms,
         examples=tuple(naming[i] for i in sorted(drawn.tolist())),
     )
-
-
-def _terms(policy: Policy, text: str) -> set[str]:
-    """The words of a text that put it under a policy by themselves; the whole of no text is such a word."""
-    return {word for word in re.findall(r"\w+", text.lower()) if policy.blocks(word)}

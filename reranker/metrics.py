@@ -71,8 +71,11 @@ def equal_mass_bins(relevance: np.ndarray, weights: np.ndarray, bins: int = 15) 
 
 
 def brier_skill(relevance: np.ndarray, outcome: np.ndarray, weights: np.ndarray | None = None) -> float:
-    """1 - Brier score / Brier score of always saying the base rate (Brier 1950): 0 is no skill, 1 is perfect."""
+    """1 - Brier score / Brier score of always saying the base rate (Brier 1950): 0 is no skill, 1 is perfect; NaN where
+    all outcomes are alike, which leaves nothing to foretell."""
     base = np.full(len(outcome), np.average(outcome, weights=weights))
+    if np.ptp(outcome) == 0:
+        return float("nan")
     return 1 - brier_score(relevance, outcome, weights) / brier_score(base, outcome, weights)
 
 
@@ -92,6 +95,16 @@ def auroc(positive: np.ndarray, negative: np.ndarray) -> float:
 def largest_share(top: np.ndarray) -> float:
     """Largest share of queries that have one and the same photo in their top. top: (queries, k) rows of photos."""
     return float(np.bincount(top.reshape(-1)).max() / len(top))
+
+
+def has_most_shown(top: np.ndarray) -> np.ndarray:
+    """Which queries have the most shown photo in their top, (queries,) bool; its mean is `largest_share`.
+
+    top: (queries, k) rows of photos.
+    A bootstrap draws these, so that the photo stays one and the same: the largest share over photos grows in a draw.
+    """
+    found: np.ndarray = (top == np.bincount(top.reshape(-1)).argmax()).any(axis=1)
+    return found
 
 
 def mean_overlap(top: np.ndarray) -> float:

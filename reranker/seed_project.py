@@ -117,17 +117,23 @@ def seed_project(
     on_stage: Stage,
     on_step: Callable[[str], None] = lambda line: None,
 ) -> SeedProject:
-    """Run every step. Raises PhotoseekError where the data has no expert majority to learn from or no test queries."""
+    """Run every step. Raises PhotoseekError where the data has too few experts' majorities to learn from, or fewer than
+    two test queries."""
     if not judgments.queries:
         raise PhotoseekError(
             f"judged data {judgments.folder} has no test_queries.csv with test_images.csv to search in"
         )
+    if len(judgments.queries) < 2:
+        raise PhotoseekError(f"judged data {judgments.folder} has one test query; only two can get the same photos")
     judged = judgments.restrict(training_photos(judgments, None))
     kept = policy.filter(judged)
     on_step(f"1-2 loading, exploration: {len(judged.photos)} judged photos, {len(judged.expert)} pairs with grades")
     scored = generalised_scores(kept.expert, ())
-    if not scored:
-        raise PhotoseekError(f"judged data {judgments.folder} has no pair on which two experts agree; nothing to learn")
+    if len({photo for photo, _ in scored}) < 2:
+        raise PhotoseekError(
+            f"judged data {judgments.folder}: policy {policy.name} leaves no two photos with a grade that two experts "
+            "agree on; nothing to learn"
+        )
     on_step(
         f"3 generalised score: {len(scored)} pairs with a majority; policy {policy.name} left out "
         f"{len(judged.photos) - len(kept.photos)} photos"
@@ -246,8 +252,7 @@ def figures_of(model: Model, score: np.ndarray, photos: list[str], own: np.ndarr
     for k in KS:
         figures[f"recall@{k}"] = metrics.interval(queries, partial(_recall, ranks, k))
     top = np.argsort(-model.order, axis=1, kind="stable")[:, :10]
-    # The photo that is shown most stays the same one in every resample: a maximum over photos would only grow.
-    has = (top == np.bincount(top.reshape(-1)).argmax()).any(axis=1)
+    has = metrics.has_most_shown(top)
     figures["largest_share"] = metrics.interval(queries, lambda rows: float(has[rows].mean()))
     figures["distinct@1"] = len(np.unique(top[:, 0]))
     figures["distinct@10"] = len(np.unique(top))

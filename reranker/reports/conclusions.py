@@ -154,11 +154,13 @@ def _people(leaves: Mapping[str, Any], resampled: Mapping[str, np.ndarray]) -> l
 def _calibration(leaves: Mapping[str, Any]) -> list[str]:
     if "calibration.ece" not in leaves:
         return []
-    error, skill = leaves["calibration.ece"], leaves["calibration.brier_skill"]
-    held = "better than" if isinstance(skill, dict) and skill["low"] > 0 else "no better than"
+    error, skill = leaves["calibration.ece"], leaves.get("calibration.brier_skill")
+    says = f"Shown relevance is off by {value_of(error):.3f} on average from the share of people who say yes"
+    if skill is None:
+        return [f"{says}; all pairs have one and the same share, so no skill can show."]
+    held = "better than" if isinstance(skill, dict) and skill["low"] > 0 else "not clearly better than"
     return [
-        f"Shown relevance is off by {value_of(error):.3f} on average from the share of people who say yes; its squared "
-        f"error is {held} that of always saying the base rate (Brier skill {_interval(skill)})."
+        f"{says}; its squared error is {held} that of always saying the base rate (Brier skill {_interval(skill)})."
     ]
 
 

@@ -12,7 +12,7 @@ from reranker.near_duplicates import SAME_SCENE
 from reranker.policy import Policy
 from reranker.reports import charts, opinions
 from reranker.reports.album import Album
-from reranker.reports.page import Block, Card, Cards, Points, Section, Table, Text, Tiles
+from reranker.reports.page import Block, Card, Cards, Points, Section, Table, Text, Tiles, counted
 
 NEAREST = 5
 
@@ -52,29 +52,30 @@ def _glance(judgments: Judgments, pairs: list[Pair], sizes: explore.Sizes) -> li
         (
             "captions of these photos",
             sum(map(len, own.values())),
-            f"{sum(not texts for texts in own.values())} photos have none",
+            f"{sum(not texts for texts in own.values()):,} photos without any",
         ),
         ("pairs that experts graded", len(judgments.expert), "three grades each"),
         (
             "pairs that the crowd voted on",
             len(judgments.crowd),
-            f"{sum(row.yes + row.no for row in judgments.crowd):,} votes",
+            counted(sum(row.yes + row.no for row in judgments.crowd), "vote"),
         ),
-        ("pairs with both", both, f"of {len(pairs):,} pairs in all"),
-        ("test queries", len(judgments.queries), f"against {len(judgments.test_photos)} photos"),
+        ("pairs with both", both, f"of {counted(len(pairs), 'pair')} in all"),
+        ("test queries", len(judgments.queries), f"against {counted(len(judgments.test_photos), 'photo')}"),
     ]
     says = []
     scored = np.array([pair.score for pair in pairs if pair.score is not None])
     if len(scored):
+        low, high = float(np.mean(scored < 1 / 3)), float(np.mean(scored > 2 / 3))
+        most = ": a model that always says “does not fit” is right most of the time, so plain accuracy says little"
         says.append(
-            f"{np.mean(scored < 1 / 3):.0%} of the {len(scored):,} judged pairs have a score below one third and "
-            f"{np.mean(scored > 2 / 3):.1%} one above two thirds: a model that always says “does not fit” is right "
-            f"most of the time, so plain accuracy says little."
+            f"Of {counted(len(scored), 'pair')} with a score {low:.1%} have one below one third and {high:.1%} one "
+            f"above two thirds{most if low > 0.5 else ''}."
         )
     if told:
         says.append(
-            f"{told:,} judged pairs are a photo with a caption that was written for it; figures about agreement leave "
-            "the experts' such pairs out."
+            f"{counted(told, 'judged pair')} of a photo and a caption that was written for it: counted here, while "
+            "photoseek evaluate leaves those of the experts out."
         )
     if judgments.dropped:
         says.append(f"{judgments.dropped:,} bad rows were dropped as the folder was read.")
@@ -168,7 +169,7 @@ def _photos(sizes: explore.Sizes) -> list[Block]:
 def _alike(pairs: list[tuple[str, str, float]], album: Album) -> list[Block]:
     says = (
         f"Pairs of photos whose embeddings have a cosine of {SAME_SCENE} or more: {len(pairs):,}. As a rule they show "
-        "the same scene, often one burst of a camera."
+        "the same scene, often one burst of a camera. photoseek check says which of them training and test share."
     )
     rows = [(first, second, cosine) for first, second, cosine in pairs]
     seen = [pair for pair in pairs if album.shows(pair[0]) and album.shows(pair[1])][:NEAREST]
@@ -185,8 +186,12 @@ def _policy(judgments: Judgments, policy: Policy, album: Album) -> list[Block]:
     removed = explore.removed_by(policy, judgments)
     whole = len(judgments.photos)
     rows = [
-        ("photos that any of their own captions puts under the policy", removed.photos, removed.photos / max(1, whole)),
         ("captions that name what it protects", removed.naming, removed.naming / max(1, len(judgments.captions))),
+        (
+            "photos that such a caption or query was written for, or fits by people's judgment",
+            removed.photos,
+            removed.photos / max(1, whole),
+        ),
         (
             "captions left out, with their photos or by themselves",
             removed.captions,
@@ -204,6 +209,6 @@ def _policy(judgments: Judgments, policy: Policy, album: Album) -> list[Block]:
             ]
         ),
         Table("What is left out", ("what", "count", "share"), rows),
-        Table("Terms that were found", ("term", "captions"), removed.terms.most_common(25)),
+        Table("Terms that were found, the first in each caption", ("term", "captions"), removed.terms.most_common(25)),
         Table("Some of the captions, drawn at random", ("caption", "text"), removed.examples),
     ]

@@ -124,7 +124,7 @@ def _curves(ranks: Mapping[str, np.ndarray], what: str, photos: int) -> list[Blo
             for y, low, high in zip(curve.y, curve.low, curve.high, strict=True)
         ]
         rows.append([name, *(cells[k - 1] if k <= len(cells) else None for k in (1, 5, 10, 20, 50))])
-    return [chart, Table(f"Recall at some k; {what}", ("", "@1", "@5", "@10", "@20", "@50"), rows)]
+    return [chart, Table(f"Recall at some k; {what}", ("ranking", "@1", "@5", "@10", "@20", "@50"), rows)]
 
 
 def _lost(evaluation: Evaluation) -> list[Block]:
@@ -205,8 +205,8 @@ def _relevance(evaluation: Evaluation) -> list[Block]:
             {f"{name}: {len(values):,} pairs": values for name, values in groups.items()},
             np.linspace(0, 1, 26),
             "Relevance shown of pairs that fit and of pairs that do not, each as shares of its own kind.",
-            f"Histograms of relevance: median {np.median(groups['fits (more than half say yes)']):.2f} where the pair "
-            f"fits, {np.median(groups['does not fit']):.3f} where it does not.",
+            "Histograms of relevance; "
+            + "; ".join(f"{name}: median {np.median(values):.3f}" for name, values in groups.items() if len(values)),
             "relevance shown",
             "share of the pairs",
             share=True,
@@ -253,7 +253,8 @@ def _people(leaves: Mapping[str, Any]) -> list[Block]:
 
 
 def _baselines(figures: Figures) -> list[Block]:
-    entries = {words[0].upper() + words[1:]: figures["baseline"][name] for name, words in BASELINES.items()}
+    found = figures["baseline"]
+    entries = {words[0].upper() + words[1:]: found[name] for name, words in BASELINES.items() if name in found}
     if "course" in figures:
         entries["Trained on the judged photos"] = figures["course"]
     if "course_default" in figures:
@@ -275,7 +276,7 @@ def _baselines(figures: Figures) -> list[Block]:
         ),
         Table(
             "The same as numbers; the largest share is that of queries with one and the same photo in their first ten",
-            ("", *keys),
+            ("model", *keys),
             rows,
         ),
     ]
@@ -305,8 +306,8 @@ def _all(leaves: Mapping[str, Any]) -> list[Block]:
     ]
     return [
         Table(
-            "Every figure with its 95% interval (percentile bootstrap over queries). Largest values and mean distances "
-            "(largest_share, ece) grow in a draw: their intervals lie high and may leave the value out.",
+            "Every figure with its 95% interval (percentile bootstrap over queries). A mean distance (ece) grows in a "
+            "draw: its interval lies high and may leave the value out.",
             ("figure", "value", "better"),
             rows,
             4,

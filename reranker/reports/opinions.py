@@ -10,13 +10,14 @@ from reranker.explore import Pair
 from reranker.judgments import Judgments
 from reranker.reports import charts
 from reranker.reports.album import Album
-from reranker.reports.page import Block, Card, Cards, Interval, Points, Table, Text, Tiles, shown
+from reranker.reports.page import Block, Card, Cards, Cell, Interval, Points, Table, Text, Tiles, counted, shown
 from reranker.scores import EXPERT_WEIGHT
 
 GRADES = ("1 nothing to do with it", "2 small things", "3 almost", "4 without a fault")
 EXAMPLES = 6
 # Fewer pairs than this give no correlation worth a line.
 FEWEST_PAIRS = 30
+NO_PAIR = "No pair has both an expert's grade and a crowd's vote."
 
 
 def experts(judgments: Judgments) -> list[Block]:
@@ -35,7 +36,7 @@ def experts(judgments: Judgments) -> list[Block]:
             [
                 (
                     "Krippendorff's alpha",
-                    Interval(**alpha),
+                    _cell(alpha),
                     "1 is agreement, 0 is chance; ordinal grades, photos drawn whole",
                 ),
                 ("all three agree", f"{agreed[0] / n:.1%}", "of the pairs have one grade"),
@@ -105,7 +106,7 @@ def both(judgments: Judgments, pairs: list[Pair]) -> list[Block]:
     """How the two judgments of one pair relate."""
     both = [pair for pair in pairs if pair.expert is not None and pair.share is not None]
     if not both:
-        return [Text(["No pair has both an expert's grade and a crowd's vote."])]
+        return [Text([NO_PAIR])]
     share = np.array([pair.share for pair in both], np.float64)
     bands = ("0", "up to 1/3", "up to 2/3", "below 1", "1")
     band = np.select([share == 0, share <= 0.34, share <= 0.67, share < 1], [0, 1, 2, 3], 4)
@@ -121,7 +122,7 @@ def both(judgments: Judgments, pairs: list[Pair]) -> list[Block]:
             counts,
             ("no majority", *GRADES),
             bands,
-            f"The {len(both):,} pairs that both judged; the deeper the colour, the larger the share of the row.",
+            f"{counted(len(both), 'pair')} with both; the deeper the colour, the larger the share of the row.",
             "Table of experts' majority grade against the crowd's share of yes, with the number of pairs in each cell.",
             "crowd's share of yes",
             "experts' majority",
@@ -147,7 +148,7 @@ def both(judgments: Judgments, pairs: list[Pair]) -> list[Block]:
         blocks.append(
             Points(
                 [
-                    f"Kendall's tau-b of the experts' mean and the crowd's share: {_interval(tau)}.",
+                    f"Kendall's tau-b of the experts' mean and the crowd's share: {shown(_cell(tau))}.",
                     f"Mean share of yes by majority grade: {means}.",
                 ]
             )
@@ -157,11 +158,10 @@ def both(judgments: Judgments, pairs: list[Pair]) -> list[Block]:
 
 def disagreements(judgments: Judgments, pairs: list[Pair], album: Album) -> list[Block]:
     """Pairs on which the two are furthest apart, with their photos, as far as these may be shown."""
-    ranked = [
-        pair for pair in explore.disagreements(pairs) if album.shows(pair.photo, judgments.captions[pair.caption])
-    ]
+    both = explore.disagreements(pairs)
+    ranked = [pair for pair in both if album.shows(pair.photo, judgments.captions[pair.caption])]
     if not ranked:
-        return [Text(["No pair has both an expert's grade and a crowd's vote."])]
+        return [Text(["No pair with both judgments may be shown." if both else NO_PAIR])]
     above = [pair for pair in ranked if (pair.expert or 0) > (pair.share or 0)][:EXAMPLES]
     below = [pair for pair in ranked if (pair.expert or 0) < (pair.share or 0)][:EXAMPLES]
     blocks: list[Block] = [
@@ -173,14 +173,14 @@ def disagreements(judgments: Judgments, pairs: list[Pair], album: Album) -> list
         )
     ]
     for title, some in (
-        ("The experts say it fits, the crowd does not", above),
-        ("The crowd says it fits, the experts do not", below),
+        ("The experts say more than the crowd", above),
+        ("The crowd says more than the experts", below),
     ):
         if some:
             blocks.append(Cards(title, [_card(judgments, pair, album) for pair in some]))
     rows = [(judgments.captions[p.caption], p.photo, p.expert, p.share, p.votes, p.apart) for p in ranked[:300]]
     columns = ("caption", "photo", "experts", "crowd", "votes", "apart")
-    blocks.append(Table(f"The {len(rows)} pairs that are furthest apart", columns, rows, digits=2, long=True))
+    blocks.append(Table(f"{counted(len(rows), 'pair')}, the furthest apart first", columns, rows, digits=2, long=True))
     return blocks
 
 
@@ -208,5 +208,8 @@ def _card(judgments: Judgments, pair: Pair, album: Album) -> Card:
     return Card(judgments.captions[pair.caption], [*lines, pair.photo], [album.thumb(pair.photo)])
 
 
-def _interval(leaf: dict[str, float] | None) -> str:
-    return "–" if leaf is None else shown(Interval(**leaf))
+def _cell(leaf: dict[str, float] | None) -> Cell:
+    """A figure; its value alone where some draws have none, and None where it has none itself."""
+    if leaf is None or np.isnan(leaf["value"]):
+        return None
+    return leaf["value"] if np.isnan([leaf["low"], leaf["high"]]).any() else Interval(**leaf)

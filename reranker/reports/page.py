@@ -185,6 +185,11 @@ def shown(value: Cell, digits: int = 3) -> str:
     return f"{value:,.{digits}f}" if isinstance(value, float) else value.alt
 
 
+def counted(number: int, thing: str) -> str:
+    """`1 photo`, `1,100 photos`."""
+    return f"{number:,} {thing}{'s' * (number != 1)}"
+
+
 def _breakable(text: str) -> Any:
     """The same text, which may go on in the next line behind a dot or an underscore."""
     from markupsafe import Markup, escape

@@ -170,6 +170,18 @@ def test_train_learns_names_of_ones_own(tmp_path: Path) -> None:
     assert Path(searcher.search("a photo of a fnord", 1)[0].path).name.startswith(("rocket", "launch"))
 
 
+def test_train_refuses_a_policy_that_leaves_no_photo(tmp_path: Path) -> None:
+    policy = tmp_path / "all.toml"
+    policy.write_text(
+        'disclaimer = "none"\nterms = ["a", "an", "the", "of", "in", "on", "with", "and", "black", "close"]'
+    )
+    result = photoseek("train", SAMPLE, "-o", tmp_path / "ranker", "--policy", policy, "-q")
+    left_out = f"policy {policy}: 30 of 30 photos left out\n"
+    problem = f"photoseek: policy {policy} leaves no photo of judged data {SAMPLE} to train on\n"
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", left_out + problem)
+    assert not (tmp_path / "ranker").exists()
+
+
 def test_train_with_a_policy_never_sees_the_photos_under_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     policy = tmp_path / "cats.toml"
     policy.write_text('disclaimer = "No cats."\nterms = ["cat"]\n')

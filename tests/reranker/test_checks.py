@@ -137,6 +137,14 @@ def test_copies_within_a_part_are_a_note_of_their_own(tmp_path):
     assert found(write(tmp_path / "alone", files, alone), TinyEncoder()) == copies
 
 
+def test_a_copy_of_a_photo_that_lies_in_two_parts_is_across_parts(tmp_path):
+    folder = write(
+        tmp_path / "judged", photos={**PHOTOS, "test_images/a.png": (255, 0, 0), "test_images/copy.png": (255, 0, 0)}
+    )
+    row = "a.png (train_images, test_images) and copy.png (test_images): cosine 1.000"
+    assert found(folder, TinyEncoder())["near-duplicate photos across parts"] == (row,)
+
+
 def test_a_query_twice_with_other_words_is_an_error_and_asked_once(tmp_path):
     files = dict(GOOD)
     files["test_queries.csv"] += "9|c.png#0|Another sentence|c.png\n"

@@ -13,7 +13,8 @@ from reranker import evaluation as shared
 from reranker import trained_with
 from reranker.evaluate import PROTOCOLS, evaluate
 from reranker.evaluation import Evaluation, Photos, Queries, search
-from reranker.judgments import load_judgments
+from reranker.judgments import Judgments, load_judgments
+from reranker.measure import write_html
 from reranker.metrics import auroc, kendall_tau_b
 from reranker.trained_with import encoders_of
 
@@ -87,6 +88,42 @@ def test_what_the_data_does_not_allow_is_left_out_and_nothing_at_all_is_refused(
         f"judged data {SAMPLE} allows none of: breadth (it needs train_images/ with judgments, test_queries.csv, or a "
         "folder of named photos)"
     )
+
+
+def test_no_pairs_have_no_scores(evaluation: Evaluation):
+    relevance, scalars = evaluation.pair_scores(evaluation.ranker, np.zeros(0, np.int64), [])
+    assert (relevance.shape, scalars.shape) == ((0,), (0, 7))
+
+
+def of(evaluation: Evaluation, judgments: Judgments) -> Evaluation:
+    """The same ranker on other judgments."""
+    return replace(evaluation, judgments=judgments, resampled={}, _cache={"encoders": evaluation.encoders()})
+
+
+def test_without_judgments_only_the_baselines_that_learn_from_none_are_measured(evaluation: Evaluation, tmp_path: Path):
+    bare = of(evaluation, replace(evaluation.judgments, expert=(), crowd=()))
+    figures = evaluate(bare, ["baseline", "expert", "crowd", "calibration"])
+    assert list(figures) == ["baseline"]
+    assert list(figures["baseline"]) == ["chance", "cosine", "ridge_map"]
+    assert write_html(tmp_path / "r.html", bare, figures, None) == (tmp_path / "r.html").stat().st_size
+
+
+def test_a_crowd_that_always_says_no_leaves_no_skill_to_show(evaluation: Evaluation, tmp_path: Path):
+    votes = tuple(replace(row, yes=0, no=3) for row in evaluation.judgments.crowd)
+    unanimous = of(evaluation, replace(evaluation.judgments, crowd=votes))
+    figures = evaluate(unanimous, ["calibration"])
+    assert list(figures["calibration"]) == ["ece"]
+    write_html(tmp_path / "r.html", unanimous, figures, None)
+    assert "so no skill can show" in (tmp_path / "r.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("photos", "left"), [(1, []), (3, ["baseline"]), (22, ["course", "baseline"])])
+def test_protocols_that_train_are_left_out_where_photos_are_too_few(evaluation: Evaluation, photos: int, left):
+    judgments = evaluation.judgments
+    few = judgments.sets["train_images"][:photos]
+    fewer = replace(judgments, sets={**judgments.sets, "train_images": few})
+    figures = evaluate(of(evaluation, fewer), ["course", "expert", "crowd", "calibration", "baseline", "hubs"])
+    assert list(figures) == [*left, "hubs"]
 
 
 def test_every_photo_of_a_small_gallery_in_the_top_ten_is_the_largest_share(evaluation: Evaluation):

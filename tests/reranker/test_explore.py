@@ -1,5 +1,6 @@
 """What is in judged data: pairs with their scores, who disagrees, words, sizes, what a policy takes out."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -65,10 +66,12 @@ def test_pairs_furthest_apart_come_first_and_more_votes_among_equals() -> None:
 
 
 def test_examples_are_the_nearest_pairs_and_none_shows_a_photo_twice() -> None:
-    pairs = [pair(name, 0.0, None, score=score) for name, score in (("a", 1.0), ("a", 0.9), ("b", 0.8), ("c", 0.0))]
-    found = explore.at_scores([*pairs, explore.Pair("z.jpg", "z.jpg#0", 1.0, 1.0, 1.0, 3, 1.0)], (1.0, 0.0), 2)
-    assert [(one.photo, one.score) for one in found[1.0]] == [("a", 1.0), ("b", 0.8)]
-    assert [(one.photo, one.score) for one in found[0.0]] == [("c", 0.0), ("b", 0.8)]
+    pairs = [pair(name, 0.0, None, score=score) for name, score in (("a", 1.0), ("a", 0.95), ("b", 0.9), ("c", 0.0))]
+    found = explore.at_scores([*pairs, explore.Pair("z.jpg", "z.jpg#0", 1.0, 1.0, 1.0, 3, 1.0)], (1.0, 0.5, 0.0), 2)
+    assert [(one.photo, one.score) for one in found[1.0]] == [("a", 1.0), ("b", 0.9)]
+    # No pair stands for a score that it is far from.
+    assert found[0.5] == []
+    assert [(one.photo, one.score) for one in found[0.0]] == [("c", 0.0)]
 
 
 def test_words_are_counted_without_case_and_coverage_is_their_running_share() -> None:
@@ -107,6 +110,18 @@ def test_a_policy_takes_out_captions_with_their_photos_and_judgments() -> None:
     assert (removed.expert, removed.crowd, removed.queries) == (2, 3, 1)
     assert removed.terms == {"boy": 1}
     assert removed.examples == (("b.jpg#0", "A boy and a dog ."),)
+
+
+def test_terms_are_counted_as_the_policy_has_them_phrases_too_and_exceptions_are_none() -> None:
+    captions = {
+        "a.jpg#0": "two boys and a girl",
+        "a.jpg#1": "a baby elephant",
+        "b.jpg#0": "boys at a high school",
+        "b.jpg#1": "a high school",
+    }
+    removed = explore.removed_by(Policy.load("minors"), replace(judged(), captions=captions, expert=(), crowd=()))
+    assert removed.naming == 3
+    assert removed.terms == {"boy": 2, "high school": 1}
 
 
 def test_explore_looks_into_the_judged_and_the_test_photos_or_the_set_that_is_named() -> None:

@@ -133,6 +133,7 @@ def test_the_brier_skill_is_one_for_truth_zero_for_the_base_rate_and_below_for_w
     # Brier (0.04 + 0.04 + 0.04 + 0.36) / 4 = 0.12 against 0.25: 1 - 0.48 = 0.52
     assert metrics.brier_skill(np.array([0.2, 0.2, 0.8, 0.4]), outcome) == pytest.approx(0.52)
     assert metrics.brier_skill(1.0 - outcome, outcome) == pytest.approx(-3.0)  # 1 - 1 / 0.25
+    assert np.isnan(metrics.brier_skill(np.array([0.1, 0.2]), np.array([0.0, 0.0])))
 
 
 def test_the_brier_skill_follows_scikit_learns_brier_score():
@@ -182,6 +183,13 @@ def test_auroc_counts_a_tie_as_half():
 def test_the_largest_share_is_that_of_the_photo_that_most_queries_have():
     # Photo 3 is in the top of three of four queries.
     assert metrics.largest_share(np.array([[3, 1], [3, 2], [0, 3], [1, 2]])) == 0.75
+
+
+def test_the_most_shown_photo_is_the_same_one_whatever_queries_are_drawn():
+    # Photo 2 is in two tops, 0, 1 and 3 in one each.
+    top = np.array([[0, 2], [2, 1], [3, 4]])
+    assert metrics.has_most_shown(top).tolist() == [True, True, False]
+    assert metrics.has_most_shown(top).mean() == metrics.largest_share(top)
 
 
 def test_the_mean_overlap_is_that_of_every_pair_of_queries():

@@ -127,6 +127,20 @@ def test_what_it_refuses_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest
     problem = f"judged data {tmp_path}/judged has no test_queries.csv with test_images.csv to search in"
     assert (result.exit_code, result.stderr) == (1, f"Error: {problem}\n")
 
+    shutil.copytree(SAMPLE, tmp_path / "few")
+    (tmp_path / "few/ExpertAnnotations.tsv").write_text("cat.jpg\tcat.jpg#0\t4\t4\t4\nflag.jpg\tcat.jpg#0\t1\t2\t3\n")
+    result = CliRunner().invoke(seed.main, [str(tmp_path / "few"), "-o", str(tmp_path / "s.html"), "-q"])
+    assert (result.exit_code, result.stderr) == (
+        1,
+        f"Error: judged data {tmp_path}/few: policy minors leaves no two photos with a grade that two experts agree "
+        "on; nothing to learn\n",
+    )
+    queries = (SAMPLE / "test_queries.csv").read_text().splitlines()[:2]
+    (tmp_path / "few/test_queries.csv").write_text("\n".join(queries))
+    result = CliRunner().invoke(seed.main, [str(tmp_path / "few"), "-o", str(tmp_path / "s.html"), "-q"])
+    problem = f"judged data {tmp_path}/few has one test query; only two can get the same photos"
+    assert (result.exit_code, result.stderr) == (1, f"Error: {problem}\n")
+
     def interrupted(*arguments: object) -> None:
         raise KeyboardInterrupt
 

@@ -103,8 +103,14 @@ def test_weak_separation_and_skill_are_called_so() -> None:
     assert says[2].endswith("20.0% [19.0, 21.0] of the queries, 2.0 times an even share.")
     figures["no_match"]["auroc_removed"], figures["calibration"]["brier_skill"] = leaf(0.8), leaf(0.0)
     says = conclusions(figures, {}, photos=100)
-    assert "no better than that of always saying" in says[0]
+    assert "not clearly better than that of always saying" in says[0]
     assert "tells well enough to act on" in says[1]
+    # Where the crowd always says the same, there is no skill.
+    says = conclusions({"calibration": {"ece": leaf(0.002)}}, {})
+    assert says == [
+        "Shown relevance is off by 0.002 on average from the share of people who say yes; all pairs have one and the "
+        "same share, so no skill can show."
+    ]
 
 
 def test_a_difference_is_a_verdict_only_where_its_interval_leaves_out_zero() -> None:

@@ -114,6 +114,34 @@ def test_photos_and_captions_alone_are_a_report_that_says_what_is_missing(tmp_pa
     assert "No pair has both an expert's grade and a crowd's vote." in said
 
 
+def test_what_is_said_of_the_scores_follows_from_them(tmp_path: Path) -> None:
+    folder = hostile(tmp_path / "judged", "a cat")
+    says = "a model that always says “does not fit” is right most of the time, so plain accuracy says little"
+    for votes, share, end in (("0\t0\t3", "100.0%", f": {says}."), ("1\t3\t0", "0.0%", ".")):
+        (folder / "ExpertAnnotations.tsv").unlink(missing_ok=True)
+        (folder / "CrowdAnnotations.tsv").write_text(f"a boy.jpg\ta boy.jpg#0\t{votes}\n", encoding="utf-8")
+        assert photoseek("explore", folder, "-o", tmp_path / "r.html").exit_code == 0
+        page = parsed(tmp_path / "r.html")
+        over = "100.0%" if share == "0.0%" else "0.0%"
+        told = f"Of 1 pair with a score {share} have one below one third and {over} one above two thirds{end}"
+        assert texts(page, "section[@id='at-a-glance']//li")[0] == told
+        assert texts(page, "section[@id='where-they-disagree-most']//p") == [
+            "No pair has both an expert's grade and a crowd's vote."
+        ]
+
+
+def test_grades_that_are_all_alike_have_no_alpha_and_withheld_pairs_are_no_missing_ones(tmp_path: Path) -> None:
+    folder = hostile(tmp_path / "judged", "a boy jumps")
+    (folder / "ExpertAnnotations.tsv").write_text("a boy.jpg\ta boy.jpg#0\t2\t2\t2\n", encoding="utf-8")
+    (folder / "CrowdAnnotations.tsv").write_text("a boy.jpg\ta boy.jpg#0\t1\t3\t0\n", encoding="utf-8")
+    assert photoseek("explore", folder, "-o", tmp_path / "r.html").exit_code == 0
+    page = parsed(tmp_path / "r.html")
+    tiles = dict(zip(texts(page, "div[@class='label']"), texts(page, "div[@class='value']"), strict=True))
+    assert tiles["Krippendorff's alpha"] == "–"
+    assert texts(page, "section[@id='experts']//div[@class='interval']") == []
+    assert texts(page, "section[@id='where-they-disagree-most']//p") == ["No pair with both judgments may be shown."]
+
+
 def test_explore_refuses_what_it_cannot_do(tmp_path: Path) -> None:
     none = tmp_path / "none"
     misused(
