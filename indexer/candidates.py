@@ -72,6 +72,11 @@ def narrowed(count: int) -> int:
     return 2 * count + NEAREST
 
 
+def least_probes(depth: int, available: int, lists: int) -> int:
+    """How many lists are visited at least for `depth` of the `available` rows: those that hold four times as many."""
+    return round(4 * depth / available * lists)
+
+
 def mean_direction(queries: np.ndarray) -> np.ndarray:
     """(s, k + 1) -> (k + 1,) float32."""
     mean: np.ndarray = (queries / np.maximum(np.linalg.norm(queries, axis=1, keepdims=True), 1e-12)).mean(axis=0)
@@ -184,7 +189,7 @@ class Candidates:
         depth = min(effort.depth + 2 * max(0, wanted - NEAREST), available)
         count = min(narrowed(wanted), depth)
         # Rows of one subject lie where other queries hardly look: the smaller the part, the further they have to go.
-        probes = max(effort.probes * (available / self.rows) ** -1.25, 4 * depth / available * lists)
+        probes = max(effort.probes * (available / self.rows) ** -1.25, least_probes(depth, available, lists))
         while True:
             probes = min(round(probes), lists)
             visited = faiss.IVFSearchParameters(nprobe=probes, sel=chosen)
