@@ -134,7 +134,7 @@ def regions_of(seed: int, n: int) -> np.ndarray:
 
 
 def test_gathered_regions_come_from_the_view_and_its_tail_in_the_order_asked(tmp_path, monkeypatch):
-    monkeypatch.setattr(views, "REGION_BLOCK_ROWS", 16)
+    monkeypatch.setattr(views, "BLOCK_ROWS", 16)
     rows, regions = fractions(7, 50), regions_of(8, 50)
     asked = np.array([49, 0, 30, 29, 0])
     for count in (50, 30):
