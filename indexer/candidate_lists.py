@@ -40,6 +40,7 @@ RIDGE = 0.01
 DRAWN_ROWS, BLOCK_ROWS = 16_384, 4_096
 SHARES = (1 / 64, 1 / 32, 3 / 64, 1 / 16, 3 / 32, 1 / 8, 3 / 16, 1 / 4, 3 / 8, 1 / 2, 1)
 DEPTHS = (500, 750, 1000, 1500, 2000, 3000, 4000, 6000, 8000, 12000)
+FILE_BLOCK = 1 << 20
 # What an 8-bit code costs where a code in a list costs 1: as measured.
 BYTE_CODE_COST = 7
 
@@ -62,7 +63,7 @@ def build(
     Returns how it is tuned, or why it scores every row, for which no codes are kept.
 
     queries: gives typical ones by kind, (s, k + 1) float32; it is called above `exact_bytes` of float32 vectors only.
-    on_progress: gets (rows, rows in all). Raises RuntimeError if the file cannot be written, PhotoseekError if queries
+    on_progress: gets (rows, rows in all). Raises OSError if the file cannot be written, PhotoseekError if queries
     are none.
     """
     faiss = faiss_module()
@@ -85,7 +86,7 @@ def build(
         index.add(joined(z, hub, slice(start, start + BLOCK_ROWS)))
         let_go(z)
         on_progress(min(start + BLOCK_ROWS, rows), rows)
-    faiss.write_index(index, str(path))
+    _write(index, path)
     return why
 
 
@@ -155,7 +156,7 @@ def _build_lists(
     linear.is_trained = True
     index = faiss.IndexPreTransform(linear, lists)
     index.ntotal = rows
-    faiss.write_index(index, str(path))
+    _write(index, path)
     return Tuning(count, efforts, means)
 
 
@@ -227,6 +228,13 @@ def _hits(by_lists: np.ndarray, by_codes: np.ndarray, best: np.ndarray, depths: 
     places = order[np.searchsorted(by_lists, by_codes, sorter=order)]
     hit = np.isin(by_codes, best)
     return [int(hit[places < depth][: narrowed(len(best))].sum()) for depth in depths]
+
+
+def _write(index: Any, path: Path) -> None:
+    """By a file of Python's own: FAISS takes names for text, and those of folders need not be any."""
+    faiss = faiss_module()
+    with open(path, "wb") as file:
+        faiss.write_index(index, faiss.PyCallbackIOWriter(file.write, FILE_BLOCK))
 
 
 def _checked(name: str, queries: np.ndarray, dim: int) -> np.ndarray:

@@ -251,10 +251,7 @@ def build_view(
             shape["regions"] = [0, 0] if side.regions is None else side.regions.shape[1:]
         z, hub = (_mapped(scratch, name, rows, shape) for name in ("z.f16", "hub.f32"))
         behind = (lambda done, _: report(rows + done, steps)) if steps > rows else (lambda _, __: None)
-        try:
-            found = build(scratch / "candidates.faiss", scratch / CODES, z, hub, ranker.queries, behind, exact_bytes)
-        except RuntimeError:
-            raise PhotoseekError(f"view under {views} cannot be written; is the disk full?") from None
+        found = build(scratch / "candidates.faiss", scratch / CODES, z, hub, ranker.queries, behind, exact_bytes)
         ranker.save(scratch / "ranker")
         shape["saw_regions"], shape["ranker"] = regions is not None, ranker.id
         # How the structure is tuned, or why it scores every row.

@@ -59,6 +59,17 @@ def test_an_index_without_a_ranker_has_no_view(photos, folder):
     )
 
 
+def test_an_index_whose_folder_is_no_text_gets_its_view(photos, tmp_path):
+    folder = tmp_path / os.fsdecode(b"\xff\n")
+    opened = build(photos, folder)
+    opened.attach(RANKER)
+    plain = build(photos, tmp_path / "plain")
+    plain.attach(RANKER)
+    query = np.array([[1, 0, 0, 0]], np.float32)
+    found, expected = opened.view().search(query, 4, None), plain.view().search(query, 4, None)
+    assert all(np.array_equal(one, other) for one, other in zip(found, expected, strict=True))
+
+
 def test_attaching_the_same_ranker_again_builds_nothing(photos, folder):
     opened = build(photos, folder)
     opened.attach(RANKER)
