@@ -18,6 +18,7 @@ from indexer.byte_codes import ByteCodesWriter, open_codes
 from indexer.candidates import CORES, NEAREST, Effort, Tuning, joined, mean_direction, narrowed
 from indexer.errors import PhotoseekError
 from indexer.lazy_faiss import faiss_module
+from indexer.mapped import let_go
 
 # While the vectors take no more than this in float32, every row is scored: some 3 ms, and nothing is missed.
 EXACT_BYTES, LEAST_ROWS = 64 << 20, 1000
@@ -35,9 +36,11 @@ CODES, COORDINATES = 96, 4
 ROWS_A_LIST, LEARNED_A_LIST, ITERATIONS = 256, 32, 8
 # A share of their mean is added to the second moments of queries: those to come go beyond those that were seen.
 RIDGE = 0.01
-BLOCK_ROWS = 16_384
+# So many rows, drawn at random, give the directions; and so many at a time are read, which memory has to hold.
+DRAWN_ROWS, BLOCK_ROWS = 16_384, 4_096
 SHARES = (1 / 64, 1 / 32, 3 / 64, 1 / 16, 3 / 32, 1 / 8, 3 / 16, 1 / 4, 3 / 8, 1 / 2, 1)
 DEPTHS = (500, 750, 1000, 1500, 2000, 3000, 4000, 6000, 8000, 12000)
+FILE_BLOCK = 1 << 20
 # What an 8-bit code costs where a code in a list costs 1: as measured.
 BYTE_CODE_COST = 7
 
@@ -60,7 +63,7 @@ def build(
     Returns how it is tuned, or why it scores every row, for which no codes are kept.
 
     queries: gives typical ones by kind, (s, k + 1) float32; it is called above `exact_bytes` of float32 vectors only.
-    on_progress: gets (rows, rows in all). Raises RuntimeError if the file cannot be written, PhotoseekError if queries
+    on_progress: gets (rows, rows in all). Raises OSError if the file cannot be written, PhotoseekError if queries
     are none.
     """
     faiss = faiss_module()
@@ -81,8 +84,9 @@ def build(
         index = faiss.IndexScalarQuantizer(dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
     for start in range(0, rows, BLOCK_ROWS):
         index.add(joined(z, hub, slice(start, start + BLOCK_ROWS)))
+        let_go(z)
         on_progress(min(start + BLOCK_ROWS, rows), rows)
-    faiss.write_index(index, str(path))
+    _write(index, path)
     return why
 
 
@@ -100,7 +104,7 @@ def _build_lists(
     count = 1 << round(np.log2(min(rows / ROWS_A_LIST, 4 * rows**0.5)))
     # A random sample: photos come in the order of their folders, and the first would be of a few subjects.
     sample = generator.permutation(rows)[: LEARNED_A_LIST * count]
-    first = joined(z, hub, np.sort(sample[:BLOCK_ROWS]))
+    first = joined(z, hub, np.sort(sample[:DRAWN_ROWS]))
     shuffled = [generator.permutation(kind) for kind in kinds.values()]
     held_back = [kind[: min(HELD_BACK, len(kind) // 2)] for kind in shuffled]
     stretch, unstretch = _directions(first, [k[len(h) :] for k, h in zip(shuffled, held_back, strict=True)])
@@ -135,6 +139,7 @@ def _build_lists(
             byte_codes.add(mapped)
             scores, found = faiss.knn(asked, block, min(NEAREST, len(block)), metric=faiss.METRIC_INNER_PRODUCT)
             truth.add_result(scores, found + start)
+            let_go(z)
             on_progress(min(start + BLOCK_ROWS, rows), rows)
     truth.finalize()
     lists.quantizer, lists.own_fields = largest, False
@@ -151,7 +156,7 @@ def _build_lists(
     linear.is_trained = True
     index = faiss.IndexPreTransform(linear, lists)
     index.ntotal = rows
-    faiss.write_index(index, str(path))
+    _write(index, path)
     return Tuning(count, efforts, means)
 
 
@@ -223,6 +228,13 @@ def _hits(by_lists: np.ndarray, by_codes: np.ndarray, best: np.ndarray, depths: 
     places = order[np.searchsorted(by_lists, by_codes, sorter=order)]
     hit = np.isin(by_codes, best)
     return [int(hit[places < depth][: narrowed(len(best))].sum()) for depth in depths]
+
+
+def _write(index: Any, path: Path) -> None:
+    """By a file of Python's own: FAISS takes names for text, and those of folders need not be any."""
+    faiss = faiss_module()
+    with open(path, "wb") as file:
+        faiss.write_index(index, faiss.PyCallbackIOWriter(file.write, FILE_BLOCK))
 
 
 def _checked(name: str, queries: np.ndarray, dim: int) -> np.ndarray:

@@ -6,7 +6,6 @@ How far a search goes depends on what kind of query it is: a single word is answ
 `indexer.candidate_lists` makes the lists and finds out how far.
 """
 
-import mmap
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -17,6 +16,7 @@ import numpy as np
 from indexer.byte_codes import open_codes
 from indexer.half import widened
 from indexer.lazy_faiss import faiss_module
+from indexer.mapped import ask_for
 
 NEAREST = 100
 # So many rows at a time are widened and multiplied: they stay in the processor's cache.
@@ -70,6 +70,11 @@ class Tuning:
 def narrowed(count: int) -> int:
     """How many rows are scored exactly for the best `count`: 8-bit codes put 99.9 % of these among so many."""
     return 2 * count + NEAREST
+
+
+def least_probes(depth: int, available: int, lists: int) -> int:
+    """How many lists are visited at least for `depth` of the `available` rows: those that hold four times as many."""
+    return round(4 * depth / available * lists)
 
 
 def mean_direction(queries: np.ndarray) -> np.ndarray:
@@ -162,7 +167,7 @@ class Candidates:
         # Rows without a place come as -1.
         found.sort(axis=1)
         if self._searches <= COLD_SEARCHES:
-            _ask_for(self.z, found, self.z.strides[0])
+            ask_for(self.z, found, self.z.strides[0])
 
         def refine(i: int) -> tuple[np.ndarray, np.ndarray]:
             rows = found[i, np.searchsorted(found[i], 0) :]
@@ -184,7 +189,7 @@ class Candidates:
         depth = min(effort.depth + 2 * max(0, wanted - NEAREST), available)
         count = min(narrowed(wanted), depth)
         # Rows of one subject lie where other queries hardly look: the smaller the part, the further they have to go.
-        probes = max(effort.probes * (available / self.rows) ** -1.25, 4 * depth / available * lists)
+        probes = max(effort.probes * (available / self.rows) ** -1.25, least_probes(depth, available, lists))
         while True:
             probes = min(round(probes), lists)
             visited = faiss.IVFSearchParameters(nprobe=probes, sel=chosen)
@@ -192,7 +197,7 @@ class Candidates:
             if self._searches <= COLD_SEARCHES and self.codes is not None:
                 width = self.narrowing.d
                 looked_at = faiss.downcast_index(self.index.index).search(mapped, depth, params=visited)[1]
-                _ask_for(self.codes, looked_at, width, len(self.codes) - self.rows * width)
+                ask_for(self.codes, looked_at, width, len(self.codes) - self.rows * width)
             # FAISS rounds its product down.
             params = faiss.IndexRefineSearchParameters(k_factor=(depth + 0.5) / count, base_index_params=visited)
             found: np.ndarray = self.narrowing.search(mapped, count, params=params)[1]
@@ -239,20 +244,3 @@ def best(scores: np.ndarray, rows: np.ndarray, count: int) -> tuple[np.ndarray, 
             some = np.flatnonzero(line >= np.partition(line, len(line) - count)[len(line) - count])
         places[i] = some[np.lexsort((rows[i, some], -line[some]))][:count]
     return np.take_along_axis(rows, places, axis=1), np.take_along_axis(scores, places, axis=1).astype(np.float32)
-
-
-def read_at_random(mapped: np.ndarray) -> None:
-    """Tell the system that rows of a mapped file will be read anywhere: what it reads ahead is read in vain."""
-    if isinstance(mapped.base, mmap.mmap) and hasattr(mmap, "MADV_RANDOM"):
-        mapped.base.madvise(mmap.MADV_RANDOM)
-
-
-def _ask_for(mapped: np.ndarray, rows: np.ndarray, width: int, first: int = 0) -> None:
-    """Have the system read rows of a mapped file, all at the same time, where they are not in memory; each takes
-    `width` bytes, and row 0 begins at byte `first`. Rows of -1 are none."""
-    file = mapped.base
-    if not isinstance(file, mmap.mmap) or not hasattr(mmap, "MADV_WILLNEED"):
-        return
-    begins = first + np.unique(rows[rows >= 0]) * width
-    for start in dict.fromkeys((begins // mmap.PAGESIZE * mmap.PAGESIZE).tolist()):
-        file.madvise(mmap.MADV_WILLNEED, start, min(width + mmap.PAGESIZE, len(file) - start))

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from indexer.errors import DAMAGED, PhotoseekError
+from indexer.errors import DAMAGED, INTACT, PhotoseekError
 
-INTACT = "what was committed is intact, run the build again"
 # What SQLite says about the disk and its permissions, rather than about us.
 OUTSIDE = (
     sqlite3.SQLITE_BUSY,

@@ -1,9 +1,13 @@
-"""Writes that survive a power cut, as the bytes reach the disk before the name does; and files whole or absent."""
+"""Writes that survive a power cut, as the bytes reach the disk before the name does; files whole or absent; and one
+line where the disk refuses."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from indexer.errors import INTACT, PhotoseekError
 
 
 def fsync(path: Path) -> None:
@@ -34,3 +38,15 @@ def whole_file(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             scratch.unlink()
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """A context in which what the disk refuses to an index is PhotoseekError, one line."""
+    try:
+        yield
+    except BrokenPipeError:  # a progress line that nobody reads, and no disk
+        raise
+    except OSError as error:
+        what = "disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
+        raise PhotoseekError(f"index {folder}: {what}; {INTACT}") from None

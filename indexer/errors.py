@@ -1,6 +1,7 @@
 """The one error family: a refusal that its reader can act on."""
 
 DAMAGED = "the index is damaged; delete it and build it again"
+INTACT = "what was committed is intact, run the build again"
 
 
 class PhotoseekError(Exception):

@@ -1,35 +1,28 @@
 """An index: one folder that holds the embeddings of a photo folder and a ranker's view of them."""
 
-import errno
-import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from indexer import embeddings
-from indexer.catalogue import INTACT, BuildRecord, Catalogue, write_lock
-from indexer.durable import write_text
-from indexer.encoders import REGION_KINDS, ImageEncoder, load_image_encoder
-from indexer.errors import DAMAGED, PhotoseekError
-from indexer.photos import PhotoFile, Skipped, hidden_folders, walk
-from indexer.precision import SETTING, restore, settle
+from indexer import embeddings, manifest
+from indexer.catalogue import BuildRecord, Catalogue, write_lock
+from indexer.durable import writing
+from indexer.encoders import ImageEncoder, load_image_encoder
+from indexer.errors import PhotoseekError
+from indexer.photos import Skipped
+from indexer.precision import SETTING, restore
 from indexer.views import View, ViewMaker, open_view, renew_view
 
 if TYPE_CHECKING:
     # The decoders, which a search does not need.
-    from indexer.pipeline import Decoding, Result
+    from indexer.pipeline import Decoding
 
-FORMAT = 1
-COMMIT_ROWS = 512
-UNKNOWN = (-1, 0)  # the size and time of a photo that has no row
 DEFAULT_ENCODER = "efficientnet-lite"
-# What it takes to load the same image encoder again, for queries by photo.
-KEPT_OPTIONS = ("weights", "preprocess")
 
 Progress = Callable[[int, int], None]
 
@@ -51,7 +44,7 @@ class Index:
     def open(cls, folder: str | Path) -> "Index":
         """Open an index for reading. Raises PhotoseekError if it is missing, damaged or of another format."""
         path = Path(folder)
-        return cls(path, _read_manifest(path), Catalogue(path / "catalogue.sqlite"))
+        return cls(path, manifest.read(path), Catalogue(path / "catalogue.sqlite"))
 
     @classmethod
     def build(
@@ -81,42 +74,21 @@ class Index:
         Decoding runs in processes of its own that never import the calling script, so a script needs no
         `if __name__ == "__main__":` guard.
         """
-        from indexer.pipeline import Decoding, sample_pixels
+        from indexer.pipeline import Decoding
+        from indexer.update import update
 
-        root = os.path.abspath(os.fsencode(photos))
-        path = Path(folder)
-        _check_place(path)
-        found = list(walk(os.fsdecode(root)))
-        files = [item for item in found if isinstance(item, PhotoFile)]
-        if not files and not _has_photos(path, root):
-            raise PhotoseekError(f"no photos found under {os.fsdecode(root)!r}")
-        options = encoder_options or {}
-        network = load_image_encoder(encoder, **options) if isinstance(encoder, str) else encoder
-        if regions and not any(network.regions):
-            raise PhotoseekError(
-                f"image encoder {network.name} gives no region vectors; encoders that do: {REGION_KINDS}"
-            )
-        kept = {k: v for k, v in options.items() if k in KEPT_OPTIONS and v is not None}
-        with _writing(path):
-            _create(path, network, kept, bool(regions))
-        with write_lock(path), closing(Catalogue(path / "catalogue.sqlite", writable=True)) as catalogue:
-            index = cls(path, _read_manifest(path), catalogue)
-            index._check_encoder(network)
-            if regions is False and any(index.region_shape):
-                raise PhotoseekError(f"index {path} keeps region vectors; give another folder for one without")
-            progress, skip = on_progress or (lambda _done, _total: None), on_skip or (lambda _: None)
-            if isinstance(network, ImageEncoder):
-                with _writing(path):
-                    settle(
-                        path,
-                        catalogue,
-                        network,
-                        len(files),
-                        lambda n: sample_pixels(root, files, network.fit, decoding or Decoding(), n),
-                        on_note or (lambda _: None),
-                    )
-            index._update(root, found, network, decoding or Decoding(), bool(regions), progress, skip)
-        return cls.open(path)
+        update(
+            photos,
+            Path(folder),
+            encoder,
+            encoder_options or {},
+            decoding or Decoding(),
+            regions,
+            on_progress or (lambda _done, _total: None),
+            on_skip or (lambda _: None),
+            on_note or (lambda _: None),
+        )
+        return cls.open(folder)
 
     @property
     def encoder(self) -> str:
@@ -152,12 +124,12 @@ class Index:
         count, width = self.region_shape
         if not count:
             return None
-        stored = embeddings.read(self._region_file, self.rows, count * width, embeddings.REGION_DTYPE)
+        stored = embeddings.read(self.region_file, self.rows, count * width, embeddings.REGION_DTYPE)
         return stored.reshape(self.rows, count, width)
 
     @property
-    def _region_file(self) -> Path:
-        """Of the same generation as the embeddings."""
+    def region_file(self) -> Path:
+        """Where the region vectors lie, if there are any: of the same generation as the embeddings."""
         generation = self.manifest["embeddings"].removeprefix("embeddings-").removesuffix(".f16")
         return self.folder / f"regions-{generation}.i8"
 
@@ -209,7 +181,7 @@ class Index:
         with write_lock(self.folder), closing(Catalogue(self.folder / "catalogue.sqlite", writable=True)) as catalogue:
             self._refresh()
             active = catalogue.active_view() or ("", 0)
-            with _writing(self.folder):
+            with writing(self.folder):
                 renewed = renew_view(views, active, ranker, self.embeddings(), self.regions(), on_progress)
                 if renewed != active:
                     catalogue.activate_view(*renewed)
@@ -248,182 +220,5 @@ class Index:
 
     def _refresh(self) -> None:
         """See what was built since this was opened. The manifest first: regions that it names cover every row."""
-        self.manifest = _read_manifest(self.folder)
+        self.manifest = manifest.read(self.folder)
         self.rows = self.catalogue.row_count()
-
-    def _check_encoder(self, encoder: ImageEncoder) -> None:
-        if encoder.fingerprint != self.encoder:
-            raise PhotoseekError(
-                f"index {self.folder} holds embeddings of {self.encoder}, not of {encoder.fingerprint}; "
-                "give another folder with -i, or that encoder with --encoder"
-            )
-
-    def _update(
-        self,
-        root: bytes,
-        found: list[PhotoFile | Skipped],
-        encoder: ImageEncoder,
-        decoding: "Decoding",
-        regions: bool,
-        on_progress: Progress,
-        on_skip: Callable[[Skipped], None],
-    ) -> None:
-        from indexer.pipeline import embed_files
-        from indexer.regions import fill
-
-        catalogue = self.catalogue
-        root_id = catalogue.root_id(root)
-        known = catalogue.known_files(root_id)
-        files = [item for item in found if isinstance(item, PhotoFile)]
-        passed_over = [item for item in found if isinstance(item, Skipped)]
-        if known and not files:
-            raise PhotoseekError(
-                f"no photos found under {os.fsdecode(root)!r}, where the index knows {len(known)}; is a disk not "
-                "mounted? Nothing was changed"
-            )
-        build = catalogue.start_build()
-        hidden = hidden_folders(root, known, found)
-        for item in passed_over + hidden:
-            on_skip(item)
-        new = [file for file in files if known.get(file.path) != (file.size, file.mtime_ns)]
-        counts = {"seen": len(files), "added": 0, "changed": 0, "removed": 0, "skipped": len(passed_over + hidden)}
-        pending: list[tuple[PhotoFile, Result]] = []
-        stored = any(self.region_shape)
-        with closing(embed_files(root, new, encoder, decoding, self._is_known, regions=stored)) as results:
-            for done, (file, result) in enumerate(results, 1):
-                pending.append((file, result))
-                if isinstance(result, Skipped):
-                    on_skip(result)
-                    counts["skipped"] += 1
-                else:
-                    counts["changed" if known.get(file.path, UNKNOWN)[0] >= 0 else "added"] += 1
-                if len(pending) == COMMIT_ROWS:
-                    self._commit(root_id, pending)
-                    pending = []
-                on_progress(done, len(new))
-        self._commit(root_id, pending)
-        unseen = tuple(item.path + b"/" for item in passed_over + hidden)
-        kept = {file.path for file in files} | {item.path for item in passed_over}
-        gone = [path for path in known if path not in kept and not path.startswith(unseen)]
-        with catalogue.transaction():
-            counts["removed"] = catalogue.remove(root_id, gone)
-            catalogue.finish_build(build, counts)
-        if regions and not stored:
-            with _writing(self.folder):
-                fill(catalogue, self._region_file, encoder, decoding, on_progress, on_skip)
-                # Only now are there regions: a reader finds every row's, and the next build adds to them.
-                self.manifest["regions"] = encoder.regions
-                _write_manifest(self.folder, self.manifest)
-            catalogue.finish_build(build, counts)  # the time that the regions took is the build's, too
-
-    def _is_known(self, digest: bytes) -> bool:
-        return self.catalogue.row_of_digest(digest) is not None
-
-    def _commit(self, root_id: int, pending: "list[tuple[PhotoFile, Result]]") -> None:
-        """Embeddings and regions first, fsynced; then the one transaction that makes their rows exist."""
-        catalogue = self.catalogue
-        rows: dict[bytes, int] = {}
-        vectors: list[np.ndarray] = []
-        regions: list[np.ndarray] = []
-        for _, result in pending:
-            if isinstance(result, Skipped):
-                continue
-            photo, vector, parts = result
-            if vector is not None and photo.digest not in rows and not self._is_known(photo.digest):
-                rows[photo.digest] = self.rows + len(vectors)
-                vectors.append(vector)
-                if parts is not None:
-                    regions.append(parts.ravel())
-        with _writing(self.folder):
-            if vectors:
-                embeddings.append(self.folder / self.manifest["embeddings"], self.rows, np.stack(vectors))
-            if regions:
-                embeddings.append(self._region_file, self.rows, np.stack(regions), embeddings.REGION_DTYPE)
-        with catalogue.transaction():
-            for file, result in pending:
-                if isinstance(result, Skipped):
-                    catalogue.add_skipped(root_id, file.path, file.size, file.mtime_ns, result.reason)
-                    continue
-                row = catalogue.row_of_digest(result[0].digest)
-                is_new = row is None
-                catalogue.add(root_id, result[0], rows[result[0].digest] if row is None else row, new_row=is_new)
-        self.rows += len(vectors)
-
-
-def _check_place(folder: Path) -> None:
-    """Refuse a folder that holds something other than an index of this format, or of one that was just begun."""
-    if (folder / "manifest.json").exists():
-        _read_manifest(folder)
-    elif folder.is_dir():
-        begun = ("writer.", "catalogue.sqlite", ".manifest.json")
-        if any(not path.name.startswith(begun) for path in folder.iterdir()):
-            raise PhotoseekError(f"{folder} is not an index and not empty; give another folder with -i")
-    elif folder.exists():
-        raise PhotoseekError(f"{folder} is a file; give a folder for the index with -i")
-
-
-@contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    """Turns what the disk refuses into one line."""
-    try:
-        yield
-    except BrokenPipeError:  # a progress line that nobody reads, and no disk
-        raise
-    except OSError as error:
-        what = "disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
-        raise PhotoseekError(f"index {folder}: {what}; {INTACT}") from None
-
-
-def _create(folder: Path, encoder: ImageEncoder, options: dict[str, str], regions: bool) -> None:
-    """Lay out an empty index folder, unless there is one already."""
-    if (folder / "manifest.json").exists():
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    with write_lock(folder):
-        if (folder / "manifest.json").exists():
-            return
-        for leftover in folder.glob("catalogue.sqlite*"):
-            leftover.unlink()
-        Catalogue(folder / "catalogue.sqlite", create=True).close()
-        manifest = {
-            "format": FORMAT,
-            "encoder": encoder.fingerprint,
-            "encoder_name": encoder.name,
-            "encoder_options": options,
-            "dim": encoder.dim,
-            "dtype": "float16",
-            "metric": "inner product",
-            "normalisation": "unit rows",
-            "embeddings": "embeddings-1.f16",
-            "regions": encoder.regions if regions else (0, 0),
-        }
-        # The manifest comes last: a folder without one is an index that was never begun.
-        _write_manifest(folder, manifest)
-
-
-def _write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    write_text(folder / "manifest.json", json.dumps(manifest, indent=1) + "\n")
-
-
-def _read_manifest(folder: Path) -> dict[str, Any]:
-    path = folder / "manifest.json"
-    try:
-        manifest = json.loads(path.read_text())
-        version = manifest["format"]
-    except FileNotFoundError:
-        raise PhotoseekError(f"no index at {folder}; make one: photoseek build PHOTOS -i {folder}") from None
-    except (OSError, ValueError, KeyError, TypeError):
-        raise PhotoseekError(f"{path} cannot be read: {DAMAGED}") from None
-    if version != FORMAT:
-        raise PhotoseekError(
-            f"index {folder} has format {version}, this photoseek reads {FORMAT}; delete it and build it again"
-        )
-    return dict(manifest)
-
-
-def _has_photos(folder: Path, root: bytes) -> bool:
-    """Whether an index at `folder` already knows photos of this root."""
-    if not (folder / "manifest.json").exists():
-        return False
-    with closing(Catalogue(folder / "catalogue.sqlite")) as catalogue:
-        return root in catalogue.roots()

@@ -10,7 +10,7 @@ import numpy as np
 from indexer.catalogue import Catalogue
 from indexer.encoders import ImageEncoder
 from indexer.encoders.base import BATCH
-from indexer.encoders.precision import INT8_FROM, try_int8
+from indexer.encoders.int8 import INT8_FROM, try_int8
 from indexer.errors import PhotoseekError
 
 SETTING = "precision"

@@ -14,13 +14,13 @@ import numpy as np
 
 from indexer import embeddings as store
 from indexer.candidate_lists import EXACT_BYTES, build, is_large
-from indexer.candidates import REFINED_ROWS, Candidates, Tuning, best, read_at_random
+from indexer.candidates import REFINED_ROWS, Candidates, Tuning, best
 from indexer.durable import fsync
 from indexer.errors import PhotoseekError
 from indexer.half import widened
+from indexer.mapped import let_go, read_at_random
 
-BLOCK_ROWS = 16_384
-REGION_BLOCK_ROWS = 4_096  # ten regions of 512 are 84 MB then, should the ranker make float32 of them
+BLOCK_ROWS = 4_096  # ten regions of 512 are 84 MB then, should the ranker make float32 of them
 # Filters that keep fewer rows than this are scored directly, without the structure.
 DIRECT_ROWS = 10_000
 # So many rows that came later are scored beside the structure before all is built anew: a share of it, and a limit.
@@ -251,10 +251,7 @@ def build_view(
             shape["regions"] = [0, 0] if side.regions is None else side.regions.shape[1:]
         z, hub = (_mapped(scratch, name, rows, shape) for name in ("z.f16", "hub.f32"))
         behind = (lambda done, _: report(rows + done, steps)) if steps > rows else (lambda _, __: None)
-        try:
-            found = build(scratch / "candidates.faiss", scratch / CODES, z, hub, ranker.queries, behind, exact_bytes)
-        except RuntimeError:
-            raise PhotoseekError(f"view under {views} cannot be written; is the disk full?") from None
+        found = build(scratch / "candidates.faiss", scratch / CODES, z, hub, ranker.queries, behind, exact_bytes)
         ranker.save(scratch / "ranker")
         shape["saw_regions"], shape["ranker"] = regions is not None, ranker.id
         # How the structure is tuned, or why it scores every row.
@@ -330,11 +327,12 @@ def _sides(
     ranker: ViewMaker, embeddings: np.ndarray, regions: np.ndarray | None, first: int
 ) -> Iterator[tuple[int, PhotoSide]]:
     """What the ranker makes of photos, block by block, each with the row that it begins at; the first is `first`."""
-    size = BLOCK_ROWS if regions is None else REGION_BLOCK_ROWS
-    for start in range(0, len(embeddings), size):
-        block = slice(start, start + size)
+    for start in range(0, len(embeddings), BLOCK_ROWS):
+        block = slice(start, start + BLOCK_ROWS)
         x = widened(embeddings[block])
         yield first + start, ranker.photo_side(x, None if regions is None else regions[block])
+        let_go(embeddings)
+        let_go(regions)
 
 
 def _parts(side: PhotoSide) -> dict[str, np.ndarray]:

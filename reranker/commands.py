@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from indexer.errors import PhotoseekError
-from indexer.terminal import device_option, progress, quiet_option, ranker_option, say, stages
+from indexer.terminal import PRECISION, device_option, progress, quiet_option, ranker_option, say, stages
 from reranker.options import encoder_options, image_encoder_options, judged_argument, keep_going_option, seed_option
 
 if TYPE_CHECKING:
@@ -227,6 +227,13 @@ def explore(
 @judged_argument
 @ranker_option("The ranker folder to measure.  [default: the shipped one]")
 @image_encoder_options("the one that the ranker was trained with, where it lay then")
+@click.option(
+    "--precision",
+    type=PRECISION,
+    default="auto",
+    show_default=True,
+    help="What the image encoder computes in, e.g. to see what a faster one costs.",
+)
 @click.option("--protocol", "protocols", multiple=True, help="Run only this one; may be given several times.")
 @click.option(
     "--breadth",
@@ -264,6 +271,7 @@ def evaluate(
     image_encoder: str | None,
     weights: str | None,
     preprocess: str | None,
+    precision: str,
     protocols: tuple[str, ...],
     breadth: Path | None,
     seeds: int,
@@ -310,7 +318,7 @@ def evaluate(
     chosen = Ranker.load(ranker) if ranker is not None else Ranker.default()
     with stages(quiet) as on_stage:
         encoder = (image_encoder, encoder_options(weights, preprocess))
-        evaluation = Evaluation(judgments, chosen, breadth, seeds, device, encoder, on_stage)
+        evaluation = Evaluation(judgments, chosen, breadth, seeds, device, encoder, on_stage, precision=precision)
         if other is not None:
             check_compared(chosen, other, names)
         figures = evaluate_ranker(evaluation, names)

@@ -34,9 +34,10 @@ class Evaluation:
     `breadth` is a folder of photos named `<wnid>_<n>_<word>.jpg`, by default `imagen` beside the judged folder, with
     `imagenet_classes.tsv` beside it. `seeds`: how often each protocol that trains is repeated; its figures are means.
     `image_encoder`: name and options of the ranker's image encoder, where it no longer is where it was in training.
-    `score`: how judgments become one number in trainings, as `train --score`.
-    What a protocol computes is kept, so a report or a run file of it costs no second search. `resampled`: what each
-    draw of the bootstrap gave (r,), by a figure's name (`official.recall@1`); every ranker has the same draws.
+    `score`: how judgments become one number in trainings, as `train --score`. `precision`: what the image encoder
+    computes in. What a protocol computes is kept, so a report or a run file of it costs no second search.
+    `resampled`: what each draw of the bootstrap gave (r,), by a figure's name (`official.recall@1`); every ranker has
+    the same draws.
     """
 
     judgments: Judgments
@@ -47,13 +48,15 @@ class Evaluation:
     image_encoder: tuple[str | None, dict[str, str]] | None = None
     on_stage: Stage | None = None
     score: Method = "majority"
+    precision: str = "auto"
     resampled: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
     _cache: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def encoders(self) -> tuple[Any, Any]:
         """The ranker's own encoders; PhotoseekError as of `encoders_of`."""
         if "encoders" not in self._cache:
-            self._cache["encoders"] = encoders_of(self.ranker, self.device, *(self.image_encoder or ()))
+            image = self.image_encoder or (None, {})
+            self._cache["encoders"] = encoders_of(self.ranker, self.device, *image, precision=self.precision)
         image, text = self._cache["encoders"]
         return image, text
 

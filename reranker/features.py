@@ -86,13 +86,11 @@ def read_photos(
     files: Sequence[Path], encoder: ImageEncoder, on_progress: Progress | None = None
 ) -> tuple[dict[Path, tuple[np.ndarray, np.ndarray | None]], dict[Path, str]]:
     """What opens: file -> its vector (d,) float16 and its regions (count, r) int8 or None; and the others with the
-    reason why they do not open."""
+    reason why they do not open. Raises PhotoseekError where int8 was asked for and would be refused for an index."""
     found: dict[Path, tuple[np.ndarray, np.ndarray | None]] = {}
     unread = dict.fromkeys(files, "no photo")
     for folder in sorted({path.parent for path in files}):
-        name = hashlib.sha256(f"{encoder.fingerprint} {folder.absolute()}".encode()).hexdigest()[:16]
-        kept = cache_folder() / "judged" / name
-        index = Index.build(folder, kept, encoder=encoder, regions=encoder.regions[0] > 0, on_progress=on_progress)
+        index = _index_of(folder, encoder, on_progress)
         stored, regions = index.embeddings(), index.regions()
         for photo in index.catalogue.all_photos():
             path = folder / os.fsdecode(photo.path)
@@ -102,6 +100,27 @@ def read_photos(
             elif path in unread:
                 unread[path] = photo.reason or "no photo"
     return found, unread
+
+
+def _index_of(folder: Path, encoder: ImageEncoder, on_progress: Progress | None) -> Index:
+    """The cache's index of a photo folder, made or brought up to date; each precision that is asked for has its own."""
+    asked = encoder.asked_precision if isinstance(encoder, ImageEncoder) else "auto"
+    precision = "" if asked == "auto" else f" {asked}"
+    name = hashlib.sha256(f"{encoder.fingerprint}{precision} {folder.absolute()}".encode()).hexdigest()[:16]
+
+    def refuse(note: str) -> None:
+        # Before anything is embedded: figures of another precision would be taken for those of this one.
+        if asked != "auto":
+            raise PhotoseekError(f"{folder} is not measured in {asked}, as no index of it would be: {note}")
+
+    return Index.build(
+        folder,
+        cache_folder() / "judged" / name,
+        encoder=encoder,
+        regions=encoder.regions[0] > 0,
+        on_progress=on_progress,
+        on_note=refuse,
+    )
 
 
 def embed_texts(texts: Sequence[str], encoder: TextEncoder) -> np.ndarray:

@@ -74,6 +74,7 @@ def write_html(
     facts = [
         ("ranker", ranker.id),
         ("image encoder", ranker.image_encoder.rpartition("@")[0]),
+        *([("its precision", evaluation.precision)] if evaluation.precision != "auto" else []),
         ("text encoder", ranker.text_encoder_name),
         ("judged data", str(evaluation.judgments.folder)),
         ("seeds", str(evaluation.seeds)),

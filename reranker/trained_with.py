@@ -13,9 +13,10 @@ def encoders_of(
     image_name: str | None = None,
     image_options: Mapping[str, str] | None = None,
     text_name: str | None = None,
+    precision: str = "auto",
 ) -> tuple[ImageEncoder, TextEncoder]:
     """The ranker's image and text encoder, from where they lay in training unless names and options say otherwise
-    (`image_options` as of `load_image_encoder`).
+    (`image_options` and the image encoder's `precision` as of `load_image_encoder`).
 
     Raises PhotoseekError, which says what to do, where one cannot be loaded or is another than in training.
     """
@@ -24,7 +25,7 @@ def encoders_of(
     options = {**kept, **(image_options or {})}
     remedy = "name its place with --image-encoder (and --weights or --preprocess)"
     try:
-        image = load_image_encoder(name, device=device, **options)
+        image = load_image_encoder(name, device=device, precision=precision, **options)
     except PhotoseekError as error:
         raise PhotoseekError(
             f"ranker {ranker.id} needs image encoder {ranker.image_encoder}: {error}; {remedy}"

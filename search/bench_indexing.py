@@ -15,7 +15,7 @@ import numpy as np
 
 from indexer.encoders import ImageEncoder, load_image_encoder
 from indexer.encoders.base import BATCH
-from indexer.encoders.precision import calibrate
+from indexer.encoders.int8 import tried
 from indexer.errors import PhotoseekError
 from indexer.photos import PhotoFile, walk
 from indexer.pipeline import Decoding, embed_files, sample_pixels
@@ -56,7 +56,7 @@ def measure_indexing(
         raise PhotoseekError(f"no photo under {os.fsdecode(root)!r} can be read")
     scratch = tempfile.TemporaryDirectory()
     if precision == "int8":
-        calibrate(encoder.folder, Path(scratch.name), pixels)
+        tried(encoder.folder, Path(scratch.name), encoder.dim, BATCH, pixels)
         encoder.use_precision("int8", Path(scratch.name))
     encoder.encode(pixels)  # compiled, and the precision chosen
     ways: dict[str, Callable[[], int]] = {

@@ -72,8 +72,9 @@ def measure_candidates(
         start = 0
         point: dict[str, Any] = {**setting}
         for kind, some in queries.items():
-            part = truth["all"][start : start + len(some)]
-            point[kind] = round(recall(rows[start : start + len(some)], part), 5)
+            own = slice(start, start + len(some))
+            found_of_kind = round(recall(rows[own], truth["all"][own]), 5)
+            point[kind] = {f"recall@{RECALL_AT}": found_of_kind, **percentiles(times[own])}
             start += len(some)
         curve.append({**point, **percentiles(times)})
     return {

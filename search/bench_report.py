@@ -39,25 +39,31 @@ def report(figures: dict[str, Any]) -> str:
 
 
 def plot(figures: dict[str, Any], path: Path) -> None:
-    """Recall@100 against the median time of one search, as SVG, PNG or whatever else matplotlib writes."""
+    """Recall@100 against the median time of one search, as SVG, PNG or whatever else matplotlib writes.
+
+    A dot is a setting; a line goes through those that no other one beats, a star marks what a search does unasked.
+    """
     import matplotlib as mpl
     from matplotlib.figure import Figure
+    from matplotlib.ticker import AutoLocator, LogLocator, NullLocator
 
     with mpl.rc_context({"svg.hashsalt": "photoseek", "svg.fonttype": "none", "font.size": 10}):
         figure = Figure(figsize=(7, 4.5), layout="constrained")
         axes = figure.subplots()
-        for kind, marker in (("captions", "o"), ("words", "s")):
-            points = figures["curve"] or [
-                {kind: values["recall@100"], "p50_ms": values["p50_ms"]}
-                for values in [figures["candidates"].get(kind)]
-                if values
-            ]
-            axes.plot(*_line(points, kind), marker=marker, label=f"photoseek, {kind}")
+        for kind in ("captions", "words"):
+            if kind in figures["candidates"]:
+                chosen = figures["candidates"][kind]
+                _draw(axes, f"photoseek, {kind}", [*(point[kind] for point in figures["curve"]), chosen], chosen)
         for name, peer in figures.get("peers", {}).items():
             if "missing" not in peer:
-                only = {"recall@100": peer["candidates"]["recall@100"], **peer["stages"]["candidates"]}
-                axes.plot(*_line(peer.get("curve") or [only], "recall@100"), marker=".", linestyle="--", label=name)
+                only = {**peer["candidates"], **peer["stages"]["candidates"]}
+                _draw(axes, name, peer.get("curve") or [only])
+        axes.plot([], [], "*", color="grey", markersize=14, label="as photoseek searches")
         axes.set_xscale("log")
+        low, high = axes.get_xlim()
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if high > 10 * low else AutoLocator())
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter("{x:g}")
         axes.set_xlabel("ms a search, median, one thread")
         axes.set_ylabel("recall@100")
         axes.set_title(f"{figures['photos']:,} photos")
@@ -67,9 +73,25 @@ def plot(figures: dict[str, Any], path: Path) -> None:
             figure.savefig(scratch, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
-def _line(points: list[dict[str, Any]], key: str) -> tuple[list[float], list[float]]:
-    kept = [point for point in points if key in point]
-    return [point["p50_ms"] for point in kept], [point[key] for point in kept]
+def unbeaten(points: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The Pareto front of measured settings, fastest first: those that find more than every one as fast or faster."""
+    front: list[dict[str, Any]] = []
+    for point in sorted(points, key=lambda point: (point["p50_ms"], -point["recall@100"])):
+        if not front or point["recall@100"] > front[-1]["recall@100"]:
+            front.append(point)
+    return front
+
+
+def _draw(axes: Any, label: str, points: list[dict[str, Any]], chosen: dict[str, Any] | None = None) -> None:
+    """One way to search: its settings as dots, the front as a line, the chosen setting as a star."""
+    (line,) = axes.plot(*_places(unbeaten(points)), label=label, linestyle="-" if chosen else "--")
+    axes.plot(*_places(points), ".", color=line.get_color(), alpha=0.5)
+    if chosen is not None:
+        axes.plot(*_places([chosen]), "*", color=line.get_color(), markersize=14, markeredgecolor="black", zorder=3)
+
+
+def _places(points: list[dict[str, Any]]) -> tuple[list[float], list[float]]:
+    return [point["p50_ms"] for point in points], [point["recall@100"] for point in points]
 
 
 def _likeness(synthetic: dict[str, Any]) -> list[str]:
@@ -110,7 +132,7 @@ def _candidates(figures: dict[str, Any]) -> list[str]:
     lines.append(f"{'':<{WIDTH}}recall@100    p50 ms   p99 ms")
     for name, values in rows.items():
         found = values.get("recall@100")
-        both = "/".join(f"{values[kind]:.3f}" for kind in ("captions", "words") if kind in values)
+        both = "/".join(f"{values[kind]['recall@100']:.3f}" for kind in ("captions", "words") if kind in values)
         shown = both if found is None else f"{found:.4f}"
         lines.append(f"{name:<{WIDTH}}{shown:>11}{values['p50_ms']:>9.2f}{values['p99_ms']:>9.2f}")
     return lines

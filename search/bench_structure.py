@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from indexer.candidates import NEAREST, Effort, Tuning, narrowed
+from indexer.candidates import NEAREST, Effort, Tuning, least_probes, narrowed
 from indexer.views import View
 
 PROBE_SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2)
@@ -40,15 +40,18 @@ def needs(view: View) -> tuple[float, float]:
 
 
 def dials(view: View) -> list[dict[str, int]]:
-    """Settings for a curve of recall against time, the same for every kind of query: the lists that are visited, then
-    the rows whose 8-bit codes are looked at; empty where there is nothing to set."""
+    """Settings for a curve of recall against time, the same for every kind of query: some numbers of lists to visit,
+    each with some numbers of rows whose 8-bit codes are looked at; empty where there is nothing to set."""
     if view.tuning is None:
         return []
+    lists = view.tuning.lists
     effort = max(view.tuning.kinds.values(), key=lambda effort: effort.probes)
-    probes = {min(view.tuning.lists, max(1, round(effort.probes * share))) for share in PROBE_SHARES}
-    depths = {max(1, round(effort.depth * share)) for share in DEPTH_SHARES} - {effort.depth}
-    settings = [{"probes": value, "depth": effort.depth} for value in sorted(probes)]
-    return settings + [{"probes": effort.probes, "depth": value} for value in sorted(depths)]
+    settings = set()
+    for depth in {max(1, round(effort.depth * share)) for share in DEPTH_SHARES}:
+        # A search visits so many lists in any case: fewer would be measured as these.
+        least = max(1, least_probes(depth, view.indexed, lists))
+        settings |= {(min(lists, max(least, round(effort.probes * share))), depth) for share in PROBE_SHARES}
+    return [{"probes": probes, "depth": depth} for probes, depth in sorted(settings)]
 
 
 @contextmanager

@@ -55,6 +55,7 @@ class ImageEncoder:
 
     `precision` is one of `precision.PRECISIONS`, "auto" until the first photo; `int8` the folder of the network that
     was calibrated, without which there is no precision "int8". An index says which one it was made with.
+    `asked_precision` stays what `precision` was at first.
     """
 
     name: str
@@ -68,8 +69,12 @@ class ImageEncoder:
     class_dim: int = 0
     prototypes: np.ndarray | None = field(default=None, repr=False)
     int8: Path | None = None
+    asked_precision: str = field(init=False)
     _network: Network | None = field(default=None, repr=False)
     _loading: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def __post_init__(self) -> None:
+        self.asked_precision = self.precision
 
     def encode(self, images: np.ndarray) -> np.ndarray:
         """images: (n, size, size, 3) uint8 RGB -> (n, dim) float32, unit rows."""
@@ -91,11 +96,6 @@ class ImageEncoder:
             if self._network is None:
                 self._network = self._load()
         return self._network.run_blocks(images)
-
-    @property
-    def asked_precision(self) -> str:
-        """What it was told to compute in; int8 is an index's own, so another index chooses anew."""
-        return "auto" if self.int8 is not None else self.precision
 
     def use_precision(self, precision: str, int8: Path | None = None) -> None:
         """Compute in this precision from now on; `int8`: the folder of the calibrated network."""

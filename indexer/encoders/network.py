@@ -134,8 +134,13 @@ def check_export(name: str, inputs: tuple[np.ndarray, ...], expected: np.ndarray
 
 def one_line(error: Exception) -> str:
     """The last line of an error's text, which is where OpenVINO and torch say what is wrong, or its kind."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[-1] if lines else type(error).__name__)[:200]
+    return last_line(str(error)) or type(error).__name__
+
+
+def last_line(text: str) -> str:
+    """The last line that says something, up to 200 letters of it."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1][:200] if lines else ""
 
 
 def write_facts(folder: Path, facts: dict[str, Any]) -> None:

@@ -50,6 +50,22 @@ def test_a_threshold_of_no_figure_is_misuse(figures: dict) -> None:
     misused(photoseek(*COURSE, "--fail-under", "recall"), "evaluate", problem)
 
 
+def test_the_encoders_precision_can_be_chosen_and_every_one_is_computed_anew(
+    figures: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {}
+    for precision in ("f32", "auto"):
+        result = photoseek(*COURSE, "--precision", precision, "--json", "--html", tmp_path / f"{precision}.html")
+        assert result.exit_code == 0
+        found[precision] = json.loads(result.stdout)["course_default"]
+        said = "its precision" in (tmp_path / f"{precision}.html").read_text()
+        assert said is (precision != "auto")
+    assert found["auto"] == figures["course_default"]
+    assert found["f32"]["recall@10"]["value"] == pytest.approx(found["auto"]["recall@10"]["value"], abs=0.1)
+    problem = "Invalid value for '--precision': 'f16' is not one of 'auto', 'f32', 'bf16', 'int8'."
+    misused(photoseek(*COURSE, "--precision", "f16"), "evaluate", problem)
+
+
 def test_two_rankers_are_measured_side_by_side(figures: dict) -> None:
     result = photoseek(*COURSE, "--json", "--compare", FAST_FOLDER)
     assert result.exit_code == 0

@@ -1,24 +1,18 @@
-import json
 import os
-import shutil
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-import filelock
 import numpy as np
 import pytest
 
-from indexer import catalogue, index
 from indexer.index import Index
-from indexer.photos import Skipped
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from tiny_encoder import TinyEncoder
-from tiny_index import DAMAGED, INTACT, build, grey, last, refusal, rows
+from tiny_index import DAMAGED, INTACT, build, grey, refusal
 from tiny_ranker import TinyRanker
 
-ENCODER, RANKER = TinyEncoder(), TinyRanker()
+RANKER = TinyRanker()
 
 
 @pytest.fixture
@@ -33,264 +27,8 @@ def folder(tmp_path):
     return tmp_path / "index"
 
 
-# Building
-
-
-def test_a_first_build_gives_every_photo_its_row_in_walking_order(photos, folder):
-    built = build(photos, folder)
-    assert rows(built) == {"a.png": 0, "b.png": 1, "trip/c.png": 2, "trip/d.png": 3}
-    # Greys 0, 0.2, 0.4 and 1 beside 0.5: norms 0.5, sqrt(0.37), sqrt(0.73), sqrt(3.25)
-    expected = [[0, 0, 0, 1], [0.2, 0.2, 0.2, 0.5], [0.4, 0.4, 0.4, 0.5], [1, 1, 1, 0.5]]
-    expected = np.array(expected) / np.sqrt([[1], [0.37], [0.73], [3.25]])
-    assert (built.embeddings().dtype, built.dim, built.rows) == (np.float16, 4, 4)
-    assert np.allclose(built.embeddings(), expected, atol=5e-4)
-    assert last(built) == {"seen": 4, "added": 4}
-
-
-def test_the_manifest_says_what_the_index_is(photos, folder):
-    build(photos, folder)
-    assert json.loads((folder / "manifest.json").read_text()) == {
-        "format": 1,
-        "encoder": "tiny@1",
-        "encoder_name": "tiny",
-        "encoder_options": {},
-        "dim": 4,
-        "dtype": "float16",
-        "metric": "inner product",
-        "normalisation": "unit rows",
-        "embeddings": "embeddings-1.f16",
-        "regions": [0, 0],
-    }
-
-
-def test_a_build_with_nothing_new_embeds_nothing_and_changes_no_row(photos, folder):
-    before = rows(build(photos, folder))
-    seen = []
-    again = build(photos, folder, on_progress=lambda *done: seen.append(done))
-    assert (rows(again), last(again), seen) == (before, {"seen": 4}, [])
-
-
-def test_new_changed_and_removed_photos_are_told_apart(photos, folder):
-    build(photos, folder)
-    grey(photos, b=200, new=20)
-    (photos / "a.png").unlink()
-    seen = []
-    built = build(photos, folder, on_progress=lambda *done: seen.append(done))
-    assert rows(built) == {"b.png": 4, "new.png": 5, "trip/c.png": 2, "trip/d.png": 3}
-    assert last(built) == {"seen": 4, "added": 1, "changed": 1, "removed": 1}
-    assert built.catalogue.dead_rows() == [0, 1]
-    assert seen == [(1, 2), (2, 2)]
-
-
-def test_a_moved_photo_keeps_its_row_and_is_not_embedded_again(photos, folder):
-    build(photos, folder)
-    (photos / "trip").rename(photos / "journey")
-    built = build(photos, folder, encoder=Refusing())
-    assert rows(built) == {"a.png": 0, "b.png": 1, "journey/c.png": 2, "journey/d.png": 3}
-    assert (last(built), built.catalogue.dead_rows()) == ({"seen": 4, "added": 2, "removed": 2}, [])
-
-
-@dataclass(frozen=True)
-class Refusing(TinyEncoder):
-    def encode(self, images: np.ndarray) -> np.ndarray:
-        raise AssertionError("something was embedded")
-
-
-def test_a_photo_that_comes_back_takes_its_old_row(photos, folder):
-    build(photos, folder)
-    kept = (photos / "a.png").rename(photos.parent / "a.png")
-    assert build(photos, folder).catalogue.dead_rows() == [0]
-    kept.rename(photos / "z.png")
-    built = build(photos, folder)
-    assert (rows(built)["z.png"], built.catalogue.dead_rows(), built.rows) == (0, [], 4)
-
-
-def test_exact_duplicates_share_a_row_within_a_block_and_across_builds(photos, folder):
-    shutil.copy(photos / "a.png", photos / "a2.png")
-    assert rows(build(photos, folder)) == {"a.png": 0, "a2.png": 0, "b.png": 1, "trip/c.png": 2, "trip/d.png": 3}
-    shutil.copy(photos / "b.png", photos / "z.png")
-    assert rows(build(photos, folder))["z.png"] == 1
-
-
-def test_two_roots_live_in_one_index_and_do_not_disturb_each_other(photos, folder, tmp_path):
-    build(photos, folder)
-    grey(tmp_path / "more", a=90)
-    built = build(tmp_path / "more", folder)
-    assert [(p.root, p.path, p.row) for p in built.catalogue.all_photos()] == [
-        (os.fsencode(tmp_path / "more"), b"a.png", 4),
-        *(
-            (os.fsencode(photos), path, row)
-            for row, path in enumerate([b"a.png", b"b.png", b"trip/c.png", b"trip/d.png"])
-        ),
-    ]
-
-
-def test_broken_photos_are_listed_named_and_tried_again(photos, folder):
-    (photos / "broken.png").write_bytes(b"")
-    (photos / "loop").symlink_to(photos)
-    named = []
-    built = build(photos, folder, on_skip=named.append)
-    assert named == [
-        Skipped(b"loop", "link loop: leads back to a folder that holds it"),
-        Skipped(b"broken.png", "empty file"),
-    ]
-    assert rows(built) == {"a.png": 0, "b.png": 1, "broken.png": "empty file", "trip/c.png": 2, "trip/d.png": 3}
-    assert last(built) == {"seen": 5, "added": 4, "skipped": 2}
-    info = (photos / "broken.png").stat()
-    grey(photos, broken=33)
-    os.utime(photos / "broken.png", ns=(info.st_mtime_ns, info.st_mtime_ns))
-    built = build(photos, folder)
-    assert (rows(built)["broken.png"], last(built)) == (4, {"seen": 5, "added": 1, "skipped": 1})
-
-
-@dataclass(frozen=True)
-class Failing(TinyEncoder):
-    """Gives zeros for a black photo and NaN for a white one."""
-
-    def encode(self, images: np.ndarray) -> np.ndarray:
-        vectors = super().encode(images)
-        vectors[images.max(axis=(1, 2, 3)) == 0] = 0
-        vectors[images.min(axis=(1, 2, 3)) == 255] = np.nan
-        return vectors
-
-
-def test_vectors_that_are_none_cost_their_photos_only(photos, folder):
-    named = []
-    built = build(photos, folder, encoder=Failing(), on_skip=named.append)
-    reason = "encoder tiny gave a vector of zeros, NaN or infinity"
-    assert named == [Skipped(b"a.png", reason), Skipped(b"trip/d.png", reason)]
-    assert rows(built) == {"a.png": reason, "b.png": 0, "trip/c.png": 1, "trip/d.png": reason}
-
-
-def test_names_that_are_not_utf8_are_indexed(photos, folder):
-    odd = os.path.join(os.fsencode(photos), b"\xff\n\x1b[31m.png")
-    shutil.copy(photos / "a.png", odd)
-    assert rows(build(photos, folder))["\udcff\n\x1b[31m.png"] == 0
-
-
-# Nothing is taken for a deletion that may not be one
-
-
-def test_a_root_without_photos_that_was_never_indexed_is_refused_and_makes_no_index(tmp_path, folder):
-    (tmp_path / "empty").mkdir()
-    assert refusal(lambda: build(tmp_path / "empty", folder)) == f"no photos found under '{tmp_path}/empty'"
-    assert not folder.exists()
-
-
-def test_a_root_that_is_missing_or_suddenly_empty_is_refused_and_nothing_is_deleted(photos, folder):
-    before = rows(build(photos, folder))
-    photos.rename(photos.parent / "elsewhere")
-    line = f"photo folder '{photos}' cannot be read: No such file or directory"
-    assert refusal(lambda: build(photos, folder)) == line
-    photos.mkdir()
-    assert refusal(lambda: build(photos, folder)) == (
-        f"no photos found under '{photos}', where the index knows 4; is a disk not mounted? Nothing was changed"
-    )
-    assert rows(Index.open(folder)) == before
-
-
-def test_photos_of_a_folder_that_cannot_be_listed_stay(photos, folder, monkeypatch):
-    before = rows(build(photos, folder))
-    scandir = os.scandir
-
-    def refusing(path):
-        if os.fsencode(path).endswith(b"trip"):
-            raise PermissionError(13, "Permission denied")
-        return scandir(path)
-
-    monkeypatch.setattr(os, "scandir", refusing)
-    named = []
-    built = build(photos, folder, on_skip=named.append)
-    assert rows(built) == before
-    assert named == [Skipped(b"trip", "folder cannot be read: Permission denied", is_folder=True)]
-
-
-@pytest.mark.parametrize("name", ["disk", "disk.jpg"])
-def test_photos_below_a_link_to_a_disk_that_is_not_mounted_stay(photos, folder, tmp_path, name):
-    grey(tmp_path / "mount", x=30, deep__er__y=40)
-    (photos / name).symlink_to(tmp_path / "mount")
-    before = rows(build(photos, folder))
-    assert len(before) == 6
-    (tmp_path / "mount").rename(tmp_path / "unmounted")
-    named = []
-    built = build(photos, folder, on_skip=named.append)
-    assert rows(built) == before
-    assert last(built) == {"seen": 4, "skipped": len(named)}
-    assert named[-1] == Skipped(os.fsencode(name), "link leads nowhere; the photos known below it are kept", True)
-    (tmp_path / "unmounted").rename(tmp_path / "mount")
-    assert last(build(photos, folder)) == {"seen": 6}
-    (photos / name).unlink()
-    assert last(build(photos, folder)) == {"seen": 4, "removed": 2}
-
-
-def test_a_folder_that_is_gone_is_a_deletion(photos, folder):
-    build(photos, folder)
-    shutil.rmtree(photos / "trip")
-    assert last(build(photos, folder)) == {"seen": 2, "removed": 2}
-
-
-# Where the index lies
-
-
-def test_an_index_inside_the_photo_folder_is_no_trouble(photos):
-    inside = photos / "my index"
-    before = rows(build(photos, inside))
-    assert before == {"a.png": 0, "b.png": 1, "trip/c.png": 2, "trip/d.png": 3}
-    Index.open(inside).attach(RANKER)
-    assert rows(build(photos, inside)) == before
-
-
-def test_a_folder_that_holds_something_else_is_refused_and_left_as_it_is(photos):
-    before = sorted(photos.rglob("*"))
-    line = f"{photos} is not an index and not empty; give another folder with -i"
-    assert refusal(lambda: build(photos, photos)) == line
-    assert refusal(lambda: build(photos, photos / "a.png")) == (
-        f"{photos}/a.png is a file; give a folder for the index with -i"
-    )
-    assert sorted(photos.rglob("*")) == before
-
-
-def test_an_index_that_was_hardly_begun_is_begun_again(photos, folder):
-    folder.mkdir()
-    for name in ("writer.lock", "catalogue.sqlite", "catalogue.sqlite-wal", ".manifest.json"):
-        (folder / name).write_bytes(b"half")
-    assert len(rows(build(photos, folder))) == 4
-
-
-# Refusals
-
-
-def test_a_missing_index_is_refused_with_the_command_that_makes_one(folder):
-    line = f"no index at {folder}; make one: photoseek build PHOTOS -i {folder}"
-    assert refusal(lambda: Index.open(folder)) == line
-
-
-@pytest.mark.parametrize("content", ["", "no json", "[]", "{}", "null", "\udcff"])
-def test_a_damaged_manifest_is_refused(photos, folder, content):
-    build(photos, folder)
-    (folder / "manifest.json").write_bytes(os.fsencode(content))
-    line = f"{folder}/manifest.json cannot be read: {DAMAGED}"
-    assert refusal(lambda: Index.open(folder)) == line
-    assert refusal(lambda: build(photos, folder)) == line
-
-
-def test_an_index_of_another_format_is_refused(photos, folder):
-    build(photos, folder)
-    manifest = json.loads((folder / "manifest.json").read_text())
-    (folder / "manifest.json").write_text(json.dumps({**manifest, "format": 2}))
-    line = f"index {folder} has format 2, this photoseek reads 1; delete it and build it again"
-    assert refusal(lambda: Index.open(folder)) == line
-    assert refusal(lambda: build(photos, folder)) == line
-
-
-def test_an_index_of_another_encoder_is_refused_and_left_as_it_is(photos, folder):
-    before = rows(build(photos, folder))
-    grey(photos, new=1)
-    assert refusal(lambda: build(photos, folder, encoder=replace(ENCODER, fingerprint="other@2"))) == (
-        f"index {folder} holds embeddings of tiny@1, not of other@2; "
-        "give another folder with -i, or that encoder with --encoder"
-    )
-    assert rows(Index.open(folder)) == before
+def full(*_, **__):
+    raise OSError(28, "No space left on device")
 
 
 def test_an_index_without_its_embeddings_is_refused(photos, folder):
@@ -302,63 +40,156 @@ def test_an_index_without_its_embeddings_is_refused(photos, folder):
     assert refusal(lambda: build(photos, folder)) == line
 
 
-# A full disk
+# Views
 
 
-def full(*_, **__):
-    raise OSError(28, "No space left on device")
-
-
-@pytest.mark.parametrize("what", ["fsync", "commit", "lock"])
-def test_a_disk_that_is_full_is_one_line_and_the_index_stays_whole(photos, folder, monkeypatch, what):
-    before = rows(build(photos, folder))
-    grey(photos, new=1, newer=2)
-    with monkeypatch.context() as patch:
-        if what == "fsync":
-            patch.setattr(os, "fsync", full)
-        elif what == "commit":
-            # As many pages as it has are as many as it may have.
-            connect = catalogue.Catalogue._connect
-
-            def cramped(self, *mode):
-                db = connect(self, *mode)
-                [pages] = db.execute("PRAGMA page_count").fetchone()
-                db.execute(f"PRAGMA max_page_count = {pages}")
-                return db
-
-            patch.setattr(catalogue.Catalogue, "_connect", cramped)
-            grey(photos, **{"x" * 200 + f"{number:03}": number for number in range(120)})
-        else:
-            patch.setattr(filelock.FileLock, "acquire", full)
-        line = refusal(lambda: build(photos, folder))
-    assert (
-        line
-        == {
-            "fsync": f"index {folder}: disk is full; {INTACT}",
-            "commit": f"index {folder}: disk is full; {INTACT}",
-            "lock": f"index {folder} cannot be written: No space left on device",
-        }[what]
+def test_a_ranker_of_another_encoder_is_refused(photos, folder):
+    opened = build(photos, folder)
+    assert refusal(lambda: opened.attach(replace(RANKER, image_encoder="other@2"))) == (
+        f"ranker 0123456789ab was trained on other@2, but index {folder} holds tiny@1; "
+        "train one for it: photoseek train JUDGED -o RANKER --image-encoder tiny"
     )
-    opened = Index.open(folder)
-    assert (rows(opened), len(opened.embeddings())) == (before, 4)
-    assert {path: row for path, row in rows(build(photos, folder)).items() if path in before} == before
+    assert not (folder / "views").exists()
 
 
-def test_a_progress_line_that_nobody_reads_is_not_a_matter_of_the_disk(photos, folder):
-    def gone(*_):
-        raise BrokenPipeError
-
-    with pytest.raises(BrokenPipeError):
-        build(photos, folder, on_progress=gone)
-    assert len(rows(build(photos, folder))) == 4
-    with pytest.raises(BrokenPipeError):
-        Index.open(folder).attach(RANKER, on_progress=gone)
+def test_an_index_without_a_ranker_has_no_view(photos, folder):
+    assert refusal(lambda: build(photos, folder).view()) == (
+        f"index {folder} has no ranker yet; photoseek use RANKER attaches one, "
+        "photoseek train JUDGED -o RANKER --image-encoder tiny makes one"
+    )
 
 
-def test_what_is_committed_at_a_time_does_not_show(photos, folder, monkeypatch):
-    monkeypatch.setattr(index, "COMMIT_ROWS", 1)
-    shutil.copy(photos / "a.png", photos / "z.png")
-    built = build(photos, folder)
-    assert rows(built) == {"a.png": 0, "b.png": 1, "trip/c.png": 2, "trip/d.png": 3, "z.png": 0}
-    whole = build(photos, folder.with_name("whole")).embeddings()
-    assert np.array_equal(built.embeddings(), whole)
+def test_an_index_whose_folder_is_no_text_gets_its_view(photos, tmp_path):
+    folder = tmp_path / os.fsdecode(b"\xff\n")
+    opened = build(photos, folder)
+    opened.attach(RANKER)
+    plain = build(photos, tmp_path / "plain")
+    plain.attach(RANKER)
+    query = np.array([[1, 0, 0, 0]], np.float32)
+    found, expected = opened.view().search(query, 4, None), plain.view().search(query, 4, None)
+    assert all(np.array_equal(one, other) for one, other in zip(found, expected, strict=True))
+
+
+def test_attaching_the_same_ranker_again_builds_nothing(photos, folder):
+    opened = build(photos, folder)
+    opened.attach(RANKER)
+    first = opened.view().folder
+    stamps = {path: path.stat().st_mtime_ns for path in first.rglob("*")}
+    opened.attach(RANKER)
+    assert opened.view().folder == first
+    assert {path: path.stat().st_mtime_ns for path in first.rglob("*")} == stamps
+
+
+def test_attaching_after_growth_folds_in_the_new_photos_and_removes_the_old_view(photos, folder):
+    opened = build(photos, folder)
+    opened.attach(RANKER)
+    first = opened.view()
+    grey(photos, new=1)
+    grown = build(photos, folder)
+    assert (grown.view().folder, grown.view().rows, grown.rows, grown.facts()["tail"]) == (first.folder, 4, 5, 1)
+    grown.attach(RANKER)
+    assert (grown.view().rows, grown.facts()["tail"]) == (5, 0)
+    assert list((folder / "views").iterdir()) == [grown.view().folder] != [first.folder]
+
+
+def test_a_few_photos_more_are_appended_to_the_view(photos, folder):
+    grey(photos, **{f"old{i}": i + 60 for i in range(36)})
+    build(photos, folder).attach(RANKER)
+    first = Index.open(folder).view()
+    grey(photos, new=1, other=2)
+    grown = build(photos, folder)
+    grown.attach(RANKER)
+    view = grown.view()
+    assert (view.folder, view.indexed, view.rows, grown.facts()["tail"]) == (first.folder, 40, 42, 0)
+    everything = RANKER.photo_side(np.asarray(grown.embeddings(), np.float32))
+    assert np.array_equal(view.gather_z(np.arange(42)), everything.z)
+    found, scores = view.search(np.ones((1, 4), np.float32), 42, None)
+    assert sorted(found[0].tolist()) == list(range(42))
+    assert np.allclose(scores[0], -np.sort(-(everything.z.sum(axis=1) + everything.hub)))
+
+
+def test_another_ranker_replaces_the_one_before_and_what_a_crash_left(photos, folder):
+    opened = build(photos, folder)
+    opened.attach(RANKER)
+    for name in (".building-x", "0123456789ab-never_named"):
+        (folder / "views" / name).mkdir()
+    opened.attach(replace(RANKER, id="0123456789ab-b"))
+    assert opened.facts()["ranker"] == "0123456789ab-b"
+    assert list((folder / "views").iterdir()) == [opened.view().folder]
+
+
+def test_a_reader_that_opened_before_a_rebuild_keeps_its_answers(photos, folder):
+    build(photos, folder).attach(RANKER)
+    reader = Index.open(folder)
+    view, stored = reader.view(), reader.embeddings()
+    query = np.ones((1, 4), np.float32)
+    expected = RANKER.photo_side(np.asarray(stored, np.float32))
+    scores = expected.z.sum(axis=1) + expected.hub
+    grey(photos, b=200, new=1)
+    (photos / "a.png").unlink()
+    build(photos, folder).attach(RANKER)
+    assert not view.folder.exists()
+    found, given = view.search(query, 10, None)
+    assert found[0].tolist() == np.argsort(-scores, kind="stable").tolist()
+    assert np.allclose(given[0], -np.sort(-scores))
+    assert np.array_equal(view.gather_hub(np.arange(4)), expected.hub)
+    assert reader.rows == 4
+    assert (reader.view().rows, reader.rows, len(reader.embeddings())) == (6, 6, 6)
+
+
+def test_a_damaged_view_is_named_and_the_named_command_mends_it(photos, folder):
+    opened = build(photos, folder)
+    opened.attach(RANKER)
+    damaged = opened.view().folder
+    os.truncate(damaged / "z.f16", 3)
+    line = refusal(opened.view)
+    assert line.startswith(f"view {damaged} is damaged (")
+    assert line.endswith(f"); run: photoseek use RANKER -i {folder}")
+    opened.attach(RANKER)
+    assert opened.view().rows == 4
+
+
+def test_a_disk_that_is_full_while_a_view_is_built_leaves_the_old_view(photos, folder, monkeypatch):
+    opened = build(photos, folder)
+    opened.attach(RANKER)
+    before = opened.view().folder
+    monkeypatch.setattr("indexer.views.fsync", full)
+    another = replace(RANKER, id="ba9876543210")
+    assert refusal(lambda: opened.attach(another)) == f"index {folder}: disk is full; {INTACT}"
+    assert list((folder / "views").iterdir()) == [before]
+    assert Index.open(folder).view().folder == before
+
+
+# What it tells
+
+
+def test_facts_tell_the_state(photos, folder):
+    (photos / "broken.png").write_bytes(b"")
+    build(photos, folder)
+    (photos / "a.png").unlink()
+    opened = build(photos, folder)
+    opened.attach(RANKER)
+    opened.set_policy("minors")
+    facts = opened.facts()
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    assert facts == {
+        "index": str(folder),
+        "photos": 3,
+        "rows": 4,
+        "dead_rows": 1,
+        "skipped": 1,
+        "roots": [str(photos)],
+        "encoder": "tiny@1",
+        "precision": None,
+        "dim": 4,
+        "regions": False,
+        "ranker": "0123456789ab",
+        "tail": 0,
+        "policy": "minors",
+        "megabytes": round(size / 1e6, 1),
+        "builds": 2,
+        "unfinished": 0,
+        "skipped_photos": [("broken.png", "empty file")],
+    }
+    opened.set_policy(None)
+    assert Index.open(folder).policy is None

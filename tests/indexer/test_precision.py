@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 
 from indexer import precision as of_index
 from indexer.decode import Fit
-from indexer.encoders import ImageEncoder, precision
+from indexer.encoders import ImageEncoder, int8, precision
 from indexer.encoders.base import encoder_of_module
 from indexer.errors import PhotoseekError
 from indexer.index import Index
@@ -64,7 +64,7 @@ def test_an_int8_index_is_near_the_exact_one_and_later_photos_are_computed_alike
     one = Decoding(workers=1)
     index = Index.build(photos, tmp_path / "i8", encoder=small(), decoding=one, on_note=notes.append)
     assert (index.facts()["precision"], notes) == ("int8", [])
-    record = json.loads((index.folder / of_index.INT8 / precision.INT8_VERDICT).read_text())
+    record = json.loads((index.folder / of_index.INT8 / int8.VERDICT).read_text())
     assert record["cosine_mean"] >= 0.99
     exact = Index.build(photos, tmp_path / "f32", encoder=small("f32"), decoding=one)
     assert exact.facts()["precision"] == "f32"
@@ -106,9 +106,19 @@ def test_int8_takes_photos_to_calibrate_on(tmp_path: Path, photos: Path) -> None
         Index.build(photos, tmp_path / "i8", encoder=small(), decoding=Decoding(workers=1))
 
 
-def test_an_encoder_with_one_indexs_int8_network_is_free_for_another(tmp_path: Path, photos: Path) -> None:
+def test_an_encoder_that_is_asked_for_int8_gives_every_index_a_network_of_its_own(tmp_path: Path, photos: Path) -> None:
     encoder = small()
+    for name in ("one", "other"):
+        index = Index.build(photos, tmp_path / name, encoder=encoder, decoding=Decoding(workers=1))
+        assert (index.facts()["precision"], encoder.asked_precision) == ("int8", "int8")
+        assert encoder.int8 == tmp_path / name / of_index.INT8
+
+
+def test_an_encoder_with_one_indexs_int8_network_is_free_for_another(tmp_path: Path, photos: Path) -> None:
+    Index.build(photos, tmp_path / "i8", encoder=small(), decoding=Decoding(workers=1))
+    encoder = small("auto")
     Index.build(photos, tmp_path / "i8", encoder=encoder, decoding=Decoding(workers=1))
+    assert (encoder.precision, encoder.asked_precision) == ("int8", "auto")
     other = Index.build(photos, tmp_path / "other", encoder=encoder, decoding=Decoding(workers=1))
     assert other.facts()["precision"] in ("bf16", "f32")
     exact = Index.build(photos, tmp_path / "f32", encoder=small("f32"), decoding=Decoding(workers=1))

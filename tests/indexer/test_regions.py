@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer import index as index_module
 from indexer import regions as regions_module
+from indexer import update
 from indexer.index import Index
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -102,7 +102,7 @@ def test_a_moved_photo_and_one_that_comes_back_keep_their_regions(photos, folder
 def test_copies_share_a_row_and_commits_of_any_size_give_the_same(photos, folder, monkeypatch):
     shutil.copy(photos / "a.png", photos / "a2.png")
     whole = build(photos, folder, regions=True)
-    monkeypatch.setattr(index_module, "COMMIT_ROWS", 1)
+    monkeypatch.setattr(update, "COMMIT_ROWS", 1)
     built = build(photos, folder.with_name("ones"), regions=True)
     assert rows(built) == {"a.png": 0, "a2.png": 0, "b.png": 1, "c.png": 2}
     assert np.array_equal(built.regions(), whole.regions())

@@ -31,7 +31,8 @@ import os, signal, sys
 photos, folder, point, *paths = sys.argv[1:]
 sys.path[:0] = paths
 from tiny_encoder import TinyEncoder
-from indexer import embeddings, index, regions
+from indexer import embeddings, manifest, regions, update
+from indexer.index import Index
 from indexer.catalogue import Catalogue
 
 def die(*_):
@@ -49,7 +50,7 @@ def dies(function, number, before):
             die()
     return wrapped
 
-index.COMMIT_ROWS = regions.BLOCK_ROWS = 4
+update.COMMIT_ROWS = regions.BLOCK_ROWS = 4
 what, _, when = point.partition(": ")
 # A commit writes twice, the embeddings and the regions; filling in writes regions only.
 calls = {"between embeddings and regions": 3, "before regions": 2, "between regions and their commit": 4}
@@ -59,8 +60,8 @@ if when in calls:
 if when == "inside a block's transaction":
     Catalogue.set_setting = dies(Catalogue.set_setting, 2, before=False)
 if when == "before the manifest":
-    index._write_manifest = die
-index.Index.build(photos, folder, encoder=TinyEncoder(), regions=True)
+    manifest.write = die
+Index.build(photos, folder, encoder=TinyEncoder(), regions=True)
 """
 
 

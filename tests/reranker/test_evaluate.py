@@ -264,11 +264,11 @@ def test_encoders_of_other_weights_than_the_rankers_are_refused(monkeypatch: pyt
     )
     moved = ("file:/new", {"weights": "w"})
     with pytest.raises(PhotoseekError):
-        Evaluation(load_judgments(SAMPLE), ranker, image_encoder=moved).encoders()
+        Evaluation(load_judgments(SAMPLE), ranker, image_encoder=moved, precision="f32").encoders()
     # The options are those of the name that they were kept with.
     assert given == {
-        "file:/eyes": {"device": "auto", "preprocess": "size=9"},
-        "file:/new": {"device": "auto", "weights": "w"},
+        "file:/eyes": {"device": "auto", "precision": "auto", "preprocess": "size=9"},
+        "file:/new": {"device": "auto", "precision": "f32", "weights": "w"},
     }
 
 

@@ -5,8 +5,9 @@ import pytest
 from PIL import Image
 
 from indexer.decode import Fit
-from indexer.encoders import Tokens
+from indexer.encoders import ImageEncoder, Tokens, int8
 from indexer.errors import PhotoseekError
+from indexer.index import Index
 from reranker.features import CHUNK, embed_judgments, embed_photos, embed_texts, embed_with_tokens
 from reranker.judgments import load_judgments
 
@@ -109,6 +110,50 @@ def test_selected_photos_keep_every_caption_and_only_their_own_an_owner(judged):
     assert features.owner.tolist() == [-1, -1, 1, -1]
     assert features.tokens.offsets.tolist() == [0, 3, 6, 7, 8]
     np.testing.assert_allclose(features.x, [[0, 1, 0], [0, 0, 1]], atol=1e-3)
+
+
+class Colour(ImageEncoder):
+    """The mean colour as an encoder of photoseek's own kind, which is to compute in some precision, and never loads."""
+
+    seen = 0
+
+    def _rows(self, images: np.ndarray) -> np.ndarray:
+        type(self).seen += len(images)
+        return MeanColour.encode(MeanColour(), images)
+
+
+def colour(precision: str) -> Colour:
+    return Colour("colour", "colour@1", 3, Fit(16), Path(), precision)
+
+
+def test_embeddings_of_different_precisions_share_no_place_in_the_cache(judged, cache, monkeypatch):
+    monkeypatch.setattr("indexer.encoders.base.choose_precision", lambda *asked: asked[1].replace("auto", "bf16"))
+    monkeypatch.setattr(Colour, "seen", 0)
+    files = [judged / "train_images/red.png", judged / "test_images/blue.png"]
+    for precision, seen in (("f32", 3), ("bf16", 6), ("auto", 9), ("f32", 9), ("bf16", 9), ("auto", 9)):
+        x, _ = embed_photos(files, colour(precision))
+        np.testing.assert_allclose(x, [[1, 0, 0], [0, 0, 1]], atol=1e-3)
+        assert Colour.seen == seen
+    kept = [Index.open(folder).facts() for folder in (cache / "judged").iterdir()]
+    # Two folders of photos; what auto came to is no matter of its place.
+    assert sorted(facts["precision"] for facts in kept) == ["bf16"] * 4 + ["f32"] * 2
+
+
+def test_figures_of_int8_are_of_int8_or_there_are_none(judged, monkeypatch):
+    for number in range(16):
+        Image.new("RGB", (20, 20), (0, number, 0)).save(judged / "test_images" / f"{number}.png")
+
+    def crashes(*_):
+        raise int8.TrialFailed("the trial of int8 crashed (SIGSEGV)")
+
+    monkeypatch.setattr(int8, "tried", crashes)
+    monkeypatch.setattr("indexer.encoders.base.choose_precision", lambda *asked: asked[1].replace("auto", "bf16"))
+    with pytest.raises(PhotoseekError) as refusal:
+        embed_photos([judged / "test_images/blue.png"], colour("int8"))
+    assert str(refusal.value) == (
+        f"{judged / 'test_images'} is not measured in int8, as no index of it would be: "
+        "the trial of int8 crashed (SIGSEGV): bf16 is used"
+    )
 
 
 def test_photos_are_embedded_once_and_come_in_the_order_asked(judged):

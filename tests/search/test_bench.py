@@ -2,8 +2,9 @@
 
 import json
 import os
+import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -204,14 +205,27 @@ def test_the_report_and_the_plot_show_the_figures(figures: dict[str, Any], tmp_p
     assert f"candidates, recall@100 against exact search: {figures['candidates']['recall@100']:.4f}\n" in text
     for name in ("encode", "filter, 1%", "captions", "words", *PEERS):
         assert f"\n{name} " in text
-    shown = {**figures, "curve": [{"nprobe": 4, "captions": 0.9, "words": 0.8, "p50_ms": 1, "p95_ms": 1, "p99_ms": 1}]}
-    assert "\nnprobe 4 " in bench_report.report(shown)
+    times = {"p50_ms": 1.0, "p95_ms": 1.0, "p99_ms": 1.0}
+    kinds = {"captions": {"recall@100": 0.9, **times}, "words": {"recall@100": 0.8, **times}}
+    shown = {**figures, "curve": [{"nprobe": 4, **kinds, **times}]}
+    assert re.search(r"\nnprobe 4 +0\.900/0\.800 +1\.00 +1\.00\n", bench_report.report(shown))
     bench_report.plot(figures, tmp_path / "curve.svg")
     svg = (tmp_path / "curve.svg").read_text(encoding="utf-8")
-    for label in ("photoseek, captions", "photoseek, words", "recall@100", "hnswlib", "600 photos"):
+    lines = ("photoseek, captions", "photoseek, words", "as photoseek searches", "hnswlib")
+    for label in (*lines, "recall@100", "600 photos"):
         assert f">{label}</text>" in svg
     bench_report.plot(shown, tmp_path / "curve.png")
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_line_goes_through_settings_that_no_other_one_beats() -> None:
+    def points(*pairs: tuple[float, float]) -> list[dict[str, Any]]:
+        return [{"p50_ms": time, "recall@100": found} for time, found in pairs]
+
+    # As slow and finds less, slower and finds no more, slower and finds less; then the one that took the longest.
+    measured = points((3, 0.9), (1, 0.5), (2, 0.7), (2, 0.6), (4, 0.9), (5, 0.8), (9, 1.0))
+    assert bench_report.unbeaten(measured) == points((1, 0.5), (2, 0.7), (3, 0.9), (9, 1.0))
+    assert bench_report.unbeaten([]) == []
 
 
 def test_dials_turn_what_a_tuned_structure_has(searcher: Searcher) -> None:
@@ -235,10 +249,14 @@ def test_dials_turn_what_a_tuned_structure_has(searcher: Searcher) -> None:
     assert bench_structure.dials(searcher.view) == []
     codes = np.zeros(PHOTOS * 384, np.uint8)
     tuned = Tuned(tuning, searcher.view.folder, searcher.view.z, PHOTOS, PHOTOS, codes, Structure(tuning))
-    settings = bench_structure.dials(tuned)
-    assert [s["probes"] for s in settings if s["depth"] == 500] == [1, 2, 4, 8, 16]
-    assert [s["depth"] for s in settings if s["probes"] == 8] == [500, 125, 250, 1000]
-    with bench_structure.dialled(tuned, settings[0]):
+    settings = bench_structure.dials(replace(tuned, indexed=64_000))
+    # A list holds 1,000: those that hold four times as many as 1,000 rows are 4, four times as many as 500 are 2.
+    found = {depth: [s["probes"] for s in settings if s["depth"] == depth] for depth in (125, 250, 500, 1000)}
+    assert found == {125: [1, 2, 4, 8, 16], 250: [1, 2, 4, 8, 16], 500: [2, 4, 8, 16], 1000: [4, 8, 16]}
+    assert len(settings) == 17
+    # Of 600 rows four times as many are all.
+    assert bench_structure.dials(tuned)[-1] == {"probes": 64, "depth": 1000}
+    with bench_structure.dialled(tuned, {"probes": 1, "depth": 500}):
         assert tuned._candidates.tuning.kinds == {kind: Effort(1, 500, 0.0) for kind in efforts}
     assert tuned._candidates.tuning is tuning
     # An eighth of the file; 384 codes of 500 rows; two bytes a coordinate of 2 x 100 + 100 rows.

@@ -25,7 +25,8 @@ import os, signal, sys
 photos, folder, point, *paths = sys.argv[1:]
 sys.path[:0] = paths
 from tiny_encoder import TinyEncoder
-from indexer import embeddings, index
+from indexer import embeddings, manifest, update
+from indexer.index import Index
 from indexer.catalogue import Catalogue
 
 def die(*_):
@@ -45,7 +46,7 @@ def dies_on_call(function, number, before):
         return result
     return wrapped
 
-index.COMMIT_ROWS = 8
+update.COMMIT_ROWS = 8
 if point == "before the first row is written":
     embeddings.append = dies_on_call(embeddings.append, 1, before=True)
 if point == "between rows and their commit":
@@ -55,13 +56,13 @@ if point == "inside a commit":
 if point == "before the removals":
     Catalogue.remove = die
 if point == "before the manifest":
-    index.write_text = die
+    manifest.write_text = die
 progress = (lambda done, total: die() if done == 20 else None) if point == "between commits" else None
 if point == "from outside":
     def progress(done, total):
         print(done, flush=True)
         sys.stdin.read(1)
-index.Index.build(photos, folder, encoder=TinyEncoder(), on_progress=progress)
+Index.build(photos, folder, encoder=TinyEncoder(), on_progress=progress)
 print("finished")
 """
 
