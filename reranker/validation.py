@@ -17,8 +17,8 @@ from reranker.space import QuerySide
 
 # Share of queries with a photo to find that may be told "no good match".
 MISSED = 0.05
-# A query's best matches, taken away with its own photo: what a gallery of other subjects is like.
-FOREIGN_SHARE = 0.3
+# Photos whose captions are least like a query, none of which fits: what a gallery of other subjects is like.
+OTHER_SUBJECTS = 0.5
 # All words together count as this many captions do, so that the decision holds for names as well.
 WORDS_SHARE = 0.3
 # Shares of a gallery that are asked, so that the decision holds in small ones as in large ones; parts of fewer photos
@@ -30,7 +30,8 @@ FEWEST = 20
 @dataclass(frozen=True, slots=True)
 class Asked:
     """Queries put to a gallery. `candidates` and `order`: (queries, photos) scores of both stages; `fits`: (queries,
-    photos) bool, which photos are right; `side` and the unit text vectors `t` (queries, e) of the queries."""
+    photos) bool, which photos are right; `likeness`: (queries, photos), cosine of a query to what is said of a photo;
+    `side` and the unit text vectors `t` (queries, e) of the queries."""
 
     gallery: Gallery
     side: QuerySide
@@ -38,6 +39,7 @@ class Asked:
     candidates: np.ndarray
     order: np.ndarray
     fits: np.ndarray
+    likeness: np.ndarray
 
 
 def gate(
@@ -74,7 +76,7 @@ def gate(
 
 def learn_match(features: Features, words: WordQueries, held: Sequence[Gallery], order: MLP) -> Match:
     """The no-match decision, from validation captions and words with a photo that fits, with all that fit taken away,
-    and with everything near them taken away, too; among all photos of a gallery and among some."""
+    and put to photos of other subjects; among all photos of a gallery and among some."""
     generator = np.random.default_rng(0)
     present: list[np.ndarray] = []
     absent: list[np.ndarray] = []
@@ -88,7 +90,7 @@ def learn_match(features: Features, words: WordQueries, held: Sequence[Gallery],
             if share < 1 and share * len(gallery.photos) < FEWEST:
                 continue
             for queries, times in asked:
-                there, gone = _with_and_without(queries, _drawn(queries.fits, share, generator))
+                there, gone = _with_and_without(queries, share, generator)
                 present.append(np.tile(there, (times, 1)))
                 absent.append(np.tile(gone, (times, 1)))
     return fit_match(np.concatenate(present), np.concatenate(absent), MISSED)
@@ -115,7 +117,16 @@ def _asked(features: Features, gallery: Gallery, side: QuerySide, t: np.ndarray,
         rows = slice(begin, min(begin + BLOCK, len(t)))
         for row, scalars in enumerate(gallery.space.matrix(gallery.side, side, rows), begin):
             scores[row] = order_scores(order, photo_part, text_part[row], scalars)
-    return Asked(gallery, side, t, candidate_scores(gallery.side, side), scores, fits)
+    likeness = t @ _said_of(features, gallery).T
+    return Asked(gallery, side, t, candidate_scores(gallery.side, side), scores, fits, likeness)
+
+
+def _said_of(features: Features, gallery: Gallery) -> np.ndarray:
+    """(photos, e) float32, unit rows: the direction of the mean text vector of each photo's captions."""
+    rows, own = captions_within(features, gallery.photos)
+    sums = np.zeros((len(gallery.photos), features.t.shape[1]), np.float32)
+    np.add.at(sums, own, unit(features.t[rows]))
+    return unit(sums)
 
 
 def _drawn(fits: np.ndarray, share: float, generator: np.random.Generator) -> np.ndarray:
@@ -126,19 +137,22 @@ def _drawn(fits: np.ndarray, share: float, generator: np.random.Generator) -> np
     return drawn
 
 
-def _with_and_without(asked: Asked, left: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What the decision looks at, of queries that have a photo that fits, and of all without any; of the photos `left`
-    (queries, photos) alone."""
-    scores = np.where(left, asked.order, -np.inf)
+def _with_and_without(asked: Asked, share: float, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """What the decision looks at, of queries that have a photo that fits, and of all without any; among a share of the
+    photos.
+
+    Other subjects are photos by what their captions say, not by their scores: a query's scores there are as high as
+    chance has them. The decision sees how many photos were asked, so there are as many of them as of the others.
+    """
+    scores = np.where(_drawn(asked.fits, share, generator), asked.order, -np.inf)
     has_any = np.asarray(asked.fits.any(axis=1))
     present = _first_hits(asked, scores, has_any)
     scores[asked.fits] = -np.inf
     absent = [_first_hits(asked, scores)]
-    near = int(FOREIGN_SHARE * left.sum(axis=1).mean())
-    if near:
-        gone = np.argpartition(-scores, near, axis=1)[:, :near]
-        np.put_along_axis(scores, gone, -np.inf, axis=1)
-        absent.append(_first_hits(asked, scores))
+    if share <= OTHER_SUBJECTS:
+        others = asked.likeness < np.quantile(asked.likeness, OTHER_SUBJECTS, axis=1, keepdims=True)
+        others &= ~asked.fits & (generator.random(others.shape) < share / OTHER_SUBJECTS)
+        absent.append(_first_hits(asked, np.where(others, asked.order, -np.inf)))
     return present, np.concatenate(absent)
 
 

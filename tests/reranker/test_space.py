@@ -199,7 +199,8 @@ def test_hubs_turn_products_into_fewer_directions_without_loss_where_there_are_n
     captions, photos = (generator.standard_normal((n, 7)).astype(np.float32) for n in (50, 30))
     hubs = Hubs.fit(captions, photos)
     assert hubs.turn.shape == (7, 7)
-    np.testing.assert_allclose(hubs.photos @ hubs.captions.T, photos @ captions.T, atol=1e-4)
+    np.testing.assert_allclose(photos @ hubs.turn @ hubs.captions.T, photos @ captions.T, atol=1e-4)
+    np.testing.assert_allclose(captions @ hubs.turn @ hubs.photos.T, captions @ photos.T, atol=1e-4)
     np.testing.assert_allclose(hubs.terms(photos), np.sort(photos @ captions.T)[:, -10:].mean(axis=1), atol=1e-4)
     np.testing.assert_allclose(hubs.usual(captions), np.sort(captions @ photos.T)[:, -5:].mean(axis=1), atol=1e-4)
 
@@ -210,7 +211,25 @@ def test_hubs_keep_the_128_directions_that_hold_the_most():
     captions, photos = (generator.standard_normal((300, 140)).astype(np.float32) * spread for _ in range(2))
     hubs = Hubs.fit(captions, photos)
     assert hubs.turn.shape == (140, 128)
-    np.testing.assert_allclose(hubs.photos @ hubs.captions.T, photos @ captions.T, atol=0.05)
+    np.testing.assert_allclose(photos @ hubs.turn @ hubs.captions.T, photos @ captions.T, atol=0.05)
+    np.testing.assert_allclose(captions @ hubs.turn @ hubs.photos.T, captions @ photos.T, atol=0.05)
+
+
+def test_hubs_drop_what_captions_have_alone_or_photos_have_alone_however_much_it_is():
+    generator = np.random.default_rng(0)
+    captions, photos = (generator.standard_normal((400, 148)).astype(np.float32) for _ in range(2))
+    captions[:, :20] *= 0.001
+    photos[:, :20] *= 10
+    hubs = Hubs.fit(captions, photos)
+    products = photos @ captions.T
+    assert np.abs(photos @ hubs.turn @ hubs.captions.T - products).max() < 0.05 * np.abs(products).max()
+
+
+def test_hubs_of_fewer_photos_than_directions_are_finite():
+    generator = np.random.default_rng(0)
+    captions, photos = (generator.standard_normal((n, 40)).astype(np.float32) for n in (60, 5))
+    hubs = Hubs.fit(captions, photos)
+    np.testing.assert_allclose(photos @ hubs.turn @ hubs.captions.T, photos @ captions.T, atol=1e-3)
 
 
 def test_photos_joined_are_the_map_beside_the_weighed_meaning():

@@ -21,7 +21,7 @@ from reranker.pairs import Gallery, PairSettings, WordQueries, candidate_scores,
 from reranker.ranker import NAMED_SCALE, order_scores
 from reranker.space import SCALARS, Space, candidate_of
 from reranker.train import candidate_order
-from reranker.validation import FOREIGN_SHARE, MISSED, WORDS_SHARE, ask_captions, ask_words, gate, learn_match
+from reranker.validation import MISSED, OTHER_SUBJECTS, WORDS_SHARE, ask_captions, ask_words, gate, learn_match
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tiny_judged import QUICK, Ears, made
@@ -189,13 +189,10 @@ def learned_from(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
 
 
 def expected_photos(order: np.ndarray, fits: np.ndarray) -> tuple[list[int], list[int]]:
-    """First hits by plain loops: of queries with a photo that fits; of all without those, then without near ones."""
+    """First hits by plain loops: of queries with a photo that fits; of all without those."""
     ranked = [np.argsort(-row).tolist() for row in order]
     others = [[photo for photo in row if not fits[query, photo]] for query, row in enumerate(ranked)]
-    near = int(FOREIGN_SHARE * order.shape[1])
-    present = [row[0] for query, row in enumerate(ranked) if fits[query].any()]
-    absent = [row[0] for row in others if row]
-    return present, absent + [row[near] for row in others if near and len(row) > near]
+    return [row[0] for query, row in enumerate(ranked) if fits[query].any()], [row[0] for row in others if row]
 
 
 def photos_of(rows: np.ndarray, gallery: Gallery) -> list[int]:
@@ -235,10 +232,28 @@ def test_the_decision_learns_from_parts_of_a_gallery_too(given: Made, learned_fr
     assert sizes[0][:105].round(3).tolist() == [30] * 105
     assert sizes[0][105:210].mean() == pytest.approx(1 + 29 / 3, abs=1)
     assert sizes[0][210:].mean() == pytest.approx(1 + 29 / 10, abs=0.5)
-    # Without it; a caption with nothing else left is not told as absent.
+    # Without it, and twice with as many photos of other subjects; a caption with nothing left is not told as absent.
     assert sizes[1][:105].round(3).tolist() == [29] * 105
-    assert 5 * 105 < len(sizes[1]) < 6 * 105
+    assert 3.9 * 105 < len(sizes[1]) <= 5 * 105
     assert sizes[1].round(3).min() == 1
+    assert sizes[1].round(3).max() == 29
+
+
+def test_other_subjects_are_the_photos_whose_captions_are_least_like_a_query(given: Made, learned_from, monkeypatch):
+    # Half of the photos, all of that half: each caption finds the first hit of its own other half.
+    monkeypatch.setattr(validation, "SHARES", (OTHER_SUBJECTS,))
+    monkeypatch.setattr(validation, "FEWEST", 3)
+    gallery = given.held[0]
+    learn_match(given.features, NO_WORDS, [gallery], GOOD)
+    asked = ask_captions(given.features, gallery, GOOD)
+    said = [given.features.t[given.features.owner == photo] for photo in gallery.photos]
+    likeness = asked.t @ unit(np.stack([unit(rows).mean(axis=0) for rows in said])).T
+    np.testing.assert_allclose(asked.likeness, likeness, atol=1e-5)
+    others = [
+        set(np.argsort(row)[:15].tolist()) - {own} for row, own in zip(likeness, asked.fits.argmax(1), strict=True)
+    ]
+    expected = [max(photos, key=row.__getitem__) for photos, row in zip(others, asked.order, strict=True)]
+    assert photos_of(learned_from[1][-105:], gallery) == expected
 
 
 def test_words_count_for_their_share_of_the_captions_in_every_gallery(given: Made, learned_from):
@@ -259,7 +274,7 @@ def test_a_word_that_every_photo_fits_is_never_told_as_absent(given: Made, learn
     everywhere = replace(given.words, fits=np.ones_like(given.words.fits))
     learn_match(given.features, everywhere, [gallery], GOOD)
     assert [len(rows) for rows in learned_from] == [alone[0] + 8, alone[1]]
-    # With 8 of 10 photos gone, two are left: fewer than the near ones that go, too.
+    # With 8 of 10 photos gone, two are left.
     most = replace(given.words, fits=np.where(np.arange(80) < 78, 1, 0) * np.ones_like(given.words.fits))
     learn_match(given.features, most, [gallery], GOOD)
     assert [len(rows) for rows in learned_from] == [alone[0] + 8, alone[1] + 8]
@@ -271,7 +286,7 @@ def test_a_word_that_no_photo_fits_is_only_ever_absent(given: Made, learned_from
     learn_match(given.features, NO_WORDS, [gallery], GOOD)
     alone = [len(rows) for rows in learned_from]
     learn_match(given.features, replace(given.words, fits=np.zeros_like(given.words.fits)), [gallery], GOOD)
-    assert [len(rows) for rows in learned_from] == [alone[0], alone[1] + 2 * 8]
+    assert [len(rows) for rows in learned_from] == [alone[0], alone[1] + 8]
 
 
 @pytest.mark.parametrize("with_words", [True, False])
@@ -280,7 +295,7 @@ def test_a_gallery_of_two_photos_is_enough(given: Made, learned_from, monkeypatc
     gallery = Gallery.of(given.features, np.array([50, 61]), given.space)
     learn_match(given.features, words, [gallery], GOOD)
     captions = ask_captions(given.features, gallery, GOOD)
-    # Two photos have no foreign ones: without its own photo a caption finds the other.
+    # Without its own photo a caption finds the other.
     assert photos_of(learned_from[1][:7], gallery) == (1 - captions.fits.argmax(axis=1)).tolist()
     if not with_words:
         assert [len(rows) for rows in learned_from] == [7, 7]
