@@ -12,7 +12,7 @@ from indexer.views import PhotoSide
 from reranker.features import Features, embed_judgments, embed_photos, embed_with_tokens
 from reranker.judgments import CrowdRow, ExpertRow, Judgments, photo_of
 from reranker.pairs import BLOCK, PairSettings, candidate_scores
-from reranker.ranker import Ranker
+from reranker.ranker import MANY, Ranker, order_among
 from reranker.scores import Method
 from reranker.space import SCALARS
 from reranker.train import TrainSettings
@@ -253,21 +253,24 @@ class Queries:
 class Found:
     """What b queries find among n photos.
 
-    `candidates` (b, n) are the first stage's scores; `order` (b, n) sorts as a search does: the first candidates by the
-    reranker, then the others as they were; `match` is the chance that anything fits, of any rows.
+    `candidates` (b, n) are the first stage's scores; `learned` (b, n) are the reranker's of the first candidates, and
+    behind them the others as they were; `order` (b, n) sorts as a search does, which spreads few photos
+    (`order_among`); `match` is the chance that anything fits, of any rows.
     """
 
     ranker: Ranker
     candidates: np.ndarray
+    learned: np.ndarray
     order: np.ndarray
     scalars_of: Callable[[np.ndarray], np.ndarray]
     usual: np.ndarray
 
     def match(self, order: np.ndarray) -> np.ndarray:
         """(b,): the chance that anything fits a query, where `order` (b, n) may lack photos (-inf)."""
-        first = order.argmax(axis=1)
-        # Behind the first candidates, `order` holds other numbers; a first hit is never among those.
-        of_first = np.take_along_axis(self.order, first[:, None], axis=1)[:, 0]
+        # The first hit of those that are left, which few photos and many have alike.
+        first = np.where(np.isfinite(order), self.learned, -np.inf).argmax(axis=1)
+        # Behind the first candidates, `learned` holds other numbers; a first hit is never among those.
+        of_first = np.take_along_axis(self.learned, first[:, None], axis=1)[:, 0]
         photos = np.isfinite(order).sum(axis=1)
         return self.ranker.match_probability(of_first, self.scalars_of(first), self.usual, photos)
 
@@ -277,17 +280,25 @@ def search(ranker: Ranker, photos: Photos, queries: Queries) -> Found:
     side = ranker.photo_side(photos.x, photos.regions)
     query = ranker.query_side(queries.t, queries.texts, queries.tokens)
     candidates = candidate_scores(side, query)
-    order = np.empty_like(candidates)
+    learned = np.empty_like(candidates)
     scalars = np.empty((*candidates.shape, len(SCALARS)), np.float16)
     for begin in range(0, len(candidates), BLOCK):
         rows = slice(begin, min(begin + BLOCK, len(candidates)))
         scores = ranker.score_matrix(side, query, rows)
-        order[rows], scalars[rows] = scores.order, scores.scalars
+        learned[rows], scalars[rows] = scores.order, scores.scalars
     kept = min(RERANKED, candidates.shape[1])
     threshold = np.partition(candidates, -kept, axis=1)[:, -kept][:, None]
-    order = np.where(candidates >= threshold, order, candidates - 1e4)
+    reranked = candidates >= threshold
+    learned = np.where(reranked, learned, candidates - 1e4)
+    order = learned
+    if candidates.shape[1] < MANY:
+        order = learned.copy()
+        mean_caption = ranker.mean_caption()
+        at_large = side.z @ mean_caption[:-1] + side.hub * mean_caption[-1]
+        for row, shown in enumerate(reranked):
+            order[row, shown] = order_among(learned[row, shown], at_large[shown], query.gate[row], candidates.shape[1])
 
     def scalars_of(first: np.ndarray) -> np.ndarray:
         return np.take_along_axis(scalars, first[:, None, None], axis=1)[:, 0].astype(np.float32)
 
-    return Found(ranker, candidates, order, scalars_of, query.usual)
+    return Found(ranker, candidates, learned, order, scalars_of, query.usual)

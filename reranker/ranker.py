@@ -31,6 +31,10 @@ IDENTITY = ("id", "image_encoder", "text_encoder", "text_encoder_name", "vocabul
 WORDS = 1500
 # Brings a candidate's score to the scale of the learned order.
 NAMED_SCALE = 10.0
+# Among `FEW` photos or fewer, so much of a photo's mean score over captions is taken off, among `MANY` none; off photos
+# whose odds are e^`LIKELY` times less than the first hit's or worse, and off likelier ones less (see `order_among`).
+SPREAD, LIKELY = 0.6, 5.0
+FEW, MANY = 100, 500
 DEFAULT_FOLDER = Path(__file__).parent / "default"
 FAST_FOLDER = Path(__file__).parent / "default-fast"
 
@@ -209,6 +213,11 @@ class Ranker:
         order, logits = self._logits(side.hidden, query.hidden[row], scalars)
         return Scores(order, self.calibration.apply(logits), scalars)
 
+    def mean_caption(self) -> np.ndarray:
+        """(K + 1,) float32: its product with a photo's `[z ; hub]` is the photo's mean candidate score over captions,
+        in the scale of the order, by its weight of a cosine."""
+        return self.order.ws[SCALARS.index("cosine")] * self.space.mean_caption()
+
     def score_matrix(self, side: PhotoSide, query: QuerySide, rows: slice) -> Scores:
         """The same of every photo for some queries: arrays of (queries, n) and (queries, n, 7)."""
         scalars = self.space.matrix(side, query, rows)
@@ -253,6 +262,23 @@ def order_scores(order: MLP, photo_part: np.ndarray, text_part: np.ndarray, scal
     gate = scalars[:, SCALARS.index("gate")]
     learned = order.logits(photo_part, text_part, scalars)
     return (1 - gate) * learned + gate * NAMED_SCALE * candidate_of(scalars)
+
+
+def order_among(order: np.ndarray, at_large: np.ndarray, gate: float, photos: int) -> np.ndarray:
+    """What sorts the hits where so many `photos` were searched: (n,) float32, from the order scores of n candidates.
+
+    at_large: (n,), the candidates' mean scores over captions, by `Ranker.mean_caption`; gate: the query's. Of thousands
+    of photos, one is in the first ten of the few captions that fit it best, and the hub term is taken over those; of a
+    hundred, one is in the first ten of every tenth caption, and those that score high for the mass of captions are in
+    those of too many. The first hit keeps its place, likely photos nearly theirs.
+    """
+    if photos >= MANY or not len(order):
+        return order
+    weight = SPREAD * (1 - gate) * min(np.log(MANY / max(photos, 1)) / np.log(MANY / FEW), 1)
+    behind = np.minimum((order.max() - order) / LIKELY, 1)
+    # No more than half of what a photo is behind, so that none comes before the first hit.
+    taken = np.clip(weight * (at_large - at_large.mean()), -LIKELY / 2, LIKELY / 2)
+    return np.asarray(order - behind * taken, np.float32)
 
 
 def shown_relevance(order: np.ndarray, relevance: np.ndarray) -> np.ndarray:

@@ -126,8 +126,17 @@ class Space:
 
     def captions(self) -> np.ndarray:
         """The captions of the hub terms as candidate queries: (c, K + 1) float32, without what their turn left out."""
+        return self._as_candidates(self.hubs.captions)
+
+    def mean_caption(self) -> np.ndarray:
+        """The mean of `captions`, (K + 1,) float32: its product with a photo's `[z ; hub]` is the mean of what the
+        photo scores as a candidate of each."""
+        return self._as_candidates(self.hubs.captions.mean(axis=0)[None])[0]
+
+    def _as_candidates(self, turned: np.ndarray) -> np.ndarray:
+        """turned: (c, h) as `hubs.captions` -> (c, K + 1) float32."""
         k, r, named = self.widths
-        heads = self.hubs.captions @ self.hubs.turn.T
+        heads = turned @ self.hubs.turn.T
         queries = np.zeros((len(heads), k + r + named + 1), np.float32)
         queries[:, :k] = heads[:, :k]
         queries[:, k : k + r] = MEANING_WEIGHT * heads[:, k:]

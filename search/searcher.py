@@ -20,7 +20,7 @@ from indexer.encoders.base import Tokens
 from indexer.errors import PhotoseekError
 from indexer.index import Index
 from indexer.views import PhotoSide
-from reranker.ranker import Ranker, shown_relevance
+from reranker.ranker import MANY, Ranker, order_among, shown_relevance
 from reranker.space import QuerySide
 from search.results import Answer, Hit
 
@@ -77,6 +77,7 @@ class Searcher:
             self.view.tail = self.ranker.photo_side(late, None if regions is None else regions[self.view.rows :])
         dead = np.array(index.catalogue.dead_rows(), np.int64)
         self._alive = np.setdiff1d(np.arange(self.view.total_rows), dead) if len(dead) else None
+        self._mean_caption = self.ranker.mean_caption()
         self._text: TextEncoder | None = None
         self._timer = timer
         self._blas = ThreadpoolController()
@@ -231,6 +232,9 @@ class Searcher:
         )
         scores = self.ranker.scores(side, query, i)
         order, relevance = scores.order, scores.relevance
+        if photos < MANY:
+            at_large = side.z @ self._mean_caption[:-1] + side.hub * self._mean_caption[-1]
+            order = order_among(order, at_large, query.gate[i], photos)
         if unwanted is not None:
             wanted = 1 - self.ranker.scores(side, unwanted, 0).relevance
             relevance = relevance * wanted

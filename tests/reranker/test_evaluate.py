@@ -16,6 +16,7 @@ from reranker.evaluation import Evaluation, Photos, Queries, search
 from reranker.judgments import Judgments, load_judgments
 from reranker.measure import write_html
 from reranker.metrics import auroc, kendall_tau_b
+from reranker.ranker import order_among
 from reranker.trained_with import encoders_of
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -139,12 +140,23 @@ def test_a_search_ranks_its_first_candidates_by_their_order_and_the_others_as_th
     found = search(ranker, Photos(given.x, given.regions), Queries(list(given.texts), given.t, given.tokens))
     side = ranker.photo_side(given.x, given.regions)
     order = ranker.score_matrix(side, ranker.query_side(given.t, given.texts, given.tokens), slice(0, 3)).order
+    mean_caption = ranker.mean_caption()
+    at_large = side.z @ mean_caption[:-1] + side.hub * mean_caption[-1]
     for row in range(3):
         first = np.argsort(-found.candidates[row])[:3]
         rest = np.argsort(-found.candidates[row])[3:]
-        expected = [*first[np.argsort(-order[row, first])], *rest]
+        assert found.learned[row, first] == pytest.approx(order[row, first], abs=1e-5)
+        # Seven photos are few.
+        gate = ranker.space.names.texts(given.t)[1][row]
+        spread = order_among(order[row, first], at_large[first], gate, 7)
+        expected = [*first[np.argsort(-spread)], *rest]
         assert np.argsort(-found.order[row]).tolist() == expected
-        assert found.order[row, first] == pytest.approx(order[row, first], abs=1e-5)
+        assert found.order[row, first] == pytest.approx(spread, abs=1e-5)
+    # To 500 and more the rule does nothing, and a search of them is left alone.
+    monkeypatch.setattr(shared, "MANY", 7)
+    many = search(ranker, Photos(given.x, given.regions), Queries(list(given.texts), given.t, given.tokens))
+    assert np.array_equal(many.order, many.learned)
+    assert np.array_equal(many.learned, found.learned)
 
 
 def test_the_chance_of_a_match_is_that_of_the_first_photo_that_is_left():
@@ -156,7 +168,8 @@ def test_the_chance_of_a_match_is_that_of_the_first_photo_that_is_left():
     for order in (found.order, gone):
         for row in range(3):
             scores = ranker.scores(side, query, row)
-            best = order[row].argmax()
+            # Spreading few photos leaves the first hit, whichever photos are left.
+            best = np.where(np.isfinite(order[row]), scores.order, -np.inf).argmax()
             first = scores.order[[best]], scores.scalars[[best]], query.usual[[row]]
             alone = ranker.match_probability(*first, np.isfinite(order[row]).sum())
             # Scalars are kept to half precision.

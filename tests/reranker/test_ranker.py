@@ -16,7 +16,7 @@ from reranker.calibration import Calibration
 from reranker.lexicon import Lexicon
 from reranker.match import match_features
 from reranker.pairs import candidate_scores
-from reranker.ranker import NAMED_SCALE, Ranker, order_scores, pack, shown_relevance, unpack
+from reranker.ranker import NAMED_SCALE, Ranker, order_among, order_scores, pack, shown_relevance, unpack
 from reranker.space import SCALARS, QuerySide, candidate_of
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -206,6 +206,45 @@ def test_a_sentence_has_the_learned_order_a_name_that_of_the_candidates_and_half
         if gate != 0.5:
             # To the last bit, so that ties stay ties.
             assert np.array_equal(found, NAMED_SCALE * candidates if gate else learned)
+
+
+def test_few_photos_are_spread_by_what_they_score_at_large_but_not_the_first_hit():
+    order, at_large = np.float32([3, 2, 0.5, -2, -7]), np.float32([2, 1, -1, 0, -2])  # their mean is 0
+    # 0, 1, 2.5, 5 and 10 behind the first: none, a fifth, a half and all of 0.6 of it.
+    spread = [3, 2 - 0.2 * 0.6 * 1, 0.5 + 0.5 * 0.6 * 1, -2, -7 + 0.6 * 2]
+    for photos in (1, 5, 100):
+        assert order_among(order, at_large, 0.0, photos).tolist() == pytest.approx(spread)
+    # Only what photos have beside each other counts.
+    assert order_among(order, at_large + 7, 0.0, 100).tolist() == pytest.approx(spread, abs=1e-5)
+    # What is for a quarter a name, three quarters of it; a name, none.
+    assert order_among(order, at_large, 0.25, 100)[4] == pytest.approx(-7 + 0.75 * 0.6 * 2)
+    assert order_among(order, at_large, 1.0, 100).tolist() == order.tolist()
+
+
+def test_the_more_photos_the_less_are_they_spread_and_from_500_on_not_at_all():
+    order, at_large = np.float32([0, -9, -9]), np.float32([0, 1, -1])
+    # Half of it where the logarithm is half-way from 100 to 500.
+    assert order_among(order, at_large, 0.0, round(100 * 5**0.5))[1] == pytest.approx(-9 - 0.3, abs=1e-3)
+    for photos in (500, 501, 10**6):
+        assert order_among(order, at_large, 0.0, photos) is order
+    none = np.zeros(0, np.float32)
+    assert order_among(none, none, 0.0, 0) is none
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.floats(-3, 3))
+def test_the_first_hit_stays_the_first_however_much_is_taken_off(seed, count, exponent):
+    generator = np.random.default_rng(seed)
+    order = generator.standard_normal(count).astype(np.float32)
+    at_large = (10**exponent * generator.standard_normal(count)).astype(np.float32)
+    spread = order_among(order, at_large, 0.0, 50)
+    assert spread.dtype == np.float32
+    assert (spread.argmax(), spread.max()) == (order.argmax(), order.max())
+
+
+def test_a_mean_caption_is_in_the_scale_of_the_order():
+    ranker = make_ranker()
+    expected = ranker.order.ws[SCALARS.index("cosine")] * ranker.space.mean_caption()
+    np.testing.assert_allclose(ranker.mean_caption(), expected, atol=1e-7)
 
 
 def test_an_open_gate_sorts_photos_as_the_first_stage_does():

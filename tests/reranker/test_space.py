@@ -65,6 +65,18 @@ def test_captions_of_the_hub_terms_are_candidate_queries_where_their_turn_leaves
     assert space.captions().shape == (len(given.t), K + MEANING + NAMED + 1)
 
 
+def test_the_mean_caption_gives_a_photos_mean_candidate_score_over_the_captions_of_the_hub_terms():
+    space, given = make_space(), inputs()
+    side, _ = sides(space)
+    both = joined(space.map, space.meaning, given.x)
+    products = both @ space.hubs.turn @ space.hubs.captions.T
+    mean = space.mean_caption()
+    assert mean.shape == (K + MEANING + NAMED + 1,)
+    expected = products.mean(axis=1) - HUB_WEIGHT * side.hub
+    np.testing.assert_allclose(side.z @ mean[:-1] + side.hub * mean[-1], expected, atol=1e-6)
+    np.testing.assert_allclose(mean, space.captions().mean(axis=0), atol=1e-6)
+
+
 @pytest.mark.parametrize("names", [True, False])
 @pytest.mark.parametrize("regions", [True, False])
 def test_the_scalars_of_one_query_are_its_row_of_the_matrix(names, regions):

@@ -11,7 +11,7 @@ from sklearn.isotonic import IsotonicRegression
 
 from indexer.index import Index
 from reranker.match import match_features
-from reranker.ranker import Ranker, Scores
+from reranker.ranker import Ranker, Scores, order_among
 from search import searcher as module
 from search.searcher import STAGES, Searcher
 
@@ -30,19 +30,35 @@ HALF = 3e-2
 class Exact:
     """What the ranker says of every row, from the stored embeddings and regions: no view, no FAISS.
 
-    `candidate`: (n,) scores of the candidate stage; `usual`: how high the query scores at large.
+    `candidate`: (n,) scores of the candidate stage; `usual`: how high the query scores at large; `at_large`: (n,), what
+    a photo scores for the mean caption; `gate`: how much the query looks like a name.
     """
 
     candidate: np.ndarray
     scores: Scores
     usual: np.ndarray
+    at_large: np.ndarray
+    gate: float
+
+    def order(self, rows: np.ndarray | None = None) -> np.ndarray:
+        """What sorts candidates among as few photos as there are here, (n,), by default all: 0.6 of what they score at
+        large, beside each other, is taken off those that are 5 or more behind the first, and a share of it off others.
+        """
+        shown = np.arange(len(self.at_large)) if rows is None else rows
+        learned, large = self.scores.order[shown], self.at_large[shown]
+        taken = [0.6 * (1 - self.gate) * (one - large.mean()) for one in large]
+        behind = [min((learned.max() - one) / 5, 1) for one in learned]
+        assert np.abs(taken).max() < 2.5  # more would be cut
+        return learned - np.multiply(behind, taken)
 
 
 def exact(searcher: Searcher, text: str) -> Exact:
     side = searcher.ranker.photo_side(np.asarray(searcher.index.embeddings(), np.float32), searcher.index.regions())
     query = searcher.query_side([text])
     candidate = np.concatenate([side.z, side.hub[:, None]], axis=1) @ query.candidate[0]
-    return Exact(candidate, searcher.ranker.scores(side, query, 0), query.usual)
+    heads = searcher.ranker.space.captions().mean(axis=0) * searcher.ranker.order.ws[0]
+    at_large = np.concatenate([side.z, side.hub[:, None]], axis=1) @ heads
+    return Exact(candidate, searcher.ranker.scores(side, query, 0), query.usual, at_large, float(query.gate[0]))
 
 
 def falling(values: np.ndarray) -> np.ndarray:
@@ -58,29 +74,27 @@ def searcher(built: Path) -> Searcher:
 
 @pytest.mark.parametrize("text", QUERIES)
 def test_hits_are_what_numpy_finds_over_every_row(searcher: Searcher, text: str) -> None:
-    expected = exact(searcher, text).scores
+    expected = exact(searcher, text)
     answer = searcher.answer(text, PHOTOS)
     rows = np.array([row_of(searcher)[hit.path] for hit in answer.hits])
     assert sorted(rows) == list(range(ROWS))
     assert [hit.rank for hit in answer.hits] == list(range(1, ROWS + 1))
-    assert [hit.score for hit in answer.hits] == pytest.approx(expected.order[rows], abs=HALF)
+    assert [hit.score for hit in answer.hits] == pytest.approx(expected.order()[rows], abs=HALF)
     assert np.all(np.diff([hit.score for hit in answer.hits]) <= 0)
-    assert [hit.relevance for hit in answer.hits] == pytest.approx(falling(expected.relevance[rows]), abs=HALF / 4)
+    shown = falling(expected.scores.relevance[rows])
+    assert [hit.relevance for hit in answer.hits] == pytest.approx(shown, abs=HALF / 4)
 
 
 @pytest.mark.parametrize("text", QUERIES)
 def test_relevance_never_rises_down_the_hits_whatever_orders_them(
     searcher: Searcher, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scores = Ranker.scores
-
-    def backwards(self: Ranker, *arguments) -> Scores:
-        given = scores(self, *arguments)
-        return replace(given, order=-given.order)
+    def backwards(*arguments) -> np.ndarray:
+        return -order_among(*arguments)
 
     plain = searcher.answer(text, PHOTOS)
     assert np.all(np.diff([hit.relevance for hit in plain.hits]) <= 0)
-    monkeypatch.setattr(Ranker, "scores", backwards)
+    monkeypatch.setattr(module, "order_among", backwards)
     turned = searcher.answer(text, PHOTOS)
     assert [hit.score for hit in turned.hits] == pytest.approx([-hit.score for hit in plain.hits[::-1]])
     shown = [hit.relevance for hit in turned.hits]
@@ -107,7 +121,7 @@ def test_only_candidates_are_reranked(searcher: Searcher) -> None:
     answer = Searcher(searcher.index, candidates=5).answer("a motorcycle", 5)
     rows = np.array([row_of(searcher)[hit.path] for hit in answer.hits])
     assert set(rows) == set(np.argsort(-expected.candidate)[:5])
-    assert [hit.score for hit in answer.hits] == pytest.approx(np.sort(expected.scores.order[rows])[::-1], abs=HALF)
+    assert [hit.score for hit in answer.hits] == pytest.approx(np.sort(expected.order(rows))[::-1], abs=HALF)
 
 
 def test_a_batch_answers_as_one_by_one(searcher: Searcher, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,15 +225,15 @@ def test_min_score_leaves_out_what_is_below_it(searcher: Searcher) -> None:
 
 
 def test_without_takes_off_what_it_names(searcher: Searcher) -> None:
-    wanted, unwanted = (exact(searcher, text).scores for text in ("a photo of a vehicle", "a motorcycle"))
+    wanted, unwanted = (exact(searcher, text) for text in ("a photo of a vehicle", "a motorcycle"))
     answer = searcher.answer("a photo of a vehicle", PHOTOS, without="a motorcycle")
     rows = np.array([row_of(searcher)[hit.path] for hit in answer.hits])
     # What is missing of the unwanted multiplies the relevance, and its logarithm adds to the order.
-    order = wanted.order + np.log(np.maximum(1 - unwanted.relevance, 1e-6))
+    order = wanted.order() + np.log(np.maximum(1 - unwanted.scores.relevance, 1e-6))
     # What the unwanted rather fits than not comes behind all else.
-    order[unwanted.relevance > 0.5] -= 100
+    order[unwanted.scores.relevance > 0.5] -= 100
     assert [hit.score for hit in answer.hits] == pytest.approx(order[rows], abs=2 * HALF)
-    left = wanted.relevance * (1 - unwanted.relevance)
+    left = wanted.scores.relevance * (1 - unwanted.scores.relevance)
     assert [hit.relevance for hit in answer.hits] == pytest.approx(falling(left[rows]), abs=HALF / 4)
     before, after = score_of(searcher.answer("a photo of a vehicle", PHOTOS)), score_of(answer)
     assert min(before, key=lambda path: after[path] - before[path]).endswith("motorcycle_left.png")
