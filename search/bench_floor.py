@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from indexer.encoders import open_text_encoder
-from indexer.encoders.network import export_folder
+from indexer.encoders.network import core, export_folder
 from search.bench_structure import needs
 from search.searcher import Searcher
 
@@ -85,17 +85,15 @@ def network_rate(precision: str) -> float:
     given = ops.parameter([MATRIX, MATRIX], np.float32)
     model = openvino.Model([ops.matmul(given, weights, False, False)], [given], "product")
     settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision if precision != "auto" else "f32"}
-    request = openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
+    request = core().compile_model(model, "CPU", settings).create_infer_request()
     inputs = np.ones((MATRIX, MATRIX), np.float32)
     return 2 * MATRIX**3 / _fastest(lambda: request.infer([inputs], share_inputs=True, share_outputs=True))
 
 
 def matrix_weights(key: str) -> int:
     """How many numbers the matrices have that an exported encoder multiplies every word piece with."""
-    import openvino
-
     path, weights = export_folder(key) / "model.xml", 0
-    for node in openvino.Core().read_model(path).get_ops():
+    for node in core().read_model(path).get_ops():
         if node.get_type_name() != "MatMul":
             continue
         for value in node.input_values():

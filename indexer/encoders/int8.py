@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.encoders.network import Network, last_line, runtime
+from indexer.encoders.network import Network, core, last_line, runtime
 from indexer.encoders.precision import Agreement, float_precision, keep_verdict
 from indexer.errors import PhotoseekError
 
@@ -168,7 +168,7 @@ def calibrate(folder: Path, target: Path, batch: int, pixels: np.ndarray) -> Non
     import nncf
 
     nncf.set_log_level(logging.ERROR)
-    model = openvino.Core().read_model(folder / "model.xml")
+    model = core().read_model(folder / "model.xml")
     model.reshape({0: [1, *pixels.shape[1:]]})
     quantised = nncf.quantize(
         model,

@@ -8,7 +8,7 @@ import numpy as np
 
 from indexer.decode import Fit
 from indexer.encoders.base import ImageEncoder, sample_images
-from indexer.encoders.network import check_export, export, fingerprint, one_line, read_facts, write_facts
+from indexer.encoders.network import check_export, core, export, fingerprint, one_line, read_facts, write_facts
 from indexer.errors import PhotoseekError
 
 SUFFIXES = (".onnx", ".xml", ".tflite")
@@ -109,7 +109,7 @@ def _write(name: str, file: Path, pixels: Pixels, scratch: Path) -> None:
     import openvino
 
     try:
-        model = openvino.Core().read_model(file)
+        model = core().read_model(file)
     except RuntimeError as error:
         raise PhotoseekError(f"{name}: OpenVINO cannot read it ({one_line(error)})") from None
     layout, size = _input(name, model, pixels)
@@ -119,7 +119,7 @@ def _write(name: str, file: Path, pixels: Pixels, scratch: Path) -> None:
     try:
         wrapped = _wrap(name, model, pixels, layout, size)
         openvino.save_model(wrapped, scratch / "model.xml", compress_to_fp16=False)
-        alone = openvino.Core().compile_model(wrapped, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        alone = core().compile_model(wrapped, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         images = sample_images(size)[[0, 5, 9]]
         rows = np.concatenate([alone(image[None])[0].copy() for image in images])
     except RuntimeError as error:

@@ -165,6 +165,22 @@ def runtime() -> Any:
         return openvino
 
 
+def core() -> Any:
+    """The `openvino.Core` of this process, which is never destroyed.
+
+    The CPU plugin gives the thread that opens it a stack for signal handlers, and takes that memory back with itself,
+    whichever thread that happens in: the next Ctrl-C would find no stack, and end the process with a memory fault.
+    """
+    openvino = runtime()
+    with _RUNTIME:
+        return _core(openvino)
+
+
+@cache
+def _core(openvino: Any) -> Any:
+    return openvino.Core()
+
+
 def _import_runtime() -> Any:
     converter = "openvino.tools.ovc"
     if "openvino" in sys.modules:
@@ -196,9 +212,8 @@ def compiled_folder(folder: Path) -> Path:
 
 @cache
 def _platform() -> str:
-    openvino = runtime()
-    names = [openvino.Core().get_property("CPU", name) for name in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")]
-    return hashlib.sha256(repr([openvino.get_version(), *names]).encode()).hexdigest()[:12]
+    names = [core().get_property("CPU", name) for name in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")]
+    return hashlib.sha256(repr([runtime().get_version(), *names]).encode()).hexdigest()[:12]
 
 
 def _compile(model: Any, settings: dict[str, Any], kept: Path) -> Any:
@@ -208,18 +223,15 @@ def _compile(model: Any, settings: dict[str, Any], kept: Path) -> Any:
     bfloat16 that reads what was compiled in float32 writes past its memory. It is written beside and renamed, since
     OpenVINO maps its files into memory, where another process may not write.
     """
-    core = runtime().Core()
     if kept.is_dir():
-        core.set_property({"CACHE_DIR": str(kept)})
-        return core.compile_model(model, "CPU", settings)
+        return core().compile_model(model, "CPU", {**settings, "CACHE_DIR": str(kept)})
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
         scratch = tempfile.mkdtemp(prefix=".compile-", dir=kept.parent)
     except OSError:
-        return core.compile_model(model, "CPU", settings)
+        return core().compile_model(model, "CPU", settings)
     try:
-        core.set_property({"CACHE_DIR": scratch})
-        compiled = core.compile_model(model, "CPU", settings)
+        compiled = core().compile_model(model, "CPU", {**settings, "CACHE_DIR": scratch})
         os.chmod(scratch, 0o755)
         with suppress(OSError):  # another process was first
             os.rename(scratch, kept)
@@ -238,7 +250,7 @@ class Network:
         settings = {**MODES[mode], "INFERENCE_PRECISION_HINT": precision}
         model: Any = folder / "model.xml"
         if batch is not None:
-            model = runtime().Core().read_model(model)
+            model = core().read_model(model)
             model.reshape({0: [batch, *list(model.inputs[0].get_partial_shape())[1:]]})
         self.batch = batch
         name = f"{precision}-{mode}" if batch is None else f"{precision}-{mode}-{batch}"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.encoders.network import Network, compiled_folder, runtime
+from indexer.encoders.network import Network, compiled_folder, core
 
 PRECISIONS = ("auto", "f32", "bf16", "int8")
 MEAN, PERCENTILE = 0.99, 0.97
@@ -45,7 +45,7 @@ class Agreement:
 
 def has_bf16() -> bool:
     """Whether this CPU computes in bfloat16."""
-    return "BF16" in runtime().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def float_precision(precision: str) -> str:

@@ -14,7 +14,7 @@ from torch.nn.functional import normalize
 from indexer.decode import Fit
 from indexer.encoders import ImageEncoder, int8
 from indexer.encoders.base import BATCH, encoder_of_module
-from indexer.encoders.network import runtime
+from indexer.encoders.network import core
 from indexer.index import Index
 from indexer.pipeline import Decoding
 
@@ -108,7 +108,7 @@ def test_a_trial_leaves_a_network_of_one_batch_and_what_it_measured(
     assert (found.agreement.rows, found.agreement.holds) == (14, True)
     assert found.speedup > 0
     assert int8.Trial.of_record(json.loads((tmp_path / int8.VERDICT).read_text())) == found
-    model = runtime().Core().read_model(tmp_path / "model.xml")
+    model = core().read_model(tmp_path / "model.xml")
     assert list(model.inputs[0].get_partial_shape().to_shape()) == [BATCH, SIZE, SIZE, 3]
     assert "FakeQuantize" in {operation.get_type_name() for operation in model.get_ops()}
     assert not (tmp_path / int8.PIXELS).exists()

@@ -34,6 +34,24 @@ for thread in threads:
 print(sum(thread.is_alive() for thread in threads))
 """
 
+SIGNAL = """
+import signal, sys, threading
+from pathlib import Path
+import numpy as np
+from indexer.encoders.network import Network
+folder, ids = Path(sys.argv[1]), np.ones((1, 4), np.int64)
+handled = []
+signal.signal(signal.SIGUSR1, lambda *_: handled.append(1))
+kept = [Network(folder, "f32", "latency"), Network(folder, "f32", "throughput")]
+signal.raise_signal(signal.SIGUSR1)
+while kept:
+    last = threading.Thread(target=kept.pop)
+    last.start()
+    last.join()
+    signal.raise_signal(signal.SIGUSR1)
+print(len(handled))
+"""
+
 
 def test_threads_that_use_it_first_together_do_not_wait_for_each_other_for_ever() -> None:
     # They would, holding the interpreter, so that only another process can say so; four times out of five.
@@ -54,3 +72,12 @@ def test_a_precision_does_not_read_what_another_one_compiled(tmp_path: Path) -> 
     cosines = (exact * fast).sum(axis=1) / np.linalg.norm(exact, axis=1) / np.linalg.norm(fast, axis=1)
     assert cosines.min() > 0.999
     assert len(list(compiled_folder(folder).iterdir())) == len({"f32", float_precision("auto")})
+
+
+def test_a_signal_is_handled_after_networks_went_in_another_thread() -> None:
+    # With a core of its own each, the last one takes the memory along that handlers of signals run in.
+    encoder = load_text_encoder("minilm")
+    ran = subprocess.run(
+        [sys.executable, "-c", SIGNAL, str(encoder.folder)], capture_output=True, text=True, timeout=60
+    )
+    assert (ran.returncode, ran.stdout) == (0, "3\n"), ran.stderr
