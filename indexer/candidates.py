@@ -124,23 +124,26 @@ class Candidates:
     def rows(self) -> int:
         return int(self.index.ntotal)
 
-    def search(self, queries: np.ndarray, count: int, allowed: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    def search(
+        self, queries: np.ndarray, count: int, allowed: np.ndarray | None, threads: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Scores and rows of the best `count` a query, (b, c) float32 and int64, or more; c < count only where fewer
         rows are allowed. Of a complete search none is tied with one that is left out.
 
         queries: (b, k + 1) float32; allowed: sorted rows to choose from, or None. One query is searched by one thread,
-        which is quickest; a batch by as many as there are cores.
+        which is quickest; a batch by `threads`, None for as many as there are cores.
         """
         available = self.rows if allowed is None else len(allowed)
         wanted = min(count, available)
         if not wanted:
             return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
-        faiss_module().omp_set_num_threads(1 if len(queries) == 1 else CORES)
+        threads = 1 if len(queries) == 1 else threads or CORES
+        faiss_module().omp_set_num_threads(threads)
         chosen = None if allowed is None else self._selector(allowed)
         queries = np.ascontiguousarray(queries, np.float32)
         if self.tuning is None:
             return self._search_all(queries, wanted, available, chosen)
-        return self._search_lists(queries, wanted, available, chosen, self.tuning)
+        return self._search_lists(queries, wanted, available, chosen, self.tuning, threads)
 
     def _search_all(
         self, queries: np.ndarray, wanted: int, available: int, chosen: Any
@@ -155,7 +158,7 @@ class Candidates:
             more = 4 * more
 
     def _search_lists(
-        self, queries: np.ndarray, wanted: int, available: int, chosen: Any, tuning: Tuning
+        self, queries: np.ndarray, wanted: int, available: int, chosen: Any, tuning: Tuning, threads: int
     ) -> tuple[np.ndarray, np.ndarray]:
         mapped, kinds = queries @ self._map, tuning.kinds_of(queries)
         found = np.full((len(queries), min(narrowed(wanted), available)), -1, np.int64)
@@ -173,11 +176,11 @@ class Candidates:
             rows = found[i, np.searchsorted(found[i], 0) :]
             return best(self.scores(queries[i], rows)[None], rows, wanted)
 
-        if len(queries) == 1 or CORES == 1:
+        if threads == 1:
             refined = [refine(i) for i in range(len(queries))]
         else:
-            with ThreadPoolExecutor(CORES) as threads:
-                refined = list(threads.map(refine, range(len(queries))))
+            with ThreadPoolExecutor(threads) as pool:
+                refined = list(pool.map(refine, range(len(queries))))
         return np.concatenate([scores for _, scores in refined]), np.concatenate([rows for rows, _ in refined])
 
     def _visit(

@@ -103,11 +103,14 @@ class View:
     def total_rows(self) -> int:
         return self.rows + (0 if self.tail is None else len(self.tail.hub))
 
-    def search(self, queries: np.ndarray, count: int, allowed: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    def search(
+        self, queries: np.ndarray, count: int, allowed: np.ndarray | None, threads: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Best `count` rows a query by inner product with `[z ; hub]`.
 
         queries: (b, k + 1) float32, the last coordinate weighs the hub term. allowed: sorted rows to choose from, or
-        None for all. Returns rows (b, c) int64 and scores (b, c) float32 with c <= count, best first, ties by row.
+        None for all; threads: how many search a batch, None for one a core. Returns rows (b, c) int64 and scores (b, c)
+        float32 with c <= count, best first, ties by row.
         """
         inside, late = None, np.arange(self.total_rows - self.indexed)
         if allowed is not None:
@@ -115,7 +118,7 @@ class View:
             chosen = len(inside) + len(late)
             if chosen <= min(DIRECT_ROWS, self.total_rows // 2):
                 return best(self._scores(queries, allowed[:chosen]), allowed[:chosen], count)
-        scores, rows = self._structure().search(queries, count, inside)
+        scores, rows = self._structure().search(queries, count, inside, threads)
         if len(late):
             late_scores = (queries @ self._vectors_beside().T)[:, late]
             scores = np.concatenate([scores, late_scores], axis=1)

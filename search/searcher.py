@@ -127,7 +127,10 @@ class Searcher:
         answers: list[Answer] = []
         # Products this small gain nothing from a second BLAS thread, which then spins beside the encoder's.
         with self._blas.limit(limits=1, user_api="blas"):
-            ranked = _each(lambda block: self._rank([t for _, t in block], k, min_score, allowed, unwanted), blocks)
+            threads = 1 if len(blocks) > 1 else None
+            ranked = _each(
+                lambda block: self._rank([t for _, t in block], k, min_score, allowed, unwanted, threads), blocks
+            )
             for block, found in zip(blocks, ranked, strict=True):
                 with self._stage("fetch"):
                     hits = self._hits([shown for shown, _ in found], under)
@@ -186,11 +189,13 @@ class Searcher:
         min_score: float,
         allowed: np.ndarray | None,
         unwanted: QuerySide | None,
+        threads: int | None,
     ) -> list[tuple["_Shown", float]]:
-        """Of each text what is shown, and the chance that anything fits it. Safe in several threads at once."""
+        """Of each text what is shown, and the chance that anything fits it. Safe in several threads at once, of which
+        each should search with one."""
         query = self.query_side(texts)
         with self._stage("candidates"):
-            rows, _ = self.view.search(query.candidate, max(self.candidates, k), allowed)
+            rows, _ = self.view.search(query.candidate, max(self.candidates, k), allowed, threads)
         with self._stage("rerank"):
             photos = self.view.total_rows if allowed is None else len(allowed)
             return [self._rerank(rows[i], query, i, unwanted, photos, k, min_score) for i in range(len(texts))]
