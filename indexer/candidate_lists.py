@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from indexer.byte_codes import ByteCodesWriter, open_codes
+from indexer.byte_codes import ByteCodes, ByteCodesWriter
 from indexer.candidates import CORES, NEAREST, Effort, Tuning, joined, mean_direction, narrowed
 from indexer.errors import PhotoseekError
 from indexer.lazy_faiss import faiss_module
@@ -42,7 +42,7 @@ SHARES = (1 / 64, 1 / 32, 3 / 64, 1 / 16, 3 / 32, 1 / 8, 3 / 16, 1 / 4, 3 / 8, 1
 DEPTHS = (500, 750, 1000, 1500, 2000, 3000, 4000, 6000, 8000, 12000)
 FILE_BLOCK = 1 << 20
 # What an 8-bit code costs where a code in a list costs 1: as measured.
-BYTE_CODE_COST = 7
+BYTE_CODE_COST = 4
 
 
 def is_large(rows: int, dim: int, exact_bytes: int) -> bool:
@@ -131,12 +131,12 @@ def _build_lists(
     lists.train(learned)
     asked = np.concatenate(held_back)
     truth = faiss.ResultHeap(len(asked), min(NEAREST, rows), keep_max=True)
-    with ByteCodesWriter(codes_path, learned, rows) as byte_codes:
+    with ByteCodesWriter(codes_path, learned) as writer:
         for start in range(0, rows, BLOCK_ROWS):
             block = joined(z, hub, slice(start, start + BLOCK_ROWS))
             mapped = block @ stretch - mean
             lists.add(mapped)
-            byte_codes.add(mapped)
+            writer.add(mapped)
             scores, found = faiss.knn(asked, block, min(NEAREST, len(block)), metric=faiss.METRIC_INNER_PRODUCT)
             truth.add_result(scores, found + start)
             let_go(z)
@@ -145,10 +145,9 @@ def _build_lists(
     lists.quantizer, lists.own_fields = largest, False
     means = np.stack([mean_direction(kind[len(held) :]) for kind, held in zip(shuffled, held_back, strict=True)])
     ends = np.cumsum([len(kind) for kind in held_back])[:-1]
-    file = np.memmap(codes_path, np.uint8, "r")
-    narrowing = faiss.IndexRefine(lists, open_codes(file))
+    byte_codes = ByteCodes.open(codes_path, rows)
     efforts = {
-        name: _tune(narrowing, part @ unstretch, best, STRICTER.get(name, RECALL))
+        name: _tune(lists, byte_codes, part @ unstretch, best, STRICTER.get(name, RECALL))
         for name, part, best in zip(kinds, held_back, np.split(truth.I, ends), strict=True)
     }
     linear = faiss.LinearTransform(len(stretch), width)
@@ -191,28 +190,24 @@ def _directions(photos: np.ndarray, kinds: Sequence[np.ndarray]) -> tuple[np.nda
     return photo, query
 
 
-def _tune(narrowing: Any, asked: np.ndarray, truth: np.ndarray, wanted: float) -> Effort:
+def _tune(lists: Any, codes: ByteCodes, asked: np.ndarray, truth: np.ndarray, wanted: float) -> Effort:
     """The cheapest search that finds the share `wanted` of the best rows, else the most thorough.
 
-    narrowing: 8-bit codes behind lists (`faiss.IndexRefine`); asked: (b, r) mapped queries; truth: (b, c) the best rows
-    of each.
+    codes: of the rows in the lists; asked: (b, r) mapped queries; truth: (b, c) the best rows of each.
     """
     faiss = faiss_module()
-    lists, rows = faiss.downcast_index(narrowing.base_index), narrowing.ntotal
+    rows = lists.ntotal
     depths = sorted({min(depth, rows) for depth in DEPTHS})
     tried: list[tuple[bool, float, Effort]] = []
     for probes in sorted({max(1, round(share * lists.nlist)) for share in SHARES}):
         scanned = probes * rows / lists.nlist * lists.pq.M
         if any(enough and scanned > cost for enough, cost, _ in tried):
             break
-        visited = faiss.IVFSearchParameters(nprobe=probes)
-        by_lists = lists.search(asked, depths[-1], params=visited)[1]
-        params = faiss.IndexRefineSearchParameters(k_factor=1, base_index_params=visited)
-        by_codes = narrowing.search(asked, depths[-1], params=params)[1]
-        hits = np.mean([_hits(*three, depths) for three in zip(by_lists, by_codes, truth, strict=True)], axis=0)
-        for depth, found in zip(depths, hits / truth.shape[1], strict=True):
+        found = lists.search(asked, depths[-1], params=faiss.IVFSearchParameters(nprobe=probes))[1]
+        hits = np.mean([_hits(codes, *three, depths) for three in zip(asked, found, truth, strict=True)], axis=0)
+        for depth, hit in zip(depths, hits / truth.shape[1], strict=True):
             cost = scanned + depth * lists.d * BYTE_CODE_COST
-            recall = round(float(found), 4)
+            recall = round(float(hit), 4)
             tried.append((recall >= wanted, cost, Effort(probes, depth, recall)))
     good = [(cost, effort) for enough, cost, effort in tried if enough]
     if good:
@@ -220,14 +215,13 @@ def _tune(narrowing: Any, asked: np.ndarray, truth: np.ndarray, wanted: float) -
     return max((effort for *_, effort in tried), key=lambda effort: effort.recall)
 
 
-def _hits(by_lists: np.ndarray, by_codes: np.ndarray, best: np.ndarray, depths: Sequence[int]) -> list[int]:
-    """How many of the best rows one query's search finds at each depth. by_lists, by_codes: (d,) the same rows as lists
-    order them and as 8-bit codes do; -1 where there are none."""
-    order = np.argsort(by_lists)
-    by_codes = by_codes[by_codes >= 0]
-    places = order[np.searchsorted(by_lists, by_codes, sorter=order)]
-    hit = np.isin(by_codes, best)
-    return [int(hit[places < depth][: narrowed(len(best))].sum()) for depth in depths]
+def _hits(codes: ByteCodes, query: np.ndarray, found: np.ndarray, best: np.ndarray, depths: Sequence[int]) -> list[int]:
+    """How many of the best rows one query's search finds at each depth. found: (d,) rows as lists order them, -1 where
+    there are none."""
+    found = found[found >= 0]
+    order = np.argsort(-codes.scores(query, found), kind="stable")
+    hit = np.isin(found[order], best)
+    return [int(hit[order < depth][: narrowed(len(best))].sum()) for depth in depths]
 
 
 def _write(index: Any, path: Path) -> None:

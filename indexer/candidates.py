@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from indexer.byte_codes import open_codes
+from indexer.byte_codes import ByteCodes
 from indexer.half import widened
 from indexer.lazy_faiss import faiss_module
 from indexer.mapped import ask_for
@@ -87,23 +87,22 @@ def mean_direction(queries: np.ndarray) -> np.ndarray:
 class Candidates:
     """An open structure over the first rows of `z` (n, k) float16 and `hub` (n,) float32, memory-mapped.
 
-    Without a tuning `index` holds the vectors themselves and scores every row. Else it maps queries into lists;
-    `narrowing` searches these for queries that are mapped, with the 8-bit codes of `codes`, a mapped file (bytes,).
+    Without a tuning `index` holds the vectors themselves and scores every row. Else it maps queries into lists, and
+    `codes` are the rows' 8-bit codes.
     """
 
     index: Any
     z: np.ndarray
     hub: np.ndarray
     tuning: Tuning | None = None
-    codes: np.ndarray | None = field(default=None, repr=False)
-    narrowing: Any = None
+    codes: ByteCodes | None = field(default=None, repr=False)
     _map: np.ndarray | None = field(default=None, repr=False)
     _chosen: tuple[np.ndarray, Any] | None = field(default=None, repr=False)
     _searches: int = 0
 
     @classmethod
     def read(
-        cls, file: BinaryIO, z: np.ndarray, hub: np.ndarray, tuning: Tuning | None, codes: np.ndarray | None
+        cls, file: BinaryIO, z: np.ndarray, hub: np.ndarray, tuning: Tuning | None, codes: ByteCodes | None
     ) -> "Candidates":
         """Read what `candidate_lists.build` wrote. Raises RuntimeError if it is damaged."""
         faiss = faiss_module()
@@ -114,11 +113,9 @@ class Candidates:
             return cls(index, z, hub)
         linear = faiss.downcast_VectorTransform(index.chain.at(0))
         mapping = faiss.vector_to_array(linear.A).reshape(linear.d_out, linear.d_in)
-        lists, byte_codes = faiss.downcast_index(index.index), open_codes(codes)
-        if (byte_codes.ntotal, byte_codes.d) != (lists.ntotal, lists.d):
+        if codes.codes.shape != (index.ntotal, linear.d_out):
             raise RuntimeError("not the codes of these lists")
-        narrowing = faiss.IndexRefine(lists, byte_codes)
-        return cls(index, z, hub, tuning, codes, narrowing, np.ascontiguousarray(mapping.T))
+        return cls(index, z, hub, tuning, codes, np.ascontiguousarray(mapping.T))
 
     @property
     def rows(self) -> int:
@@ -160,20 +157,26 @@ class Candidates:
     def _search_lists(
         self, queries: np.ndarray, wanted: int, available: int, chosen: Any, tuning: Tuning, threads: int
     ) -> tuple[np.ndarray, np.ndarray]:
+        codes = self.codes
+        assert codes is not None
         mapped, kinds = queries @ self._map, tuning.kinds_of(queries)
-        found = np.full((len(queries), min(narrowed(wanted), available)), -1, np.int64)
+        found: dict[int, np.ndarray] = {}
         for place, effort in enumerate(tuning.kinds.values()):
             own = np.flatnonzero(kinds == place)
             if len(own):
-                rows = self._visit(mapped[own], wanted, available, chosen, effort, tuning.lists)
-                found[own, : rows.shape[1]] = rows
-        # Rows without a place come as -1.
-        found.sort(axis=1)
-        if self._searches <= COLD_SEARCHES:
-            ask_for(self.z, found, self.z.strides[0])
+                found |= zip(
+                    own, self._visit(mapped[own], wanted, available, chosen, effort, tuning.lists), strict=True
+                )
+        cold = self._searches <= COLD_SEARCHES
 
         def refine(i: int) -> tuple[np.ndarray, np.ndarray]:
-            rows = found[i, np.searchsorted(found[i], 0) :]
+            rows = np.sort(found[i])
+            rows = rows[np.searchsorted(rows, 0) :]  # those without a place come as -1
+            if cold:
+                ask_for(codes.codes, rows, codes.codes.shape[1], codes.begin)
+            rows = codes.best(mapped[i], rows, narrowed(wanted))
+            if cold:
+                ask_for(self.z, rows, self.z.strides[0])
             return best(self.scores(queries[i], rows)[None], rows, wanted)
 
         if threads == 1:
@@ -186,24 +189,18 @@ class Candidates:
     def _visit(
         self, mapped: np.ndarray, wanted: int, available: int, chosen: Any, effort: Effort, lists: int
     ) -> np.ndarray:
-        """The rows that look best by their 8-bit codes to queries of one kind, (b, c) int64, at least `wanted` of them;
-        -1 where there are none."""
+        """The rows that look best by their 4-bit codes to queries of one kind, (b, depth) int64, at least `wanted` of
+        them; -1 where there are none."""
         faiss = faiss_module()
+        structure = faiss.downcast_index(self.index.index)
         depth = min(effort.depth + 2 * max(0, wanted - NEAREST), available)
-        count = min(narrowed(wanted), depth)
         # Rows of one subject lie where other queries hardly look: the smaller the part, the further they have to go.
         probes = max(effort.probes * (available / self.rows) ** -1.25, least_probes(depth, available, lists))
+        self._searches += 1
         while True:
             probes = min(round(probes), lists)
-            visited = faiss.IVFSearchParameters(nprobe=probes, sel=chosen)
-            self._searches += 1
-            if self._searches <= COLD_SEARCHES and self.codes is not None:
-                width = self.narrowing.d
-                looked_at = faiss.downcast_index(self.index.index).search(mapped, depth, params=visited)[1]
-                ask_for(self.codes, looked_at, width, len(self.codes) - self.rows * width)
-            # FAISS rounds its product down.
-            params = faiss.IndexRefineSearchParameters(k_factor=(depth + 0.5) / count, base_index_params=visited)
-            found: np.ndarray = self.narrowing.search(mapped, count, params=params)[1]
+            params = faiss.IVFSearchParameters(nprobe=probes, sel=chosen)
+            found: np.ndarray = structure.search(mapped, depth, params=params)[1]
             if probes == lists or (found[:, wanted - 1] >= 0).all():
                 return found
             probes = 4 * probes

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, Protocol
 import numpy as np
 
 from indexer import embeddings as store
+from indexer.byte_codes import ByteCodes
 from indexer.candidate_lists import EXACT_BYTES, build, is_large
 from indexer.candidates import REFINED_ROWS, Candidates, Tuning, best
 from indexer.durable import fsync
@@ -28,7 +29,7 @@ TAIL_SHARE, TAIL_ROWS = 0.05, 10_000
 # Beside view.json: the mean directions of the kinds of query that it names.
 MEANS = "kinds.npy"
 # Beside candidates.faiss, where there are lists.
-CODES = "codes.faiss"
+CODES = "codes.u8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ class View:
     hidden: np.ndarray
     file: BinaryIO = field(repr=False)
     tuning: Tuning | None = None
-    codes: np.ndarray | None = field(default=None, repr=False)
+    codes: ByteCodes | None = field(default=None, repr=False)
     regions: np.ndarray | None = None
     saw_regions: bool = False
     tail: PhotoSide | None = None
@@ -304,14 +305,13 @@ def open_view(folder: Path, rows: int | None = None) -> View:
         regions = _mapped(folder, "regions.i8", count, shape) if shape.get("regions", (0, 0))[0] else None
         tuned = shape.get("tuning")
         tuning = None if tuned is None else Tuning.of_card(tuned, np.load(folder / MEANS), shape["k"] + 1)
-        codes = None if tuning is None else np.memmap(folder / CODES, np.uint8, "r")
+        codes = None if tuning is None else ByteCodes.open(folder / CODES, indexed)
         saw_regions = bool(shape.get("saw_regions"))
         file = open(folder / "candidates.faiss", "rb")  # noqa: SIM115
     except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damaged(folder, str(error)) from None
-    for gathered in (z, hidden, codes):
-        if gathered is not None:
-            read_at_random(gathered)
+    for gathered in (z, hidden, *([] if codes is None else [codes.codes])):
+        read_at_random(gathered)
     return View(folder, count, indexed, z, hub, hidden, file, tuning, codes, regions, saw_regions)
 
 

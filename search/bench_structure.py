@@ -34,7 +34,7 @@ def needs(view: View) -> tuple[float, float]:
         return float(size), 2.0 * view.rows * k
     lists, effort = view.tuning.lists, next(iter(view.tuning.kinds.values()))
     lists_read = size * effort.probes / lists
-    byte_codes = effort.depth * len(view.codes) / view.indexed
+    byte_codes = effort.depth * view.codes.codes.shape[1]
     exact = narrowed(NEAREST) * k
     return lists_read + byte_codes + 2.0 * exact, 2.0 * (lists_read + lists * k + byte_codes + exact)
 

@@ -278,20 +278,20 @@ def test_8_bit_codes_that_are_not_those_of_the_rows_are_damage(tmp_path, cloudy,
     folder.mkdir(parents=True)
     for path in cloudy[0].folder.glob("*.*"):
         os.link(path, folder / path.name)
-    codes = (folder / "codes.faiss").read_bytes()
-    (folder / "codes.faiss").unlink()
+    codes = (folder / "codes.u8").read_bytes()
+    (folder / "codes.u8").unlink()
     if damage == "of other rows":
         other = built(tmp_path / "other", cloud(1, 1200))
-        codes = (other.folder / "codes.faiss").read_bytes()
+        codes = (other.folder / "codes.u8").read_bytes()
     if damage != "missing":
-        (folder / "codes.faiss").write_bytes({"empty": b"", "cut": codes[:-1]}.get(damage, codes))
+        (folder / "codes.u8").write_bytes({"empty": b"", "cut": codes[:-1]}.get(damage, codes))
     assert not is_whole(folder)
 
 
 def test_a_view_that_scores_every_row_keeps_no_8_bit_codes(tmp_path):
-    assert (built(tmp_path / "lists", cloud(1, 1200)).folder / "codes.faiss").exists()
-    assert not (built(tmp_path / "rows", cloud(1, 1200), exact_bytes=1 << 30).folder / "codes.faiss").exists()
-    assert not (built(tmp_path / "none", cloud(1, 1200), RANKER).folder / "codes.faiss").exists()
+    assert (built(tmp_path / "lists", cloud(1, 1200)).folder / "codes.u8").exists()
+    assert not (built(tmp_path / "rows", cloud(1, 1200), exact_bytes=1 << 30).folder / "codes.u8").exists()
+    assert not (built(tmp_path / "none", cloud(1, 1200), RANKER).folder / "codes.u8").exists()
 
 
 @pytest.mark.parametrize("asked", [np.full((9, WIDTH), np.nan), np.zeros((9, WIDTH + 1))])

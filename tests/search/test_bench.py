@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from indexer.byte_codes import ByteCodes
 from indexer.candidates import Effort, Tuning
 from indexer.index import Index
 from indexer.terminal import say
@@ -243,11 +244,11 @@ def test_dials_turn_what_a_tuned_structure_has(searcher: Searcher) -> None:
         z: np.ndarray
         rows: int
         indexed: int
-        codes: np.ndarray
+        codes: ByteCodes
         _candidates: Structure
 
     assert bench_structure.dials(searcher.view) == []
-    codes = np.zeros(PHOTOS * 384, np.uint8)
+    codes = ByteCodes(np.ones(384, np.float32), np.zeros((PHOTOS, 384), np.uint8), 0)
     tuned = Tuned(tuning, searcher.view.folder, searcher.view.z, PHOTOS, PHOTOS, codes, Structure(tuning))
     settings = bench_structure.dials(replace(tuned, indexed=64_000))
     # A list holds 1,000: those that hold four times as many as 1,000 rows are 4, four times as many as 500 are 2.
