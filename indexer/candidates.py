@@ -21,7 +21,7 @@ from indexer.mapped import ask_for
 NEAREST = 100
 # So many rows at a time are widened and multiplied: they stay in the processor's cache.
 REFINED_ROWS = 512
-# The first searches find files that are not in memory, and ask for all rows that they need at once.
+# The first queries find files that are not in memory, and ask for all rows that they need at once.
 COLD_SEARCHES = 20
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -167,7 +167,8 @@ class Candidates:
                 found |= zip(
                     own, self._visit(mapped[own], wanted, available, chosen, effort, tuning.lists), strict=True
                 )
-        cold = self._searches <= COLD_SEARCHES
+        cold = self._searches < COLD_SEARCHES
+        self._searches += len(queries)
 
         def refine(i: int) -> tuple[np.ndarray, np.ndarray]:
             rows = np.sort(found[i])
@@ -196,7 +197,6 @@ class Candidates:
         depth = min(effort.depth + 2 * max(0, wanted - NEAREST), available)
         # Rows of one subject lie where other queries hardly look: the smaller the part, the further they have to go.
         probes = max(effort.probes * (available / self.rows) ** -1.25, least_probes(depth, available, lists))
-        self._searches += 1
         while True:
             probes = min(round(probes), lists)
             params = faiss.IVFSearchParameters(nprobe=probes, sel=chosen)

@@ -271,6 +271,7 @@ def _searcher(
 ) -> Any:
     from indexer.index import Index
     from reranker.ranker import Ranker
-    from search.searcher import Searcher
+    from search.searcher import CANDIDATES, Searcher
 
-    return Searcher(Index.open(folder), None if ranker is None else Ranker.load(ranker), timer, say)
+    wanted = None if ranker is None else Ranker.load(ranker)
+    return Searcher(Index.open(folder), wanted, timer, say, candidates=candidates or CANDIDATES)

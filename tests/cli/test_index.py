@@ -81,10 +81,11 @@ def test_info_tells_the_policy_and_what_it_holds_back(photos: Path, tmp_path: Pa
 def test_bench_prints_every_stage(index: Path, tmp_path: Path) -> None:
     queries = tmp_path / "q.txt"
     queries.write_text("a cat\ncoins\n")
-    result = photoseek("bench", "-i", index, "--json", "--count", 5, "--runs", 1, "--queries", queries)
+    options = ("--json", "--count", 5, "--runs", 1, "--queries", queries, "--candidates", 7)
+    result = photoseek("bench", "-i", index, *options)
     assert (result.exit_code, result.stderr) == (0, "")
     figures = json.loads(result.stdout)
-    assert figures["format"] == 1
+    assert (figures["format"], figures["reranked"]) == (1, 7)
     for stage in ("encode", "map", "candidates", "rerank", "fetch", "total"):
         times = figures["stages"][stage]
         assert 0 < times["p50_ms"] <= times["p95_ms"] <= times["p99_ms"]
