@@ -99,7 +99,7 @@ def test_a_reader_that_closes_the_pipe_is_no_error(index: Path) -> None:
 
 
 def test_a_bug_keeps_its_traceback(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_arguments: object) -> None:
+    def broken(*_arguments: object, **_options: object) -> None:
         raise ZeroDivisionError("a bug")
 
     monkeypatch.setattr(Searcher, "__init__", broken)

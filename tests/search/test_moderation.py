@@ -251,7 +251,8 @@ def test_a_search_goes_on_where_nothing_can_be_logged_or_kept_and_says_so_once(g
     ]
     with pytest.warns(RuntimeWarning) as caught:
         Searcher(Index.open(folder)).answer("a cat")
-    assert [str(warning.message) for warning in caught] == problems
+    # Others may be of files that earlier tests left open, whenever these are collected.
+    assert [str(warning.message) for warning in caught if warning.category is RuntimeWarning] == problems
 
 
 def test_a_policy_without_a_photo_rule_holds_no_photo_back(unguarded: tuple[Path, Path], policy: Path) -> None:
