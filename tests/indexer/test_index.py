@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from indexer.index import Index
 
@@ -13,18 +12,6 @@ from tiny_index import DAMAGED, INTACT, build, grey, refusal
 from tiny_ranker import TinyRanker
 
 RANKER = TinyRanker()
-
-
-@pytest.fixture
-def photos(tmp_path):
-    root = tmp_path / "photos"
-    grey(root, a=0, b=51, trip__c=102, trip__d=255)
-    return root
-
-
-@pytest.fixture
-def folder(tmp_path):
-    return tmp_path / "index"
 
 
 def full(*_, **__):

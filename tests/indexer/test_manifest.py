@@ -8,19 +8,7 @@ import pytest
 from indexer.index import Index
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from tiny_index import DAMAGED, build, grey, refusal
-
-
-@pytest.fixture
-def photos(tmp_path):
-    root = tmp_path / "photos"
-    grey(root, a=0, b=51, trip__c=102, trip__d=255)
-    return root
-
-
-@pytest.fixture
-def folder(tmp_path):
-    return tmp_path / "index"
+from tiny_index import DAMAGED, build, refusal
 
 
 def test_the_manifest_says_what_the_index_is(photos, folder):
