@@ -60,7 +60,7 @@ class ByteCodes:
         codes = np.asarray(self.codes)
         for start in range(0, len(rows), BLOCK_ROWS):
             part = slice(start, start + BLOCK_ROWS)
-            scores[part] = codes[rows[part]].astype(np.float32) @ weights
+            scores[part] = codes.take(rows[part], axis=0).astype(np.float32) @ weights
         return scores
 
     def best(self, query: np.ndarray, rows: np.ndarray, count: int) -> np.ndarray:

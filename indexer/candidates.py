@@ -21,6 +21,8 @@ from indexer.mapped import ask_for
 NEAREST = 100
 # So many rows at a time are widened and multiplied: they stay in the processor's cache.
 REFINED_ROWS = 512
+# FAISS reads a structure in thousands of pieces, and each would be a call of Python.
+READ_BYTES = 1 << 22
 # The first queries find files that are not in memory, and ask for all rows that they need at once.
 COLD_SEARCHES = 20
 
@@ -106,7 +108,8 @@ class Candidates:
     ) -> "Candidates":
         """Read what `candidate_lists.build` wrote. Raises RuntimeError if it is damaged."""
         faiss = faiss_module()
-        index = faiss.read_index(faiss.PyCallbackIOReader(file.read))
+        reader = faiss.PyCallbackIOReader(file.read, READ_BYTES)
+        index = faiss.read_index(faiss.BufferedIOReader(reader, READ_BYTES))
         if isinstance(index, faiss.IndexPreTransform) != (tuning is not None):
             raise RuntimeError("not the structure that was tuned")
         if tuning is None or codes is None:
@@ -120,6 +123,11 @@ class Candidates:
     @property
     def rows(self) -> int:
         return int(self.index.ntotal)
+
+    @property
+    def cold(self) -> bool:
+        """Whether so few queries were answered that what the next one reads is hardly in memory."""
+        return self._searches < COLD_SEARCHES
 
     def search(
         self, queries: np.ndarray, count: int, allowed: np.ndarray | None, threads: int | None = None
@@ -138,9 +146,11 @@ class Candidates:
         faiss_module().omp_set_num_threads(threads)
         chosen = None if allowed is None else self._selector(allowed)
         queries = np.ascontiguousarray(queries, np.float32)
+        cold = self.cold
+        self._searches += len(queries)
         if self.tuning is None:
             return self._search_all(queries, wanted, available, chosen)
-        return self._search_lists(queries, wanted, available, chosen, self.tuning, threads)
+        return self._search_lists(queries, wanted, available, chosen, self.tuning, threads, cold)
 
     def _search_all(
         self, queries: np.ndarray, wanted: int, available: int, chosen: Any
@@ -155,7 +165,14 @@ class Candidates:
             more = 4 * more
 
     def _search_lists(
-        self, queries: np.ndarray, wanted: int, available: int, chosen: Any, tuning: Tuning, threads: int
+        self,
+        queries: np.ndarray,
+        wanted: int,
+        available: int,
+        chosen: Any,
+        tuning: Tuning,
+        threads: int,
+        cold: bool,
     ) -> tuple[np.ndarray, np.ndarray]:
         codes = self.codes
         assert codes is not None
@@ -167,8 +184,6 @@ class Candidates:
                 found |= zip(
                     own, self._visit(mapped[own], wanted, available, chosen, effort, tuning.lists), strict=True
                 )
-        cold = self._searches < COLD_SEARCHES
-        self._searches += len(queries)
 
         def refine(i: int) -> tuple[np.ndarray, np.ndarray]:
             rows = np.sort(found[i])
@@ -211,7 +226,7 @@ class Candidates:
         scores = query[-1] * hub[rows]
         for start in range(0, len(rows), REFINED_ROWS):
             part = slice(start, start + REFINED_ROWS)
-            scores[part] += widened(z[rows[part]]) @ query[:-1]
+            scores[part] += widened(z.take(rows[part], axis=0)) @ query[:-1]
         return scores
 
     def _selector(self, allowed: np.ndarray) -> Any:

@@ -15,12 +15,12 @@ def read_at_random(mapped: np.ndarray) -> None:
 def ask_for(mapped: np.ndarray, rows: np.ndarray, width: int, first: int = 0) -> None:
     """Have the system read rows, all at the same time, where they are not in memory.
 
-    Each takes `width` bytes, and row 0 begins at byte `first`. Rows of -1 are none.
+    rows: sorted, none twice; each takes `width` bytes, and row 0 begins at byte `first`.
     """
     file = _file(mapped)
     if file is None or not hasattr(mmap, "MADV_WILLNEED"):
         return
-    begins = first + np.unique(rows[rows >= 0]) * width
+    begins = first + rows * width
     for start in dict.fromkeys((begins // mmap.PAGESIZE * mmap.PAGESIZE).tolist()):
         file.madvise(mmap.MADV_WILLNEED, start, min(width + mmap.PAGESIZE, len(file) - start))
 

@@ -19,7 +19,7 @@ from indexer.candidates import REFINED_ROWS, Candidates, Tuning, best
 from indexer.durable import fsync
 from indexer.errors import PhotoseekError
 from indexer.half import widened
-from indexer.mapped import let_go, read_at_random
+from indexer.mapped import ask_for, let_go, read_at_random
 
 BLOCK_ROWS = 4_096  # ten regions of 512 are 84 MB then, should the ranker make float32 of them
 # Filters that keep fewer rows than this are scored directly, without the structure.
@@ -119,12 +119,21 @@ class View:
             chosen = len(inside) + len(late)
             if chosen <= min(DIRECT_ROWS, self.total_rows // 2):
                 return best(self._scores(queries, allowed[:chosen]), allowed[:chosen], count)
-        scores, rows = self._structure().search(queries, count, inside, threads)
+        structure = self._structure()
+        cold = structure.cold
+        scores, rows = structure.search(queries, count, inside, threads)
         if len(late):
             late_scores = (queries @ self._vectors_beside().T)[:, late]
             scores = np.concatenate([scores, late_scores], axis=1)
             rows = np.concatenate([rows, np.broadcast_to(late + self.indexed, late_scores.shape)], axis=1)
-        return best(scores, rows, count)
+        found, scores = best(scores, rows, count)
+        if cold:
+            # They are gathered next.
+            needed = np.array(sorted({row for row in found.ravel().tolist() if row < self.rows}), np.int64)
+            ask_for(self.hidden, needed, self.hidden.strides[0])
+            if self.regions is not None:
+                ask_for(self.regions, needed, self.regions.strides[0])
+        return found, scores
 
     def _scores(self, queries: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Of queries (b, k + 1) with rows: (b, len(rows)) float32."""
@@ -352,7 +361,7 @@ def _mapped(folder: Path, name: str, rows: int, shape: dict[str, Any]) -> np.mem
 
 def _read(file: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Rows of a mapped file, halves as float32. As a plain array: whatever is made from a memmap is slow like one."""
-    found = np.asarray(file)[rows]
+    found = np.asarray(file).take(rows, axis=0)
     return widened(found) if found.dtype == np.float16 else found
 
 

@@ -281,22 +281,29 @@ def order_among(order: np.ndarray, at_large: np.ndarray, gate: float, photos: in
     return np.asarray(order - behind * taken, np.float32)
 
 
-def shown_relevance(order: np.ndarray, relevance: np.ndarray) -> np.ndarray:
-    """Relevance that never rises down the order: (n,) float32, the nearest such values by least squares.
+def shown_relevance(relevance: np.ndarray, count: int) -> np.ndarray:
+    """Relevance that never rises: the nearest such values by least squares, of the first `count`; float32.
 
-    order: (n,) places, best first; relevance: (n,). Pool-adjacent-violators (Barlow et al. 1972), which scipy has as
-    well; but importing that would double the time of a fresh search.
+    relevance: (n,) in the order of the hits. Pool-adjacent-violators (Barlow et al. 1972), which scipy has as well; but
+    importing that would double the time of a fresh search. Of the hits behind the first `count` those are looked at
+    that share a pool with them: none, where no mean of the next few is above the last pool's.
     """
+    values = relevance.astype(np.float64)
     pools: list[tuple[float, int]] = []
-    for value in relevance[order].tolist():
-        total, count = value, 1
-        while pools and pools[-1][0] * count <= total * pools[-1][1]:
-            before, size = pools.pop()
-            total, count = total + before, count + size
-        pools.append((total, count))
-    shown = np.empty(len(relevance), np.float32)
-    shown[order] = np.repeat([total / count for total, count in pools], [count for _, count in pools])
-    return shown
+    done, needed = 0, min(count, len(values))
+    while done < needed:
+        for value in values[done:needed].tolist():
+            total, size = value, 1
+            while pools and pools[-1][0] * size <= total * pools[-1][1]:
+                before, more = pools.pop()
+                total, size = total + before, size + more
+            pools.append((total, size))
+        done = needed
+        means = np.cumsum(values[done:]) / np.arange(1, len(values) - done + 1)
+        if len(means) and means.max() * pools[-1][1] > pools[-1][0]:
+            needed = done + 1 + int(means.argmax())
+    shown = np.repeat([total / size for total, size in pools], [size for _, size in pools])
+    return shown[:count].astype(np.float32)
 
 
 def check_place(folder: Path) -> None:

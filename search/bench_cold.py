@@ -105,10 +105,12 @@ def _median_ms(seconds: Sequence[float]) -> float:
 
 def main(folder: Path, texts: Sequence[str]) -> None:
     from indexer.index import Index
+    from indexer.lazy_faiss import faiss_module
     from search.searcher import Searcher
 
     searcher = Searcher(Index.open(folder))
     searcher.query_side(texts[:1])
+    faiss_module()  # a library is read once a process, whatever index it opens
     mapped = [getattr(searcher.view, name, None) for name in ("z", "hub", "hidden", "regions")]
     times = []
     for text in texts:

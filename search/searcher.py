@@ -253,13 +253,13 @@ class Searcher:
         chance = self.ranker.match_probability(
             scores.order[first], scores.scalars[first], query.usual[i : i + 1], photos
         )
-        shown = shown_relevance(places, relevance)[places[:k]]
+        shown = shown_relevance(relevance[places], k)
         first = places[:k][shown >= min_score]
         return _Shown(rows[first], shown[shown >= min_score], order[first]), float(chance[0])
 
     def _hits(self, lists: "Sequence[_Shown]", under: str | None) -> list[tuple[Hit, ...]]:
         """The hits of each list. Of exact duplicates the first path is shown, one below `under` if given."""
-        rows = np.unique(np.concatenate([shown.rows for shown in lists])).tolist()
+        rows = sorted({row for shown in lists for row in shown.rows.tolist()})
         photos = self.index.catalogue.photos_of_rows(rows)
         sizes = self.index.catalogue.sizes_of_rows(rows)
         paths = {row: _paths(found, under) for row, found in photos.items()}

@@ -45,7 +45,7 @@ def test_rows_to_be_read_are_asked_for_by_page(file, monkeypatch):
     monkeypatch.setattr(mapped, "_file", lambda rows: Asked(asked))
     page = os.sysconf("SC_PAGE_SIZE")
     # Rows of 256 bytes behind a head of 100: rows 0 and 1 lie on the first page, row 40 begins on the third.
-    mapped.ask_for(file, np.array([[1, 0], [40, -1]]), 256, first=100)
+    mapped.ask_for(file, np.array([0, 1, 40]), 256, first=100)
     assert asked == [(0, 256 + page), (2 * page, 256 + page)]
 
 

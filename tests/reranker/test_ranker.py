@@ -338,25 +338,24 @@ def test_the_chance_of_a_match_is_the_decisions_on_the_first_hits():
 
 
 def test_relevance_is_shown_as_it_is_where_it_falls_and_as_the_mean_where_it_rises():
-    order = np.array([2, 0, 3, 1])
-    # Down the order: 0.9, 0.2, 0.6, 0.1; the two in the middle become their mean.
-    shown = shown_relevance(order, np.float32([0.2, 0.1, 0.9, 0.6]))
-    assert shown.tolist() == pytest.approx([0.4, 0.1, 0.9, 0.4])
-    # 0.1, 0.2, 0.9: all three, and one alone.
-    assert shown_relevance(np.arange(3), np.float32([0.1, 0.2, 0.9])).tolist() == pytest.approx([0.4] * 3)
-    assert shown_relevance(np.arange(1), np.float32([0.3])).tolist() == pytest.approx([0.3])
-    assert shown_relevance(np.zeros(0, np.int64), np.zeros(0, np.float32)).tolist() == []
+    # The two in the middle become their mean, even where the second of them is not asked for.
+    relevance = np.float32([0.9, 0.2, 0.6, 0.1])
+    assert shown_relevance(relevance, 4).tolist() == pytest.approx([0.9, 0.4, 0.4, 0.1])
+    assert shown_relevance(relevance, 2).tolist() == pytest.approx([0.9, 0.4])
+    assert shown_relevance(relevance, 1).tolist() == pytest.approx([0.9])
+    # All three, and one alone.
+    assert shown_relevance(np.float32([0.1, 0.2, 0.9]), 9).tolist() == pytest.approx([0.4] * 3)
+    assert shown_relevance(np.float32([0.3]), 9).tolist() == pytest.approx([0.3])
+    assert shown_relevance(np.zeros(0, np.float32), 9).tolist() == []
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(1, 60), st.integers(1, 20))
-def test_shown_relevance_is_isotonic_regression_and_never_rises(seed, count, levels):
-    generator = np.random.default_rng(seed)
-    relevance = (generator.integers(0, levels + 1, count) / levels).astype(np.float32)
-    order = generator.permutation(count)
-    shown = shown_relevance(order, relevance)
-    theirs = isotonic_regression(relevance[order].astype(np.float64), increasing=False)
-    np.testing.assert_allclose(shown[order], theirs, atol=1e-6)
-    assert (np.diff(shown[order]) <= 0).all()
+@given(st.integers(0, 2**32 - 1), st.integers(1, 60), st.integers(1, 20), st.integers(1, 70))
+def test_shown_relevance_is_isotonic_regression_and_never_rises(seed, count, levels, asked):
+    relevance = (np.random.default_rng(seed).integers(0, levels + 1, count) / levels).astype(np.float32)
+    shown = shown_relevance(relevance, asked)
+    theirs = isotonic_regression(relevance.astype(np.float64), increasing=False)[:asked]
+    np.testing.assert_allclose(shown, theirs, atol=1e-6)
+    assert (np.diff(shown) <= 0).all()
 
 
 def test_no_module_of_the_room_unpickles_anything():

@@ -70,17 +70,23 @@ def falling(values: list[float]) -> list[float]:
     return [min(max(means[u][v] for v in range(i, n)) for u in range(i + 1)) for i in range(n)]
 
 
+def picture(row: int) -> int:
+    """The first row with the same pixels. Two photos have the same, in two files: which comes first is for the last
+    bits of a product to say, and these depend on the processor."""
+    return {16: 14}.get(row, row)
+
+
 @pytest.mark.parametrize("candidates", [200, 6])
 def test_answers_are_those_of_the_plain_steps(built: Path, candidates: int, monkeypatch: pytest.MonkeyPatch) -> None:
     searcher = Searcher(Index.open(built), candidates=candidates)
+    assert np.array_equal(searcher.view.z[14], searcher.view.z[16])
     monkeypatch.setattr(module, "BLOCK", 2)  # so that a batch is of five blocks, in threads
     together = searcher.answer_many([(str(i), text) for i, text in enumerate(TEXTS)], 4)
     for text, batched in zip(TEXTS, together, strict=True):
         rows, order, relevance = reference(searcher, text, candidates)
-        # Two of the photos have the same pixels: a tie, for which the row decides, but for the last bits.
-        places = np.lexsort((rows, -np.round(order, 4)))
+        places = np.argsort(-order)
         shown = falling(relevance[places].tolist())
         for answer in (batched, searcher.answer(text, 4)):
-            assert [row_of(searcher)[hit.path] for hit in answer.hits] == rows[places][:4].tolist()
+            assert [picture(row_of(searcher)[hit.path]) for hit in answer.hits] == [picture(row) for row in rows[places][:4]]
             assert [hit.score for hit in answer.hits] == pytest.approx(order[places][:4].tolist(), abs=2e-3)
             assert [hit.relevance for hit in answer.hits] == pytest.approx(shown[:4], abs=5e-4)
