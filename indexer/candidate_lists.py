@@ -167,7 +167,8 @@ def _directions(photos: np.ndarray, kinds: Mapping[str, np.ndarray]) -> tuple[np
     """What photos and what queries are multiplied by, (K, r) float32 each: the leading directions of the stretched
     space, in an order that gives every code as much to say.
 
-    photos: (n, K); kinds: queries by kind, (s, K) each. The products of both sides are those of before, but for the directions left out.
+    photos: (n, K); kinds: queries by kind, (s, K) each. The products of both sides are those of before, but for the
+    directions left out.
     """
     covariance = np.cov(photos.T).astype(np.float64)
     moments, weights = np.zeros_like(covariance), {name: WEIGHTS.get(name, 1.0) for name in kinds}

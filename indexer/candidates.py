@@ -9,6 +9,7 @@ How far a search goes depends on what kind of query it is: a single word is answ
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -23,6 +24,8 @@ NEAREST = 100
 REFINED_ROWS = 512
 # FAISS reads a structure in thousands of pieces, and each would be a call of Python.
 READ_BYTES = 1 << 22
+# Queries that a thread looks into lists with at a time: those of one list then share its codes.
+BATCH = 250
 # The first queries find files that are not in memory, and ask for all rows that they need at once.
 COLD_SEARCHES = 20
 
@@ -142,15 +145,23 @@ class Candidates:
         wanted = min(count, available)
         if not wanted:
             return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
-        threads = 1 if len(queries) == 1 else threads or CORES
-        faiss_module().omp_set_num_threads(threads)
         chosen = None if allowed is None else self._selector(allowed)
         queries = np.ascontiguousarray(queries, np.float32)
         cold = self.cold
         self._searches += len(queries)
+        threads = max(1, min(threads or CORES, len(queries)))
         if self.tuning is None:
+            faiss_module().omp_set_num_threads(threads)
             return self._search_all(queries, wanted, available, chosen)
-        return self._search_lists(queries, wanted, available, chosen, self.tuning, threads, cold)
+        by_one = partial(self._search_lists, wanted, available, chosen, self.tuning, cold)
+        if threads == 1:
+            return by_one(queries)
+        # While one thread is in FAISS, another can have the interpreter.
+        each = min(BATCH, -(-len(queries) // threads))
+        parts = [queries[start : start + each] for start in range(0, len(queries), each)]
+        with ThreadPoolExecutor(threads) as pool:
+            found = list(pool.map(by_one, parts))
+        return np.concatenate([scores for scores, _ in found]), np.concatenate([rows for _, rows in found])
 
     def _search_all(
         self, queries: np.ndarray, wanted: int, available: int, chosen: Any
@@ -165,15 +176,10 @@ class Candidates:
             more = 4 * more
 
     def _search_lists(
-        self,
-        queries: np.ndarray,
-        wanted: int,
-        available: int,
-        chosen: Any,
-        tuning: Tuning,
-        threads: int,
-        cold: bool,
+        self, wanted: int, available: int, chosen: Any, tuning: Tuning, cold: bool, queries: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
+        """By one thread."""
+        faiss_module().omp_set_num_threads(1)
         codes = self.codes
         assert codes is not None
         mapped, kinds = queries @ self._map, tuning.kinds_of(queries)
@@ -195,11 +201,7 @@ class Candidates:
                 ask_for(self.z, rows, self.z.strides[0])
             return best(self.scores(queries[i], rows)[None], rows, wanted)
 
-        if threads == 1:
-            refined = [refine(i) for i in range(len(queries))]
-        else:
-            with ThreadPoolExecutor(threads) as pool:
-                refined = list(pool.map(refine, range(len(queries))))
+        refined = [refine(i) for i in range(len(queries))]
         return np.concatenate([scores for _, scores in refined]), np.concatenate([rows for rows, _ in refined])
 
     def _visit(

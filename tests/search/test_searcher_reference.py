@@ -87,6 +87,7 @@ def test_answers_are_those_of_the_plain_steps(built: Path, candidates: int, monk
         places = np.argsort(-order)
         shown = falling(relevance[places].tolist())
         for answer in (batched, searcher.answer(text, 4)):
-            assert [picture(row_of(searcher)[hit.path]) for hit in answer.hits] == [picture(row) for row in rows[places][:4]]
+            found = [picture(row_of(searcher)[hit.path]) for hit in answer.hits]
+            assert found == [picture(row) for row in rows[places][:4].tolist()]
             assert [hit.score for hit in answer.hits] == pytest.approx(order[places][:4].tolist(), abs=2e-3)
             assert [hit.relevance for hit in answer.hits] == pytest.approx(shown[:4], abs=5e-4)
