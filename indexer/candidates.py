@@ -128,9 +128,9 @@ class Candidates:
         return int(self.index.ntotal)
 
     @property
-    def cold(self) -> bool:
-        """Whether so few queries were answered that what the next one reads is hardly in memory."""
-        return self._searches < COLD_SEARCHES
+    def cold(self) -> int:
+        """How many of the next queries read what is hardly in memory yet."""
+        return max(0, COLD_SEARCHES - self._searches)
 
     def search(
         self, queries: np.ndarray, count: int, allowed: np.ndarray | None, threads: int | None = None
@@ -176,7 +176,7 @@ class Candidates:
             more = 4 * more
 
     def _search_lists(
-        self, wanted: int, available: int, chosen: Any, tuning: Tuning, cold: bool, queries: np.ndarray
+        self, wanted: int, available: int, chosen: Any, tuning: Tuning, cold: int, queries: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """By one thread."""
         faiss_module().omp_set_num_threads(1)
@@ -194,10 +194,10 @@ class Candidates:
         def refine(i: int) -> tuple[np.ndarray, np.ndarray]:
             rows = np.sort(found[i])
             rows = rows[np.searchsorted(rows, 0) :]  # those without a place come as -1
-            if cold:
+            if i < cold:
                 ask_for(codes.codes, rows, codes.codes.shape[1], codes.begin)
             rows = codes.best(mapped[i], rows, narrowed(wanted))
-            if cold:
+            if i < cold:
                 ask_for(self.z, rows, self.z.strides[0])
             return best(self.scores(queries[i], rows)[None], rows, wanted)
 

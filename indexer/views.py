@@ -129,7 +129,7 @@ class View:
         found, scores = best(scores, rows, count)
         if cold:
             # They are gathered next.
-            needed = np.array(sorted({row for row in found.ravel().tolist() if row < self.rows}), np.int64)
+            needed = np.array(sorted({row for row in found[:cold].ravel().tolist() if row < self.rows}), np.int64)
             ask_for(self.hidden, needed, self.hidden.strides[0])
             if self.regions is not None:
                 ask_for(self.regions, needed, self.regions.strides[0])

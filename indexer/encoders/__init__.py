@@ -86,7 +86,7 @@ def open_text_encoder(fingerprint: str, name: str) -> TextEncoder:
 
 @cache
 def _exported(folder: Path, fingerprint: str, name: str) -> TextEncoder:
-    """One a process: compiled once, and never destroyed, which crashed OpenVINO now and then on a busy machine."""
+    """One a process: reading what was compiled takes a tenth of a second."""
     # Here, in the caller's thread: what is left to load is not Python, and can go on beside what else the caller does.
     runtime()
     facts = read_facts(folder)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer import views
+from indexer import candidates, views
 from indexer.candidate_lists import LEAST_RECALL, RECALL, STRICTER
 from indexer.errors import PhotoseekError
 from indexer.views import View, build_view, extend_view, is_whole, may_extend, open_view, renew_view
@@ -90,7 +90,10 @@ def test_lists_find_what_they_were_tuned_to_find_and_the_view_says_so(cloudy):
         assert (np.diff(scores) <= 0).all()
 
 
-def test_a_batch_finds_what_its_queries_find_one_by_one(cloudy):
+@pytest.mark.parametrize("batch", [250, 7])
+def test_a_batch_finds_what_its_queries_find_one_by_one(cloudy, monkeypatch, batch):
+    monkeypatch.setattr(candidates, "BATCH", batch)
+    monkeypatch.setattr(candidates, "CORES", 3)
     view, _ = cloudy
     asked = sentences(6, 30)
     found, scores = view.search(asked, 20, None)
@@ -98,6 +101,27 @@ def test_a_batch_finds_what_its_queries_find_one_by_one(cloudy):
         alone, its_scores = view.search(query[None], 20, None)
         assert np.array_equal(alone[0], found[i])
         assert np.allclose(its_scores[0], scores[i], atol=1e-5)
+
+
+def test_the_first_queries_ask_for_what_they_read_and_later_ones_do_not(tmp_path, monkeypatch):
+    view = built(tmp_path, cloud(3, ROWS))
+    asked: dict[int, list[np.ndarray]] = {}
+
+    def ask_for(mapped: np.ndarray, rows: np.ndarray, width: int, first: int = 0) -> None:
+        asked.setdefault(mapped.strides[0] if mapped is not view.hidden else -1, []).append(rows)
+
+    monkeypatch.setattr(candidates, "ask_for", ask_for)
+    monkeypatch.setattr(views, "ask_for", ask_for)
+    monkeypatch.setattr(candidates, "COLD_SEARCHES", 5)
+    found, _ = view.search(sentences(12, 7), 3, None, threads=1)
+    codes, vectors = view.codes.codes.shape[1], view.z.strides[0]
+    assert {name: len(calls) for name, calls in asked.items()} == {codes: 5, vectors: 5, -1: 1}
+    for i, rows in enumerate(asked[vectors]):
+        assert np.isin(found[i], rows).all()
+        assert (np.diff(rows) > 0).all()
+    assert asked[-1][0].tolist() == np.unique(found[:5]).tolist()
+    view.search(sentences(13, 1), 3, None)
+    assert len(asked[vectors]) == 5
 
 
 @pytest.mark.parametrize("direct_rows", [10_000, 0])
