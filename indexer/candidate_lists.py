@@ -41,7 +41,7 @@ ROWS_A_LIST, LEARNED_A_LIST, ITERATIONS = 256, 32, 8
 RIDGE = 0.01
 # So many rows, drawn at random, give the directions; and so many at a time are read, which memory has to hold.
 DRAWN_ROWS, BLOCK_ROWS = 16_384, 4_096
-SHARES = tuple(part / 64 for part in (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 32, 64))
+SHARES = tuple(part / 64 for part in (0.25, 0.5, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 32, 64))
 DEPTHS = (500, 750, 1000, 1250, 1500, 2000, 2500, 3000, 4000, 5000, 6000, 8000, 12000)
 FILE_BLOCK = 1 << 20
 # What an 8-bit code costs where a code in a list costs 1: as measured.
