@@ -117,7 +117,8 @@ def _build_lists(
     width, codes = stretch.shape[1], _codes(len(stretch))
     learned = np.empty((len(sample), width), np.float32)
     for start in range(0, len(sample), BLOCK_ROWS):
-        learned[start : start + BLOCK_ROWS] = joined(z, hub, np.sort(sample[start : start + BLOCK_ROWS])) @ stretch - mean
+        part = np.sort(sample[start : start + BLOCK_ROWS])
+        learned[start : start + BLOCK_ROWS] = joined(z, hub, part) @ stretch - mean
         let_go(z)
     clusters = faiss.Kmeans(width, count, niter=ITERATIONS, seed=1, min_points_per_centroid=1)
     clusters.cp.max_points_per_centroid = len(learned)
