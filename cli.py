@@ -6,6 +6,7 @@ import gc
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from reranker.commands import check, evaluate, explore, train
 from search.commands import batch, bench, search
 
 INTERRUPTED = 130
+# Commands that keep what they have done so far.
+RESUMED = ("build", "train", "evaluate", "explore")
 # Objects made between two searches for garbage: what a start makes is all kept.
 COLLECT_EVERY = 50_000
 
@@ -40,7 +43,8 @@ class _Group(click.Group):
             click.echo(f"photoseek: {error}", err=True)
             ctx.exit(1)
         except KeyboardInterrupt:
-            click.echo("photoseek: interrupted; the same command goes on where it stopped", err=True)
+            goes_on = "; the same command goes on where it stopped" if ctx.invoked_subcommand in RESUMED else ""
+            click.echo(f"photoseek: interrupted{goes_on}", err=True)
             ctx.exit(INTERRUPTED)
         except BrokenPipeError:
             # The reader of our output has gone; there is nobody left to tell.
@@ -112,6 +116,7 @@ def build(
     from indexer.pipeline import Decoding
     from reranker.policy import Policy
 
+    begin = time.monotonic()
     if policy not in (None, "none"):
         Policy.load(str(policy))
     known_encoder, known_options = _encoder_of(folder)
@@ -132,7 +137,6 @@ def build(
             on_note=say,
         )
     last = index.history()[-1]
-    seconds = (last.finished or last.started) - last.started
     if policy is not None:
         # A policy file is looked up by every search, wherever that is started.
         index.set_policy(None if policy == "none" else os.path.abspath(policy) if policy.endswith(".toml") else policy)
@@ -144,7 +148,7 @@ def build(
         _moderate(folder, quiet)
     click.echo(
         f"{index.catalogue.photo_count()} photos in {folder}: {last.added} added, {last.changed} changed, "
-        f"{last.removed} removed, {last.skipped} skipped, {seconds:.1f} s"
+        f"{last.removed} removed, {last.skipped} skipped, {time.monotonic() - begin:.1f} s"
     )
     if chosen is None:
         click.echo(
@@ -165,6 +169,7 @@ def _encoder_of(folder: Path) -> tuple[str | None, dict[str, str]]:
 def _ranker_for(index: Any, ranker: Path | None) -> Any:
     """The ranker to attach: the one asked for, else the one attached before, else the shipped one if it fits."""
     from reranker.ranker import Ranker
+    from search.searcher import ranker_of
 
     if ranker is not None:
         return Ranker.load(ranker)
@@ -172,7 +177,7 @@ def _ranker_for(index: Any, ranker: Path | None) -> Any:
     active = index.catalogue.active_view()
     # A damaged view of a shipped ranker is built again from the shipped one.
     if active is not None and (shipped is None or active[0].rpartition("-")[0] != shipped.id):
-        return Ranker.load(index.view().ranker_folder)
+        return ranker_of(index.view())
     return shipped
 
 

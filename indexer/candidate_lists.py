@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from indexer.byte_codes import ByteCodes, ByteCodesWriter
 from indexer.candidates import CORES, NEAREST, Effort, Tuning, joined, mean_direction, narrowed
@@ -66,8 +67,8 @@ def build(
     Returns how it is tuned, or why it scores every row, for which no codes are kept.
 
     queries: gives typical ones by kind, (s, k + 1) float32; it is called above `exact_bytes` of float32 vectors only.
-    on_progress: gets (rows, rows in all). Raises OSError if the file cannot be written, PhotoseekError if queries
-    are none.
+    on_progress: gets (rows, rows in all), of lists in three rounds of all rows: learned, filled, tuned. Raises OSError
+    if the file cannot be written, PhotoseekError if queries are none.
     """
     faiss = faiss_module()
     rows, dim = len(z), z.shape[1] + 1
@@ -120,14 +121,18 @@ def _build_lists(
         part = np.sort(sample[start : start + BLOCK_ROWS])
         learned[start : start + BLOCK_ROWS] = joined(z, hub, part) @ stretch - mean
         let_go(z)
-    clusters = faiss.Kmeans(width, count, niter=ITERATIONS, seed=1, min_points_per_centroid=1)
-    clusters.cp.max_points_per_centroid = len(learned)
-    clusters.train(learned)
+    centres = None
+    for turn in range(ITERATIONS):
+        clusters = faiss.Kmeans(width, count, niter=1, seed=1, min_points_per_centroid=1)
+        clusters.cp.max_points_per_centroid = len(learned)
+        clusters.train(learned, init_centroids=centres)
+        centres = clusters.centroids
+        on_progress((turn + 1) * rows // ITERATIONS, 3 * rows)
     # Rows belong to the centre that is nearest; queries look where products are largest.
     nearest = faiss.IndexFlatL2(width)
-    nearest.add(clusters.centroids)
+    nearest.add(centres)
     largest = faiss.IndexScalarQuantizer(width, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
-    largest.add(clusters.centroids)
+    largest.add(centres)
     lists = faiss.IndexIVFPQFastScan(nearest, width, count, codes, 4, faiss.METRIC_INNER_PRODUCT)
     lists.by_residual = True
     lists.pq.cp.min_points_per_centroid = 1
@@ -143,16 +148,21 @@ def _build_lists(
             scores, found = faiss.knn(asked, block, min(NEAREST, len(block)), metric=faiss.METRIC_INNER_PRODUCT)
             truth.add_result(scores, found + start)
             let_go(z)
-            on_progress(min(start + BLOCK_ROWS, rows), rows)
+            on_progress(rows + min(start + BLOCK_ROWS, rows), 3 * rows)
     truth.finalize()
     lists.quantizer, lists.own_fields = largest, False
     means = np.stack([mean_direction(kind) for kind in known.values()])
     ends = np.cumsum([len(kind) for kind in held_back])[:-1]
     byte_codes = ByteCodes.open(codes_path, rows)
-    efforts = {
-        name: _tune(lists, byte_codes, part @ unstretch, best, STRICTER.get(name, RECALL))
-        for name, part, best in zip(kinds, held_back, np.split(truth.I, ends), strict=True)
-    }
+    efforts: dict[str, Effort] = {}
+
+    def on_share(share: float) -> None:
+        on_progress(2 * rows + int((len(efforts) + share) / len(kinds) * rows), 3 * rows)
+
+    # Many small products: threads of BLAS would wait for each other for longer than they compute.
+    with threadpool_limits(1, "blas"):
+        for name, part, best in zip(kinds, held_back, np.split(truth.I, ends), strict=True):
+            efforts[name] = _tune(lists, byte_codes, part @ unstretch, best, STRICTER.get(name, RECALL), on_share)
     linear = faiss.LinearTransform(len(stretch), width)
     faiss.copy_array_to_vector(unstretch.T.ravel(), linear.A)
     linear.is_trained = True
@@ -194,10 +204,18 @@ def _directions(photos: np.ndarray, kinds: Mapping[str, np.ndarray]) -> tuple[np
     return photo, query
 
 
-def _tune(lists: Any, codes: ByteCodes, asked: np.ndarray, truth: np.ndarray, wanted: float) -> Effort:
+def _tune(
+    lists: Any,
+    codes: ByteCodes,
+    asked: np.ndarray,
+    truth: np.ndarray,
+    wanted: float,
+    on_share: Callable[[float], None],
+) -> Effort:
     """The cheapest search that finds the share `wanted` of the best rows, else the most thorough.
 
-    codes: of the rows in the lists; asked: (b, r) mapped queries; truth: (b, c) the best rows of each.
+    codes: of the rows in the lists; asked: (b, r) mapped queries; truth: (b, c) the best rows of each; on_share: gets
+    how much of the lists was looked into so far.
     """
     faiss = faiss_module()
     rows = lists.ntotal
@@ -213,6 +231,7 @@ def _tune(lists: Any, codes: ByteCodes, asked: np.ndarray, truth: np.ndarray, wa
             cost = scanned + depth * lists.d * BYTE_CODE_COST
             recall = round(float(hit), 4)
             tried.append((recall >= wanted, cost, Effort(probes, depth, recall)))
+        on_share(probes / lists.nlist)
     good = [(cost, effort) for enough, cost, effort in tried if enough]
     if good:
         return min(good, key=lambda pair: pair[0])[1]

@@ -1,5 +1,6 @@
 """Views: what one ranker adds to one index. Built beside, renamed, named in the catalogue; only ever appended to."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -75,8 +76,8 @@ class View:
     `z` and `hidden` are float16 memory maps, (rows, k) and (rows, m); `hub` (rows,) float32; `regions`
     (rows, count, m) int8, or None. The first `indexed` rows are in the candidate structure, the others were appended;
     `tuning` and `codes` as in `indexer.candidates`. `saw_regions`: whether it was built from an index with regions,
-    whatever its ranker made of them. Everything is open, so a view that a newer one replaces in the meantime stays
-    whole.
+    whatever its ranker made of them; `ranker_id`: whose it is, or empty. Everything is open, so a view that a newer one
+    replaces in the meantime stays whole.
     """
 
     folder: Path
@@ -90,6 +91,7 @@ class View:
     codes: ByteCodes | None = field(default=None, repr=False)
     regions: np.ndarray | None = None
     saw_regions: bool = False
+    ranker_id: str = ""
     tail: PhotoSide | None = None
     _candidates: Candidates | None = field(default=None, repr=False)
     _reading: Any = field(default_factory=threading.Lock, repr=False)
@@ -201,7 +203,7 @@ class View:
                     if found.rows != self.indexed:
                         raise RuntimeError("not of these rows")
                 except RuntimeError:
-                    raise _damaged(self.folder, "candidates.faiss cannot be read") from None
+                    raise damaged(self.folder, "candidates.faiss cannot be read") from None
                 finally:
                     self.file.close()
                 self._candidates = found
@@ -257,16 +259,19 @@ def build_view(
             for name, part in _parts(side).items():
                 with open(scratch / name, "ab") as file:
                     file.write(part.tobytes())
-            # A structure of lists takes as long again.
-            steps = rows * (1 + is_large(rows, side.z.shape[1] + 1, exact_bytes))
+            # A structure of lists takes its own three rounds.
+            steps = rows * (1 + 3 * is_large(rows, side.z.shape[1] + 1, exact_bytes))
             report(start + len(side.hub), steps)
             shape["k"], shape["hidden"] = side.z.shape[1], side.hidden.shape[1]
             shape["regions"] = [0, 0] if side.regions is None else side.regions.shape[1:]
         z, hub = (_mapped(scratch, name, rows, shape) for name in ("z.f16", "hub.f32"))
         behind = (lambda done, _: report(rows + done, steps)) if steps > rows else (lambda _, __: None)
         found = build(scratch / "candidates.faiss", scratch / CODES, z, hub, ranker.queries, behind, exact_bytes)
+        if steps > rows:
+            report(steps, steps)
         ranker.save(scratch / "ranker")
         shape["saw_regions"], shape["ranker"] = regions is not None, ranker.id
+        shape["ranker_files"] = _digests(scratch / "ranker")
         # How the structure is tuned, or why it scores every row.
         if isinstance(found, str):
             shape["exact"] = found
@@ -318,21 +323,31 @@ def open_view(folder: Path, rows: int | None = None) -> View:
         saw_regions = bool(shape.get("saw_regions"))
         file = open(folder / "candidates.faiss", "rb")  # noqa: SIM115
     except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _damaged(folder, str(error)) from None
+        raise damaged(folder, str(error)) from None
     for gathered in (z, hidden, *([] if codes is None else [codes.codes])):
         read_at_random(gathered)
-    return View(folder, count, indexed, z, hub, hidden, file, tuning, codes, regions, saw_regions)
+    return View(
+        folder, count, indexed, z, hub, hidden, file, tuning, codes, regions, saw_regions, shape.get("ranker", "")
+    )
 
 
 def is_whole(folder: Path, rows: int | None = None, with_regions: bool = False) -> bool:
-    """Whether a view of so many rows can be opened and searched, `with_regions`: and was built from an index with
-    regions."""
+    """Whether a view of so many rows can be opened and searched and its ranker is as it was saved; `with_regions`: and
+    whether it was built from an index with regions."""
     try:
         view = open_view(folder, rows)
         view.open_candidates()
-    except PhotoseekError:
+        kept = json.loads((folder / "view.json").read_text()).get("ranker_files")
+        if kept is not None and kept != _digests(view.ranker_folder):
+            return False
+    except (PhotoseekError, OSError):
         return False
     return view.saw_regions or not with_regions
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file of a folder, in hex digits."""
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
 
 
 def _sides(
@@ -365,5 +380,6 @@ def _read(file: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return widened(found) if found.dtype == np.float16 else found
 
 
-def _damaged(folder: Path, what: str) -> PhotoseekError:
+def damaged(folder: Path, what: str) -> PhotoseekError:
+    """What to raise for a view that cannot be used."""
     return PhotoseekError(f"view {folder} is damaged ({what}); run: photoseek use RANKER -i {folder.parents[1]}")

@@ -131,7 +131,7 @@ class _Worker:
         ours, theirs = Pipe()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", START, json.dumps(sys.path)]
+                [sys.executable, "-P", "-c", START, json.dumps(sys.path)]
                 + [str(number) for number in (theirs.fileno(), self._memory, *self._shape)],
                 pass_fds=[theirs.fileno(), self._memory],
                 stdin=subprocess.DEVNULL,

@@ -15,7 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from indexer.encoders.network import last_line
+from indexer.errors import PhotoseekError
+
 FIRST_QUERIES = 6
+# Without the current folder, which may hold modules of any name.
+PYTHON = (sys.executable, "-P")
 CAN_DROP = hasattr(os, "posix_fadvise")
 
 
@@ -87,16 +92,22 @@ def cached_share(path: Path, samples: int = 64) -> float | None:
 
 def _search(folder: Path, text: str) -> float:
     """Seconds from the start of a `photoseek search` to its end."""
-    command = [sys.executable, "-c", "from cli import main; main()", "search", text, "-i", str(folder)]
+    command = [*PYTHON, "-c", "from cli import main; main()", "search", "-i", str(folder), "--", text]
     begin = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    _run(command)
     return time.perf_counter() - begin
 
 
 def _first_queries(folder: Path, texts: Sequence[str]) -> list[float]:
-    command = [sys.executable, "-m", "search.bench_cold", str(folder), *texts]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    return [float(value) for value in json.loads(done.stdout)]
+    return [float(value) for value in json.loads(_run([*PYTHON, "-m", "search.bench_cold", str(folder), *texts]))]
+
+
+def _run(command: Sequence[str]) -> str:
+    """What a process prints. Raises PhotoseekError with what it says instead if it fails."""
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace")
+    if done.returncode:
+        raise PhotoseekError(f"a fresh process failed: {last_line(done.stderr).removeprefix('photoseek: ')}")
+    return done.stdout
 
 
 def _median_ms(seconds: Sequence[float]) -> float:

@@ -17,7 +17,7 @@ from indexer.encoders import ImageEncoder, load_image_encoder
 from indexer.encoders.base import BATCH
 from indexer.encoders.int8 import tried
 from indexer.errors import PhotoseekError
-from indexer.photos import PhotoFile, walk
+from indexer.photos import PhotoFile, Skipped, walk
 from indexer.pipeline import Decoding, embed_files, sample_pixels
 from indexer.workers import DecodeWorkers
 
@@ -35,7 +35,8 @@ def measure_indexing(
     precision: str = "auto",
     on_stage: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> dict[str, Any]:
-    """Photos a second over the first `count` photos of a folder, medians of interleaved repeats on the cores there are.
+    """Photos a second over the first `count` photos of a folder, but for those that cannot be read; medians of
+    interleaved repeats on the cores there are.
 
     `pipeline.photos_per_s`: files to rows as `photoseek build` makes them, worker processes started anew each time,
     the network loaded before. `decode.photos_per_s`, `inference.photos_per_s`: each half alone, on all cores.
@@ -59,12 +60,13 @@ def measure_indexing(
         tried(encoder.folder, Path(scratch.name), encoder.dim, BATCH, pixels)
         encoder.use_precision("int8", Path(scratch.name))
     encoder.encode(pixels)  # compiled, and the precision chosen
+    read = [file for file, result in embed_files(root, files, encoder, Decoding()) if not isinstance(result, Skipped)]
+    skipped, files = len(files) - len(read), read
     ways: dict[str, Callable[[], int]] = {
         "pipeline": lambda: sum(1 for _ in embed_files(root, files, encoder, Decoding())),
         "decode": lambda: _decode(root, files, encoder),
         "inference": lambda: _infer(pixels, encoder, len(files)),
     }
-    next(iter(ways.values()))()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
     if peers:
         module = network()
@@ -73,17 +75,18 @@ def measure_indexing(
         ways["peer_loop"] = lambda: _peer(paths, encoder, module, 0)
     rates: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(repeats):
-        for name, way in ways.items():
+        for place, (name, way) in enumerate(ways.items(), 1):
             start = time.perf_counter()
             done = way()
             rates[name].append(done / (time.perf_counter() - start))
-        on_stage("indexing", turn + 1, repeats)
+            on_stage("indexing", turn * len(ways) + place, repeats * len(ways))
     rate = {name: statistics.median(found) for name, found in rates.items()}
     bound = 1 / (1 / rate["decode"] + 1 / rate["inference"])
     result: dict[str, Any] = {
         "encoder": encoder_name,
         "precision": encoder.precision,
         "photos": len(files),
+        "skipped": skipped,
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         **{name: {"photos_per_s": round(rate[name], 1)} for name in ("pipeline", "decode", "inference")},
         "bound_photos_per_s": round(bound, 1),
@@ -101,6 +104,8 @@ def measure_indexing(
 def report(figures: dict[str, Any]) -> str:
     """The figures as text."""
     lines = [f"{figures['photos']} photos, {figures['encoder']} in {figures['precision']}, {figures['cores']} cores"]
+    if figures["skipped"]:
+        lines.append(f"{figures['skipped']} more cannot be read and are left out")
     for name, what in (("pipeline", "files to rows"), ("decode", "decoding alone"), ("inference", "the network alone")):
         lines.append(f"{what:<20}{figures[name]['photos_per_s']:>8.1f} photos/s")
     lines.append(

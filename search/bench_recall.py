@@ -46,9 +46,11 @@ def measure_candidates(
     kept = filters(searcher)
 
     def blocks() -> Any:
-        for done, block in enumerate(view_blocks(view), 1):
+        done = 0
+        for block in view_blocks(view):
             yield block
-            on_block(min(done * len(block), view.total_rows), view.total_rows)
+            done += len(block)
+            on_block(done, view.total_rows)
 
     exact = best_rows(blocks(), every, RECALL_AT, [None, *kept.values()])
     truth = dict(zip(("all", *kept), (rows for rows, _ in exact), strict=True))

@@ -59,6 +59,7 @@ def search(
         raise click.UsageError("give a TEXT that says what the photo shows, or --like PHOTO")
     if like is not None and without is not None:
         raise click.UsageError("--without goes with a TEXT, not with --like")
+    _check_folder("--sheet", sheet)
     _one_blas_thread()
     searcher = _searcher(folder, ranker)
     if like is not None:
@@ -152,6 +153,8 @@ def batch(
         raise click.UsageError(f"-o {output}: the ending must be one of {', '.join(RESULT_SUFFIXES)}")
     if output.exists() and output.samefile(queries):
         raise click.UsageError(f"-o {output} is the query file itself")
+    _check_folder("-o", output)
+    _check_folder("--sheet", sheet)
     asked = read_queries(queries, keep_going=keep_going, column=column)
     searcher = _searcher(folder, ranker)
     good = [(query.id, query.text) for query in asked if query.error is None]
@@ -219,6 +222,10 @@ def bench(
     if photos is not None:
         from search import bench_indexing
 
+        given = {"--queries": queries, "--candidates": candidates, "--synthetic": synthetic, "--peers": peers}
+        for option, value in {**given, "--plot": plot, "--ranker": ranker}.items():
+            if value is not None:
+                raise click.UsageError(f"{option} is of queries and does not go with --photos")
         with stages(quiet) as on_stage:
             figures = bench_indexing.measure_indexing(
                 photos,
@@ -241,7 +248,8 @@ def bench(
         raise click.UsageError("--peers goes with --compare")
     if plot is not None and plot.suffix.lower() not in PLOT_SUFFIXES:
         raise click.UsageError(f"--plot {plot}: the ending must be one of {', '.join(PLOT_SUFFIXES)}")
-    names = check_names(peers.split(",")) if peers else list(PEERS) if with_peers else []
+    _check_folder("--plot", plot)
+    names = check_names([name.strip() for name in peers.split(",")]) if peers else list(PEERS) if with_peers else []
     texts = [query.text for query in read_queries(queries)] if queries is not None else None
     with stages(quiet) as on_stage:
         made = None
@@ -255,6 +263,12 @@ def bench(
     if plot is not None:
         bench_report.plot(figures, plot)
     click.echo(json.dumps({"format": 1, **figures}) if as_json else bench_report.report(figures))
+
+
+def _check_folder(option: str, output: Path | None) -> None:
+    """Refuse an output that cannot be written before there is anything to write."""
+    if output is not None and not output.parent.is_dir():
+        raise click.UsageError(f"{option} {output}: there is no folder {output.parent}")
 
 
 def _one_blas_thread() -> None:

@@ -19,7 +19,7 @@ from indexer.encoders import TextEncoder, open_text_encoder
 from indexer.encoders.base import Tokens
 from indexer.errors import PhotoseekError
 from indexer.index import Index
-from indexer.views import PhotoSide
+from indexer.views import PhotoSide, View, damaged
 from reranker.ranker import MANY, Ranker, order_among, shown_relevance
 from reranker.space import QuerySide
 from search.results import Answer, Hit
@@ -64,7 +64,7 @@ class Searcher:
         self.candidates = candidates
         self.index = index
         self.view = index.view()
-        self.ranker = Ranker.load(self.view.ranker_folder)
+        self.ranker = ranker_of(self.view)
         if ranker is not None and ranker.id != self.ranker.id:
             raise PhotoseekError(
                 f"index {index.folder} has ranker {self.ranker.id} attached, not {ranker.id}; photoseek use RANKER "
@@ -334,6 +334,17 @@ def _each(function: Callable[[Block], T], blocks: Sequence[Block]) -> Iterator[T
         yield from pool.map(function, blocks)
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def ranker_of(view: View) -> Ranker:
+    """The ranker of a view. Raises PhotoseekError if it cannot be read or is not the view's."""
+    try:
+        ranker = Ranker.load(view.ranker_folder)
+    except PhotoseekError as error:
+        raise damaged(view.folder, str(error).partition(";")[0]) from None
+    if view.ranker_id not in ("", ranker.id):
+        raise damaged(view.folder, f"it is of ranker {view.ranker_id} and holds {ranker.id}")
+    return ranker
 
 
 def _check_k(k: int) -> None:

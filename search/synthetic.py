@@ -21,8 +21,8 @@ from indexer.catalogue import Catalogue, Embedded, write_lock
 from indexer.durable import write_text
 from indexer.errors import PhotoseekError
 from indexer.index import Index
-from reranker.ranker import Ranker
 from search.exact import best_rows, intrinsic_dimension, neighbours, quantiles, view_blocks
+from search.searcher import ranker_of
 
 # More real photos than this add nothing that these statistics could show, and finding neighbours grows with the square.
 SOURCES = 8_192
@@ -58,7 +58,7 @@ def synthetic_index(real: Index, photos: int, on_progress: Progress | None = Non
     """
     report = on_progress or (lambda stage, done, total: None)
     folder = real.folder.resolve().with_name(f"{real.folder.resolve().name}-synthetic-{photos}")
-    ranker = Ranker.load(real.view().ranker_folder)
+    ranker = ranker_of(real.view())
     sources = source_rows(real, seed)
     recipe = _recipe_of(folder)
     digest = hashlib.sha256(np.ascontiguousarray(sources, np.float32).tobytes()).hexdigest()[:16]
@@ -159,6 +159,8 @@ def tune(
         if on_progress is not None:
             on_progress(done)
         if tried[-1][0] <= GOOD_ENOUGH:
+            if on_progress is not None:
+                on_progress(len(CHOICES))
             break
     return min(tried)[1]
 

@@ -34,7 +34,8 @@ def refused(result: Result, line: str, code: int = 1) -> None:
 
 
 def misused(result: Result, command: str, problem: str) -> None:
-    usage = f"Usage: photoseek {command} [OPTIONS] {ARGUMENTS[command]}\nTry 'photoseek {command} --help' for help.\n"
+    arguments = f" {ARGUMENTS[command]}" if command in ARGUMENTS else ""
+    usage = f"Usage: photoseek {command} [OPTIONS]{arguments}\nTry 'photoseek {command} --help' for help.\n"
     assert (result.exit_code, result.stdout, result.stderr) == (2, "", f"{usage}\nError: {problem}\n")
 
 

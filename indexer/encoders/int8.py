@@ -103,7 +103,7 @@ def tried(folder: Path, target: Path, dim: int, batch: int, pixels: np.ndarray) 
     Raises TrialFailed in one line, whatever the process dies of.
     """
     np.save(target / PIXELS, pixels)
-    command = [sys.executable, "-c", START, json.dumps(sys.path), str(folder), str(target), str(dim), str(batch)]
+    command = [sys.executable, "-P", "-c", START, json.dumps(sys.path), str(folder), str(target), str(dim), str(batch)]
     with (
         tempfile.TemporaryFile() as said,
         subprocess.Popen(

@@ -1,16 +1,19 @@
 """photoseek use, info and bench: what is done with an index that is there."""
 
 import json
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from indexer.index import Index
-from reranker.ranker import Ranker
+from reranker.ranker import DEFAULT_FOLDER, Ranker
 from search.searcher import Searcher
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from command_line import ODD, ODD_SHOWN, photoseek, refused
+from command_line import ODD, ODD_SHOWN, misused, photoseek, refused
 
 
 def test_use_attaches_a_ranker(photos: Path, tmp_path: Path) -> None:
@@ -80,7 +83,7 @@ def test_info_tells_the_policy_and_what_it_holds_back(photos: Path, tmp_path: Pa
 
 def test_bench_prints_every_stage(index: Path, tmp_path: Path) -> None:
     queries = tmp_path / "q.txt"
-    queries.write_text("a cat\ncoins\n")
+    queries.write_text("a cat\n-coins\n")
     options = ("--json", "--count", 5, "--runs", 1, "--queries", queries, "--candidates", 7)
     result = photoseek("bench", "-i", index, *options)
     assert (result.exit_code, result.stderr) == (0, "")
@@ -92,3 +95,52 @@ def test_bench_prints_every_stage(index: Path, tmp_path: Path) -> None:
     assert figures["cold"]["total_ms"] > figures["stages"]["total"]["p50_ms"]
     assert figures["candidates"]["recall@100"] == 1.0
     assert min(figures["memory"].values()) > 0
+
+
+def test_bench_reranks_no_more_photos_than_there_are(index: Path) -> None:
+    result = photoseek("bench", "-i", index, "--json", "--count", 5, "--runs", 1, "--candidates", 1000)
+    assert json.loads(result.stdout)["reranked"] == 7
+
+
+def test_bench_refuses_with_one_line_before_it_measures(index: Path, tmp_path: Path) -> None:
+    none = tmp_path / "none"
+    refused(photoseek("bench", "-i", none), f"no index at {none}; make one: photoseek build PHOTOS -i {none}")
+    plot = none / "curve.png"
+    problem = f"--plot {plot}: there is no folder {none}"
+    misused(photoseek("bench", "-i", index, "--plot", plot), "bench", problem)
+    queries = tmp_path / "q.txt"
+    queries.write_text("dog\n")
+    problem = "--queries is of queries and does not go with --photos"
+    misused(photoseek("bench", "--photos", tmp_path, "--queries", queries), "bench", problem)
+
+
+@pytest.mark.parametrize("name", ["ranker.json", "weights.safetensors"])
+@pytest.mark.parametrize("content", [None, b"", b"{}"])
+def test_a_view_whose_ranker_is_damaged_says_so_and_is_built_anew(
+    photos: Path, tmp_path: Path, name: str, content: bytes | None
+) -> None:
+    index = tmp_path / "index"
+    assert photoseek("build", photos, "-i", index, "-q").exit_code == 0
+    found = photoseek("search", "a cat", "-i", index).stdout
+    (view,) = (index / "views").iterdir()
+    path = view / "ranker" / name
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    result = photoseek("search", "a cat", "-i", index)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith(f"photoseek: view {view} is damaged (")
+    assert result.stderr.endswith(f"); run: photoseek use RANKER -i {index}\n")
+    repaired = photoseek("use", DEFAULT_FOLDER, "-i", index)
+    assert (repaired.exit_code, repaired.stderr) == (0, "")
+    assert photoseek("search", "a cat", "-i", index).stdout == found
+
+
+def test_files_of_the_current_folder_are_no_modules(photos: Path, tmp_path: Path) -> None:
+    """Whatever their names: a photo folder may lie beside anybody's scripts."""
+    for name in ("json", "cli", "numpy", "search"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(f'imported {__file__}')\n")
+    console = Path(sys.executable).with_name("photoseek")
+    for arguments in (("build", photos, "-i", "index"), ("bench", "-i", "index", "--count", "2", "--runs", "1")):
+        done = subprocess.run([console, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert (done.returncode, "imported" in done.stdout + done.stderr) == (0, False), done.stderr

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -169,10 +170,18 @@ def test_a_gallery_of_the_same_photos_over_and_over_gives_whole_answers(tmp_path
 
 def test_progress_counts_rows_and_then_the_lists(tmp_path, monkeypatch):
     monkeypatch.setattr(views, "BLOCK_ROWS", 600)
-    rows, seen = cloud(1, 1200).astype(np.float16), []
+    rows = cloud(1, 1200).astype(np.float16)
     for ranker in (ASKED, RANKER):
-        build_view(tmp_path, ranker, rows, None, lambda *done: seen.append(done), exact_bytes=0)
-    assert seen == 2 * [(600, 2400), (1200, 2400), (2400, 2400)]
+        seen: list[tuple[int, int]] = []
+        build_view(tmp_path, ranker, rows, None, lambda *done: seen.append(done), exact_bytes=0)  # noqa: B023
+        assert {total for _, total in seen} == {4800}
+        done = [rows for rows, _ in seen]
+        assert done == sorted(done)
+        # Photos, and then: lists learned in eight turns, filled, tuned, of each kind share by share.
+        assert (done[:2], done[-1]) == ([600, 1200], 4800)
+        if ranker is ASKED:
+            assert done[2:12] == [*(1200 + 150 * turn for turn in range(1, 9)), 3600, done[11]]
+            assert 3600 < done[11] < 4800
 
 
 # Where every row is scored
@@ -267,9 +276,7 @@ def test_what_is_active_is_kept_extended_or_built_anew(tmp_path):
 @pytest.mark.parametrize("change", [{"probes": 3}, {"tuning": None}, {"rows": ROWS - 1}])
 def test_a_structure_that_is_not_what_the_view_says_is_damaged(tmp_path, cloudy, change):
     folder = tmp_path / "index" / "views" / "copy"
-    folder.mkdir(parents=True)
-    for path in cloudy[0].folder.glob("*.*"):
-        os.link(path, folder / path.name)
+    shutil.copytree(cloudy[0].folder, folder, copy_function=os.link)
     card = said(cloudy[0]) | change
     if "probes" in change:
         card["tuning"] = {"probes": 3, "depth": 250, "lists": 16, "recall": {}}  # as views of before have it
@@ -284,9 +291,7 @@ def test_a_structure_that_is_not_what_the_view_says_is_damaged(tmp_path, cloudy,
 @pytest.mark.parametrize("means", [None, b"", b"no array", np.zeros((1, WIDTH)), np.zeros((2, WIDTH + 1))])
 def test_directions_that_are_not_those_of_the_kinds_are_damage(tmp_path, cloudy, means):
     folder = tmp_path / "index" / "views" / "copy"
-    folder.mkdir(parents=True)
-    for path in cloudy[0].folder.glob("*.*"):
-        os.link(path, folder / path.name)
+    shutil.copytree(cloudy[0].folder, folder, copy_function=os.link)
     assert is_whole(folder)
     (folder / "kinds.npy").unlink()
     if isinstance(means, bytes):
@@ -299,9 +304,7 @@ def test_directions_that_are_not_those_of_the_kinds_are_damage(tmp_path, cloudy,
 @pytest.mark.parametrize("damage", ["missing", "empty", "cut", "of other rows"])
 def test_8_bit_codes_that_are_not_those_of_the_rows_are_damage(tmp_path, cloudy, damage):
     folder = tmp_path / "index" / "views" / "copy"
-    folder.mkdir(parents=True)
-    for path in cloudy[0].folder.glob("*.*"):
-        os.link(path, folder / path.name)
+    shutil.copytree(cloudy[0].folder, folder, copy_function=os.link)
     codes = (folder / "codes.u8").read_bytes()
     (folder / "codes.u8").unlink()
     if damage == "of other rows":

@@ -1,5 +1,6 @@
 """search.bench_indexing on the sample photos: the figures fit together."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,15 @@ from search.bench_indexing import measure_indexing, report
 SAMPLE = Path(__file__).resolve().parents[2] / "data" / "sample" / "test_images"
 
 
-def test_the_figures_of_indexing_fit_together() -> None:
+def test_the_figures_of_indexing_fit_together(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    shutil.copytree(SAMPLE, photos)
+    whole = next(photos.glob("*.jpg")).read_bytes()
+    (photos / "a cut one.jpg").write_bytes(whole[: len(whole) // 2])
     turns: list[tuple[str, int, int]] = []
-    found = measure_indexing(SAMPLE, "efficientnet-lite2", 6, repeats=1, on_stage=lambda *step: turns.append(step))
-    assert turns == [("indexing", 1, 1)]
-    assert (found["encoder"], found["photos"]) == ("efficientnet-lite2", 6)
+    found = measure_indexing(photos, "efficientnet-lite2", 7, repeats=1, on_stage=lambda *step: turns.append(step))
+    assert turns == [("indexing", way, 5) for way in range(1, 6)]
+    assert (found["encoder"], found["photos"], found["skipped"]) == ("efficientnet-lite2", 6, 1)
     assert found["precision"] in ("f32", "bf16")
     rates = [found[name]["photos_per_s"] for name in ("pipeline", "decode", "inference", "peer")]
     assert min(rates) > 0
@@ -26,6 +31,7 @@ def test_the_figures_of_indexing_fit_together() -> None:
     assert found["peak_mb"] > 50
     shown = report(found).splitlines()
     assert shown[0].startswith("6 photos, efficientnet-lite2 in ")
+    assert shown[1] == "1 more cannot be read and are left out"
     assert shown[-2].startswith("peer ")
 
 
