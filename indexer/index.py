@@ -16,7 +16,8 @@ from indexer.encoders import ImageEncoder, load_image_encoder
 from indexer.errors import PhotoseekError
 from indexer.photos import Skipped
 from indexer.precision import SETTING, restore
-from indexer.views import View, ViewMaker, open_view, renew_view
+from indexer.view import View, open_view
+from indexer.views import ViewMaker, renew_view
 
 if TYPE_CHECKING:
     # The decoders, which a search does not need.

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from indexer.candidates import NEAREST, Effort, Tuning, least_probes, narrowed
-from indexer.views import View
+from indexer.view import View
 
 PROBE_SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2)
 DEPTH_SHARES = (1 / 4, 1 / 2, 1, 2)

@@ -19,7 +19,7 @@ from indexer.encoders import TextEncoder, open_text_encoder
 from indexer.encoders.base import Tokens
 from indexer.errors import PhotoseekError
 from indexer.index import Index
-from indexer.views import PhotoSide, View, damaged
+from indexer.view import PhotoSide, View, damaged
 from reranker.ranker import MANY, Ranker, order_among, shown_relevance
 from reranker.space import QuerySide
 from search.results import Answer, Hit

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.views import PhotoSide
+from indexer.view import PhotoSide
 
 
 @dataclass(frozen=True, slots=True)

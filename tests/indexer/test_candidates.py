@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 from indexer import candidates, views
+from indexer import view as view_module
 from indexer.candidate_lists import LEAST_RECALL, RECALL, STRICTER
 from indexer.errors import PhotoseekError
-from indexer.views import View, build_view, extend_view, is_whole, may_extend, open_view, renew_view
+from indexer.view import View, is_whole, open_view
+from indexer.views import build_view, extend_view, may_extend, renew_view
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tiny_ranker import TinyRanker
@@ -112,7 +114,7 @@ def test_the_first_queries_ask_for_what_they_read_and_later_ones_do_not(tmp_path
         asked.setdefault(mapped.strides[0] if mapped is not view.hidden else -1, []).append(rows)
 
     monkeypatch.setattr(candidates, "ask_for", ask_for)
-    monkeypatch.setattr(views, "ask_for", ask_for)
+    monkeypatch.setattr(view_module, "ask_for", ask_for)
     monkeypatch.setattr(candidates, "COLD_SEARCHES", 5)
     found, _ = view.search(sentences(12, 7), 3, None, threads=1)
     codes, vectors = view.codes.codes.shape[1], view.z.strides[0]
@@ -129,7 +131,7 @@ def test_the_first_queries_ask_for_what_they_read_and_later_ones_do_not(tmp_path
 @pytest.mark.parametrize("part", ["random", "folder", "subject"])
 @pytest.mark.parametrize("kept", [5, 300, 1400])
 def test_filters_find_as_many_as_there_are_and_the_best_of_them(cloudy, monkeypatch, direct_rows, part, kept):
-    monkeypatch.setattr(views, "DIRECT_ROWS", direct_rows)
+    monkeypatch.setattr(view_module, "DIRECT_ROWS", direct_rows)
     view, rows = cloudy
     allowed = {
         "random": np.random.default_rng(7).permutation(ROWS)[:kept],

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from indexer import candidate_lists, views
+from indexer import view as view_module
 from indexer.errors import PhotoseekError
-from indexer.views import PhotoSide, View, build_view, is_whole, open_view
+from indexer.view import PhotoSide, View, is_whole, open_view
+from indexer.views import build_view
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tiny_ranker import TinyRanker
@@ -55,7 +57,7 @@ def search(view: View, queries: np.ndarray, count: int, allowed: np.ndarray | No
 @pytest.mark.parametrize("tail", [0, 1, 90])
 @pytest.mark.parametrize("queries", [1, 30])  # FAISS has another way for 20 and more
 def test_candidates_equal_brute_force(tmp_path, monkeypatch, direct_rows, float32_rows, tail, queries):
-    monkeypatch.setattr(views, "DIRECT_ROWS", direct_rows)
+    monkeypatch.setattr(view_module, "DIRECT_ROWS", direct_rows)
     monkeypatch.setattr(candidate_lists, "FLOAT32_ROWS", float32_rows)
     everything = fractions(1, 300 + tail)
     view = opened(tmp_path, everything[:300], everything[300:] if tail else None)
@@ -71,7 +73,7 @@ def test_candidates_equal_brute_force(tmp_path, monkeypatch, direct_rows, float3
 
 @pytest.mark.parametrize("direct_rows", [20_000, 0])
 def test_ties_are_settled_by_row_even_where_the_count_cuts_them(tmp_path, monkeypatch, direct_rows):
-    monkeypatch.setattr(views, "DIRECT_ROWS", direct_rows)
+    monkeypatch.setattr(view_module, "DIRECT_ROWS", direct_rows)
     alike = np.ones((200, 3), np.float32)
     alike[70] = 2
     view = opened(tmp_path, alike[:150], alike[150:])

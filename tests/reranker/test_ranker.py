@@ -11,7 +11,7 @@ from sklearn.isotonic import isotonic_regression
 
 import reranker
 from indexer.encoders.base import Tokens
-from indexer.views import PhotoSide
+from indexer.view import PhotoSide
 from reranker.calibration import Calibration
 from reranker.lexicon import Lexicon
 from reranker.match import match_features

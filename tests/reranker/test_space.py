@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from indexer.encoders import Tokens
-from indexer.views import PhotoSide
+from indexer.view import PhotoSide
 from reranker.names import Names
 from reranker.pairs import candidate_scores
 from reranker.space import (

@@ -12,7 +12,7 @@ import pytest
 
 from indexer.encoders import ImageEncoder
 from indexer.index import Index
-from indexer.views import PhotoSide
+from indexer.view import PhotoSide
 from reranker.photo_rule import photo_scores
 from reranker.ranker import Ranker
 from search.audit import AuditLog
