@@ -6,11 +6,12 @@ import shutil
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from indexer import candidates, views
+from indexer import candidate_lists, candidates, views
 from indexer import view as view_module
 from indexer.candidate_lists import LEAST_RECALL, RECALL, STRICTER
 from indexer.errors import PhotoseekError
@@ -205,6 +206,23 @@ def test_every_row_is_scored_where_that_is_quick_or_nothing_is_known_of_queries(
     assert (said(view)["exact"], "tuning" in said(view), view.tuning) == (why, False, None)
     asked = sentences(2, 3)
     assert np.array_equal(view.search(asked, 30, None)[0], nearest(asked, vectors, 30, np.arange(rows)))
+
+
+@pytest.mark.parametrize(("found", "chosen"), [(0.995, (8, 500)), (0.9805, (8, 250))])
+def test_the_cheapest_search_that_is_good_enough_is_taken_or_nearly_as_good_as_any(monkeypatch, found, chosen):
+    """Of the best rows, 4 lists of 16 hold 97.8 %, 8 hold 98 % among 250 rows and what `found` says among 500."""
+    recalls = {(8, 250): 0.98, (8, 500): found, (16, 250): 0.98, (16, 500): found}
+    lists = SimpleNamespace(nlist=16, ntotal=1000, d=24, pq=SimpleNamespace(M=6))
+    lists.search = lambda asked, depth, params: (None, np.full((len(asked), 1), params.nprobe))
+    monkeypatch.setattr(candidate_lists, "SHARES", (0.25, 0.5, 1))
+    monkeypatch.setattr(candidate_lists, "DEPTHS", (250, 500))
+    monkeypatch.setattr(
+        candidate_lists,
+        "_hits",
+        lambda codes, query, rows, best, depths: [1000 * recalls.get((rows[0], d), 0.978) for d in depths],
+    )
+    effort = candidate_lists._tune(lists, None, np.zeros((1, 24)), np.zeros((1, 1000)), 0.99, lambda share: None)
+    assert (effort.probes, effort.depth) == chosen
 
 
 def test_lists_that_miss_too_much_are_not_used(tmp_path, monkeypatch):
