@@ -92,5 +92,5 @@ def test_the_whole_way_from_photos_to_a_ranker_of_ones_own(shell: Shell) -> None
     assert figures["course_default"]["recall@10"] == {"value": 1.0, "low": 1.0, "high": 1.0}
 
     report = shell("bench", "--count", "3", "--runs", "1")
-    assert report.startswith(f"{count} photos, 3 warm queries, 200 reranked\n")
+    assert report.startswith(f"{count} photos, 3 warm queries, {count} reranked\n")
     assert "candidates, recall@100 against exact search: 1.0000\n" in report
