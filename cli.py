@@ -111,9 +111,9 @@ def build(
     \b
     photoseek build ~/Pictures
     """
-    from indexer.decode import MAX_PIXELS
+    from indexer.embedding.pipeline import Decoding
     from indexer.index import DEFAULT_ENCODER, Index
-    from indexer.pipeline import Decoding
+    from indexer.photos.decode import MAX_PIXELS
     from reranker.policy import Policy
 
     begin = time.monotonic()

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from indexer import embeddings, manifest
-from indexer.catalogue import BuildRecord, Catalogue, write_lock
-from indexer.durable import writing
+from indexer.embedding.precision import SETTING, restore
 from indexer.encoders import ImageEncoder, load_image_encoder
 from indexer.errors import PhotoseekError
-from indexer.photos import Skipped
-from indexer.precision import SETTING, restore
-from indexer.view import View, open_view
-from indexer.views import ViewMaker, renew_view
+from indexer.photos.scan import Skipped
+from indexer.storage import manifest, vector_files
+from indexer.storage.atomic_files import writing
+from indexer.storage.catalogue import BuildRecord, Catalogue, write_lock
+from indexer.views.build import ViewMaker, renew_view
+from indexer.views.view import View, open_view
 
 if TYPE_CHECKING:
     # The decoders, which a search does not need.
-    from indexer.pipeline import Decoding
+    from indexer.embedding.pipeline import Decoding
 
 DEFAULT_ENCODER = "efficientnet-lite"
 
@@ -75,8 +75,8 @@ class Index:
         Decoding runs in processes of its own that never import the calling script, so a script needs no
         `if __name__ == "__main__":` guard.
         """
-        from indexer.pipeline import Decoding
-        from indexer.update import update
+        from indexer.builder import update
+        from indexer.embedding.pipeline import Decoding
 
         update(
             photos,
@@ -109,7 +109,7 @@ class Index:
 
     def embeddings(self) -> np.ndarray:
         """The stored embeddings, memory-mapped: (rows, d) float16, unit rows. Dead rows are among them."""
-        return embeddings.read(self.folder / self.manifest["embeddings"], self.rows, self.dim)
+        return vector_files.read(self.folder / self.manifest["embeddings"], self.rows, self.dim)
 
     @property
     def region_shape(self) -> tuple[int, int]:
@@ -120,12 +120,12 @@ class Index:
     def regions(self) -> np.ndarray | None:
         """The stored region vectors, memory-mapped: (rows, count, width) int8, directions; or None.
 
-        Rows without any are zeros (see `indexer.regions.fill`), dead rows are among them.
+        Rows without any are zeros (see `indexer.embedding.regions.fill`), dead rows are among them.
         """
         count, width = self.region_shape
         if not count:
             return None
-        stored = embeddings.read(self.region_file, self.rows, count * width, embeddings.REGION_DTYPE)
+        stored = vector_files.read(self.region_file, self.rows, count * width, vector_files.REGION_DTYPE)
         return stored.reshape(self.rows, count, width)
 
     @property

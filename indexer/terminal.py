@@ -53,11 +53,6 @@ PRECISION = click.Choice(["auto", "f32", "bf16", "int8"])
 SCORE = FloatRange(0, 1)
 
 
-def printable(path: str) -> str:
-    """A path that is safe on a terminal and on one line: what cannot be shown is escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in path)
-
-
 def say(message: str) -> None:
     click.echo(message, err=True)
 

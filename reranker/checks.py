@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from indexer.encoders import ImageEncoder
-from indexer.terminal import printable
+from indexer.printable import printable
 from reranker.features import read_photos
 from reranker.judged_tables import BadRow, GoodRow
 from reranker.judgments import Judgments, photo_of, read_judgments

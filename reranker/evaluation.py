@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from indexer.encoders.base import Tokens
-from indexer.view import PhotoSide
+from indexer.views.view import PhotoSide
 from reranker.features import Features, embed_judgments, embed_photos, embed_with_tokens
 from reranker.judgments import CrowdRow, ExpertRow, Judgments, photo_of
 from reranker.pairs import BLOCK, PairSettings, candidate_scores

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from indexer.decode import MAX_PIXELS, UnreadablePhoto, open_upright
 from indexer.encoders import ImageEncoder
 from indexer.errors import PhotoseekError
+from indexer.photos.decode import MAX_PIXELS, UnreadablePhoto, open_upright
 from reranker.features import read_photos
 from reranker.judgments import Judgments, photo_of
 from reranker.lexicon import WORD

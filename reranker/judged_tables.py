@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from indexer.errors import PhotoseekError
-from indexer.terminal import printable
+from indexer.printable import printable
 
 # What decoding with surrogateescape leaves of such bytes.
 NOT_UTF8 = re.compile("[\udc80-\udcff]")

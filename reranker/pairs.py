@@ -10,7 +10,7 @@ import numpy as np
 
 from indexer.encoders import TextEncoder
 from indexer.encoders.base import Tokens
-from indexer.view import PhotoSide
+from indexer.views.view import PhotoSide
 from reranker.features import Features
 from reranker.fit_space import captions_within
 from reranker.judgments import Judgments

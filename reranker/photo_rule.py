@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from indexer.view import PhotoSide
+from indexer.views.view import PhotoSide
 from reranker.ranker import Ranker
 from reranker.space import QuerySide
 

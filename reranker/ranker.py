@@ -17,7 +17,7 @@ from safetensors.numpy import load, save
 from indexer.encoders import open_text_encoder
 from indexer.encoders.base import Tokens
 from indexer.errors import PhotoseekError
-from indexer.view import PhotoSide
+from indexer.views.view import PhotoSide
 from reranker.calibration import Calibration
 from reranker.linear_map import unit
 from reranker.match import Match, match_features

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from indexer.encoders.base import Tokens
-from indexer.view import PhotoSide
+from indexer.views.view import PhotoSide
 from reranker.late_interaction import LateInteraction, Words
 from reranker.lexicon import Lexicon
 from reranker.linear_map import LinearMap, hub_terms, unit

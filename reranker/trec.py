@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 import numpy as np
 
-from indexer.durable import whole_file
 from indexer.errors import PhotoseekError
+from indexer.storage.atomic_files import whole_file
 from reranker.ranking_metrics import rank_order
 
 DEPTH = 1000

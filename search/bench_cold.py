@@ -116,7 +116,7 @@ def _median_ms(seconds: Sequence[float]) -> float:
 
 def main(folder: Path, texts: Sequence[str]) -> None:
     from indexer.index import Index
-    from indexer.lazy_faiss import faiss_module
+    from indexer.views.lazy_faiss import faiss_module
     from search.searcher import Searcher
 
     searcher = Searcher(Index.open(folder))

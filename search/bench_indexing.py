@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from indexer.embedding.pipeline import Decoding, embed_files, sample_pixels
 from indexer.encoders import ImageEncoder, load_image_encoder
 from indexer.encoders.base import BATCH
 from indexer.encoders.int8 import tried
 from indexer.errors import PhotoseekError
-from indexer.photos import PhotoFile, Skipped, walk
-from indexer.pipeline import Decoding, embed_files, sample_pixels
-from indexer.workers import DecodeWorkers
+from indexer.photos.decode_pool import DecodeWorkers
+from indexer.photos.scan import PhotoFile, Skipped, walk
 
 PEER_BATCH, PEER_WORKERS = 32, 2
 HELD = 128

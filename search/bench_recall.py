@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from indexer.view import View
+from indexer.views.view import View
 from search.bench_structure import dialled, dials
 from search.exact import best_rows, recall, view_blocks
 from search.searcher import Searcher

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from indexer.durable import whole_file
+from indexer.storage.atomic_files import whole_file
 
 WIDTH = 25
 

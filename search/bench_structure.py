@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from indexer.candidates import NEAREST, Effort, Tuning, least_probes, narrowed
-from indexer.view import View
+from indexer.views.ann_search import NEAREST, Effort, Tuning, least_probes, narrowed
+from indexer.views.view import View
 
 PROBE_SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2)
 DEPTH_SHARES = (1 / 4, 1 / 2, 1, 2)

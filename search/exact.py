@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from indexer.view import View
+from indexer.views.view import View
 
 BLOCK_ROWS = 16_384
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)

@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from indexer.index import Index
-from indexer.view import PhotoSide, View
+from indexer.views.view import PhotoSide, View
 from reranker.photo_rule import PhotoRule, photo_scores
 from reranker.policy import Policy
 from reranker.ranker import Ranker

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from indexer.errors import PhotoseekError
-from indexer.view import View
+from indexer.views.view import View
 from search.bench_recall import RECALL_AT, ask, percentiles
 from search.exact import best_rows, recall, view_blocks
 

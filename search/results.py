@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from indexer.durable import whole_file
 from indexer.errors import PhotoseekError
-from indexer.terminal import printable
+from indexer.printable import printable
+from indexer.storage.atomic_files import whole_file
 
 FORMAT = 1
 RESULT_SUFFIXES = (".csv", ".jsonl", ".parquet", ".trec")

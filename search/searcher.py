@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from indexer.catalogue import Photo
-from indexer.embeddings import directions
 from indexer.encoders import TextEncoder, open_text_encoder
 from indexer.encoders.base import Tokens
 from indexer.errors import PhotoseekError
 from indexer.index import Index
-from indexer.view import PhotoSide, View, damaged
+from indexer.storage.catalogue import Photo
+from indexer.storage.vector_files import directions
+from indexer.views.view import PhotoSide, View, damaged
 from reranker.ranker import MANY, Ranker, order_among, shown_relevance
 from reranker.space import QuerySide
 from search.results import Answer, Hit
@@ -147,7 +147,7 @@ class Searcher:
 
     def like(self, photo: str | Path, k: int = 10, *, min_score: float = 0.0, under: str | None = None) -> Answer:
         """Photos that look like a photo (a file, in the index or not); relevance is the cosine of the embeddings."""
-        from indexer.decode import UnreadablePhoto, load
+        from indexer.photos.decode import UnreadablePhoto, load
 
         _check_k(k)
         encoder = self.index.load_encoder()

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from indexer.decode import Fit, UnreadablePhoto, load
 from indexer.errors import PhotoseekError
+from indexer.photos.decode import Fit, UnreadablePhoto, load
 from search.results import Answer, Hit, printable
 
 COLUMNS = 5

@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from indexer import embeddings
-from indexer.catalogue import Catalogue, Embedded, write_lock
-from indexer.durable import write_text
 from indexer.errors import PhotoseekError
 from indexer.index import Index
+from indexer.storage import vector_files
+from indexer.storage.atomic_files import write_text
+from indexer.storage.catalogue import Catalogue, Embedded, write_lock
 from search.exact import best_rows, intrinsic_dimension, neighbours, quantiles, view_blocks
 from search.searcher import ranker_of
 
@@ -77,7 +77,7 @@ def synthetic_index(real: Index, photos: int, on_progress: Progress | None = Non
         if done < photos:
             root = catalogue.root_id(bytes((folder / "photos").absolute()))
             for start, block in blocks(sources, recipe, done):
-                embeddings.append(folder / "embeddings-1.f16", start, block)
+                vector_files.append(folder / "embeddings-1.f16", start, block)
                 with catalogue.transaction():
                     catalogue.add_many(root, _photos(start, len(block), photos), start)
                 report("photos", start + len(block), photos)

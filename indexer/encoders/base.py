@@ -20,7 +20,7 @@ from indexer.errors import PhotoseekError
 
 if TYPE_CHECKING:
     # The decoders, which a search does not need.
-    from indexer.decode import Fit
+    from indexer.photos.decode import Fit
 
 BATCH = 8
 MAX_TOKENS = 256
@@ -307,7 +307,7 @@ def encoder_of_module(
     `build()` gives the module, (n, size, size, 3) uint8 -> float32 rows as `ImageEncoder` says, and the fit it wants;
     it is not called where an export is in the cache. `regions`: (count, width) of the region vectors in a row.
     """
-    from indexer.decode import Fit
+    from indexer.photos.decode import Fit
 
     behind = regions[0] * regions[1]
     if device == "cuda":

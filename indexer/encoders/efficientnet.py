@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file
 
-from indexer.decode import Fit
 from indexer.encoders.base import ImageEncoder
 from indexer.encoders.network import export, fingerprint, write_module
 from indexer.errors import PhotoseekError
+from indexer.photos.decode import Fit
 
 GRID = 3
 REGIONS = 1 + GRID * GRID

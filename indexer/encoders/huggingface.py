@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from indexer.decode import Fit, fit_square
 from indexer.encoders.base import SAMPLE_SENTENCES, ImageEncoder, TextEncoder, encoder_of_module, padded
 from indexer.encoders.network import export, fingerprint, one_line, read_facts, write_checked, write_facts
 from indexer.encoders.sentence_modules import dense_layer, pooling_mode, read_json, sentence_modules, weight_files
 from indexer.errors import PhotoseekError
+from indexer.photos.decode import Fit, fit_square
 
 IMAGE_FILES = ("config.json", "preprocessor_config.json", "processor_config.json")
 TEXT_FILES = (

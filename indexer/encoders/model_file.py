@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from indexer.decode import Fit
 from indexer.encoders.base import ImageEncoder, sample_images
 from indexer.encoders.network import check_export, core, export, fingerprint, one_line, read_facts, write_facts
 from indexer.errors import PhotoseekError
+from indexer.photos.decode import Fit
 
 SUFFIXES = (".onnx", ".xml", ".tflite")
 EXAMPLE = "size=224,mode=crop,resize=256,scale=255,mean=0.485/0.456/0.406,std=0.229/0.224/0.225"

@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-from indexer.decode import Fit
 from indexer.encoders.base import ImageEncoder, encoder_of_module
 from indexer.encoders.network import fingerprint, one_line
 from indexer.errors import PhotoseekError
+from indexer.photos.decode import Fit
 
 CLASSIFIERS = ("fc", "classifier", "head", "heads")
 # What torchvision itself passes when it loads weights into these two; without it they want other pixels.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from indexer.decode import MAX_PIXELS, UnreadablePhoto, open_upright
+from indexer.photos.decode import MAX_PIXELS, UnreadablePhoto, open_upright
 from reranker.judgments import Judgments, photo_of
 from reranker.policy import Policy
 from reranker.reports.page import Thumb

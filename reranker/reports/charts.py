@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from indexer.terminal import printable
+from indexer.printable import printable
 from reranker.reports.page import Chart, Interval
 
 INK, SOFT, PAPER = "#010101", "#020202", "#030303"

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from indexer.durable import whole_file
 from indexer.errors import PhotoseekError
-from indexer.terminal import printable
+from indexer.printable import printable
+from indexer.storage.atomic_files import whole_file
 
 # Rows of a long table that are printed on paper; the screen scrolls through all of them.
 PRINTED_ROWS = 40

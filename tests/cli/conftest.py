@@ -1,17 +1,14 @@
 """Small indexes of the sample: one whose ranker calls every match good, one where none is, one with regions."""
 
 import shutil
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from command_line import ODD, SAMPLE
 from indexer.index import Index
 from reranker.ranker import Ranker
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from command_line import ODD, SAMPLE
 
 
 @pytest.fixture(scope="session")

@@ -1,18 +1,15 @@
 """photoseek batch: whole stdout, whole stderr, the exit code and the file."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from command_line import misused, photoseek, refused
 from indexer.index import Index
 from search.searcher import Searcher
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from command_line import misused, photoseek, refused
 
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet", "trec"])

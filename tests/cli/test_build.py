@@ -2,18 +2,15 @@
 
 import json
 import re
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from command_line import SAMPLE, misused, photoseek, refused
 from indexer.index import Index
 from reranker.ranker import Ranker
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from command_line import SAMPLE, misused, photoseek, refused
 from tiny_encoder import TinyEncoder
 
 
@@ -48,7 +45,7 @@ def test_build_refuses_what_it_cannot_index(tmp_path: Path) -> None:
 
 
 def test_build_keeps_regions_where_they_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("indexer.update.load_image_encoder", lambda name, **_: TinyEncoder())
+    monkeypatch.setattr("indexer.builder.load_image_encoder", lambda name, **_: TinyEncoder())
     index = tmp_path / "index"
     for arguments in (("--encoder", "tiny"), ("--regions",), ()):
         result = photoseek("build", SAMPLE / "test_images", "-i", index, "-q", *arguments)
@@ -60,7 +57,7 @@ def test_build_keeps_regions_where_they_are_asked_for(tmp_path: Path, monkeypatc
 
 def test_build_refuses_regions_of_an_encoder_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     without = replace(TinyEncoder(), regions=(0, 0))
-    monkeypatch.setattr("indexer.update.load_image_encoder", lambda name, **_: without)
+    monkeypatch.setattr("indexer.builder.load_image_encoder", lambda name, **_: without)
     result = photoseek("build", SAMPLE / "test_images", "-i", tmp_path / "index", "--regions", "--encoder", "tiny")
     kinds = "efficientnet-lite, efficientnet-lite2"
     refused(result, f"image encoder tiny gives no region vectors; encoders that do: {kinds}")

@@ -2,13 +2,10 @@
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
-from reranker.checks import CHECKS, check_judgments, table
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from command_line import SAMPLE, misused, photoseek, refused
+from reranker.checks import CHECKS, check_judgments, table
 
 
 def test_check_finds_nothing_to_mend_in_the_sample() -> None:

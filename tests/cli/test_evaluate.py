@@ -1,15 +1,12 @@
 """photoseek evaluate: thresholds, a second ranker, a report and TREC files from the command line."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
-from reranker.ranker import DEFAULT_FOLDER, FAST_FOLDER, Ranker
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from command_line import SAMPLE, misused, photoseek
+from reranker.ranker import DEFAULT_FOLDER, FAST_FOLDER, Ranker
 
 COURSE = ("evaluate", SAMPLE, "--protocol", "course_default")
 

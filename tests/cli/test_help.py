@@ -3,15 +3,12 @@
 import re
 import shlex
 import shutil
-import sys
 from pathlib import Path
 
 import click
 import pytest
 
 from cli import main
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from command_line import ROOT, SAMPLE, photoseek
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -8,12 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from command_line import ODD, ODD_SHOWN, misused, photoseek, refused
 from indexer.index import Index
 from reranker.ranker import DEFAULT_FOLDER, Ranker
 from search.searcher import Searcher
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from command_line import ODD, ODD_SHOWN, misused, photoseek, refused
 
 
 def test_use_attaches_a_ranker(photos: Path, tmp_path: Path) -> None:

@@ -2,17 +2,14 @@
 
 import json
 import os
-import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from command_line import ODD, ODD_SHOWN, lines_of, misused, photoseek, refused
 from indexer.index import Index
 from search.searcher import Searcher
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from command_line import ODD, ODD_SHOWN, lines_of, misused, photoseek, refused
 
 
 def test_search_prints_rank_relevance_and_path(index: Path) -> None:

@@ -13,12 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from command_line import ROOT, SAMPLE, fresh, photoseek
 from indexer.errors import PhotoseekError
 from indexer.index import Index
 from search.searcher import Searcher
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from command_line import ROOT, SAMPLE, fresh, photoseek
 
 
 def test_off_a_terminal_there_is_no_bar_and_no_colour(photos: Path, tmp_path: Path) -> None:

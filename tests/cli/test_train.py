@@ -1,7 +1,6 @@
 """photoseek train and evaluate: what they refuse, and what a ranker trained on a base or on names of one's own does."""
 
 import shutil
-import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 
 from cli import main
+from command_line import SAMPLE, misused, photoseek, refused
 from indexer.encoders import load_text_encoder
 from indexer.errors import PhotoseekError
 from indexer.index import Index
@@ -18,9 +18,6 @@ from reranker.mlp import MLP
 from reranker.ranker import DEFAULT_FOLDER, FAST_FOLDER, Ranker
 from reranker.scores import METHODS
 from search.searcher import Searcher
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from command_line import SAMPLE, misused, photoseek, refused
 
 
 def test_train_refuses_a_place_it_cannot_write_before_it_begins(tmp_path: Path) -> None:

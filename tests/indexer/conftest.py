@@ -1,11 +1,7 @@
 """Four photos and a place for their index, where a test brings none of its own."""
 
-import sys
-from pathlib import Path
-
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from tiny_index import grey
 
 

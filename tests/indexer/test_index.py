@@ -1,13 +1,9 @@
 import os
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
 from indexer.index import Index
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from tiny_index import DAMAGED, INTACT, build, grey, refusal
 from tiny_ranker import TinyRanker
 
@@ -140,7 +136,7 @@ def test_a_disk_that_is_full_while_a_view_is_built_leaves_the_old_view(photos, f
     opened = build(photos, folder)
     opened.attach(RANKER)
     before = opened.view().folder
-    monkeypatch.setattr("indexer.views.fsync", full)
+    monkeypatch.setattr("indexer.views.build.fsync", full)
     another = replace(RANKER, id="ba9876543210")
     assert refusal(lambda: opened.attach(another)) == f"index {folder}: disk is full; {INTACT}"
     assert list((folder / "views").iterdir()) == [before]

@@ -1,8 +1,6 @@
 """The ablation: each row is the ranking with one part switched off, and nothing else."""
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +10,6 @@ from reranker.metrics import largest_share, ranks_of_own, recall_at
 from reranker.names import Names
 from reranker.pairs import Gallery, candidate_scores
 from reranker.train import train
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from tiny_judged import ENCODERS, QUICK, made
 
 PHOTOS, ASKED = 36, 20

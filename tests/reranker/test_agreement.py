@@ -1,18 +1,14 @@
 import shutil
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from scipy.stats import kendalltau
 
+from command_line import SAMPLE
 from reranker.agreement import agreement, expert_agreement, expert_crowd_agreement, krippendorff_alpha, main
 from reranker.judgments import CrowdRow, ExpertRow, load_judgments
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from command_line import SAMPLE
 
 
 def by_definition(grades: np.ndarray) -> float:

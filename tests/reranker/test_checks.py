@@ -1,4 +1,3 @@
-import sys
 from pathlib import Path
 
 import pytest
@@ -7,8 +6,6 @@ from PIL import Image
 from indexer.errors import PhotoseekError
 from reranker.checks import CHECKS, OF_PHOTOS, Finding, check_judgments, parts_of, table
 from reranker.judgments import load_judgments
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from tiny_encoder import TinyEncoder
 
 GOOD = {

@@ -1,6 +1,5 @@
 """Evaluation: protocols on the sample against a plain computation, their intervals, their report."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,8 +17,6 @@ from reranker.measure import write_html
 from reranker.metrics import auroc, kendall_tau_b
 from reranker.ranker import order_among
 from reranker.trained_with import encoders_of
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from tiny_evaluation import SAMPLE, Colours, evaluation_of
 from tiny_judged import Ears
 from tiny_space import inputs, make_ranker

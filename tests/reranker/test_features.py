@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from indexer.decode import Fit
 from indexer.encoders import ImageEncoder, Tokens, int8
 from indexer.errors import PhotoseekError
 from indexer.index import Index
+from indexer.photos.decode import Fit
 from reranker.features import CHUNK, embed_judgments, embed_photos, embed_texts, embed_with_tokens
 from reranker.judgments import load_judgments
 

@@ -1,6 +1,5 @@
 """Fitting a space, guessing what late interaction would say, and going on after an interruption."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,8 +15,6 @@ from reranker.metrics import ranks_of_own, recall_at
 from reranker.names import Names
 from reranker.pairs import candidate_scores
 from reranker.space import SCALARS, Space, space_arrays
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from tiny_judged import QUICK, WORDS, made
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -1,8 +1,6 @@
 """Late interaction: words that look for their place, against plain loops; and a fit that tells small photos apart."""
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +9,6 @@ from indexer.encoders import Tokens
 from reranker.late_interaction import STEPS, LateInteraction, LateSettings, Words, fit_late
 from reranker.linear_map import unit
 from reranker.metrics import ranks_of_own, recall_at
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from tiny_judged import made
 from tiny_space import LATE, inputs, make_late
 

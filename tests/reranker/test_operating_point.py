@@ -1,6 +1,4 @@
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +10,6 @@ from reranker.photo_rule import PhotoRule, photo_scores
 from reranker.policy import Policy
 from reranker.terms import Terms
 from reranker.train import train
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tiny_judged import ENCODERS, QUICK, Ears, made
 
 SCORES, UNDER = np.float32([0.9, 0.7, 0.7, 0.4, 0.1]), np.array([True, False, True, True, False])

@@ -1,6 +1,5 @@
 """What the MLPs learn from: which photos a caption is listed with, with which targets, weights and scalars."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,8 +27,6 @@ from reranker.pairs import (
 )
 from reranker.scores import METHODS, Method, generalised_scores
 from reranker.space import SCALARS, Hubs, Space
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from tiny_judged import WORDS, Ears, made
 
 PHOTOS = 24

@@ -1,12 +1,7 @@
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from reranker.photo_rule import PhotoRule, photo_scores, prompt_share
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tiny_space import inputs, make_ranker
 
 

@@ -1,5 +1,4 @@
 import ast
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,15 +10,13 @@ from sklearn.isotonic import isotonic_regression
 
 import reranker
 from indexer.encoders.base import Tokens
-from indexer.view import PhotoSide
+from indexer.views.view import PhotoSide
 from reranker.calibration import Calibration
 from reranker.lexicon import Lexicon
 from reranker.match import match_features
 from reranker.pairs import candidate_scores
 from reranker.ranker import NAMED_SCALE, Ranker, order_among, order_scores, pack, shown_relevance, unpack
 from reranker.space import SCALARS, QuerySide, candidate_of
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from tiny_space import WORDS, inputs, make_ranker
 
 

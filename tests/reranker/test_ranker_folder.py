@@ -1,7 +1,6 @@
 """Ranker folders: what is in one, which are refused, and the shipped ones."""
 
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +10,6 @@ from safetensors.numpy import load_file, save_file
 from indexer.errors import PhotoseekError
 from reranker.match import FEATURES
 from reranker.ranker import DEFAULT_FOLDER, Ranker
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from tiny_space import make_ranker
 
 

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +9,12 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from command_line import SAMPLE
+from page_reader import assert_self_contained, parsed, texts
 from reranker import seed_project as seed
 from reranker.policy import Policy
 from reranker.scores import generalised_scores
 from reranker.train import train
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-sys.path.insert(0, str(Path(__file__).parent / "reports"))
-from command_line import SAMPLE
-from page_reader import assert_self_contained, parsed, texts
 from tiny_judged import ENCODERS, QUICK, judged, made
 
 STEPS = [

@@ -1,14 +1,12 @@
 """A space: its parts put together are the heads one by one; a pair's scalars are the same however many are asked."""
 
-import sys
 from dataclasses import fields, replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from indexer.encoders import Tokens
-from indexer.view import PhotoSide
+from indexer.views.view import PhotoSide
 from reranker.names import Names
 from reranker.pairs import candidate_scores
 from reranker.space import (
@@ -24,8 +22,6 @@ from reranker.space import (
     space_arrays,
     space_of_arrays,
 )
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from tiny_space import LATE, MEANING, NAMED, D, K, inputs, make_space
 
 

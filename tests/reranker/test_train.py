@@ -1,4 +1,3 @@
-import sys
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -18,8 +17,6 @@ from reranker.ranker import Ranker, Scores
 from reranker.space import SCALARS, space_arrays
 from reranker.train import candidate_order, train, training_photos
 from reranker.vocabulary import Thing
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from tiny_judged import ENCODERS, QUICK, WORDS, Ears, Eyes, judged, made
 
 pytestmark = pytest.mark.usefixtures("one_thread")

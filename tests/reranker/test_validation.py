@@ -1,9 +1,7 @@
 """What validation photos decide: which order is kept, and what the no-match decision learns from."""
 
 import re
-import sys
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,8 +20,6 @@ from reranker.ranker import NAMED_SCALE, order_scores
 from reranker.space import SCALARS, Space, candidate_of
 from reranker.train import candidate_order
 from reranker.validation import MISSED, OTHER_SUBJECTS, WORDS_SHARE, ask_captions, ask_words, gate, learn_match
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from tiny_judged import QUICK, Ears, made
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -1,6 +1,5 @@
 """Vocabularies: every kind of file, every refusal, and what shows how a thing looks."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +10,6 @@ from indexer.errors import PhotoseekError
 from reranker.linear_map import unit
 from reranker.names import Names
 from reranker.vocabulary import Thing, learn_names, own_class_names, read_class_names
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from tiny_judged import HEARD, SEEN, WORDS, Ears, Eyes, made
 
 CLASSES = 16

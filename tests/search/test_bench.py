@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,16 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from indexer.byte_codes import ByteCodes
-from indexer.candidates import Effort, Tuning
+from answers import refusal
 from indexer.index import Index
 from indexer.terminal import say
+from indexer.views.ann_search import Effort, Tuning
+from indexer.views.byte_codes import ByteCodes
 from reranker.ranker import Ranker
 from search import bench, bench_cold, bench_recall, bench_report, bench_structure, peers
 from search.searcher import Searcher
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from answers import refusal
 from tiny_cloud import make_index
 
 PHOTOS = 600

@@ -1,14 +1,9 @@
 """search.exact: the best rows block by block, and what neighbours say of a set."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from search import exact
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tiny_cloud import vectors
 
 

@@ -3,25 +3,22 @@
 import json
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from answers import names, row_of
 from indexer.encoders import ImageEncoder
 from indexer.index import Index
-from indexer.view import PhotoSide
+from indexer.views.view import PhotoSide
 from reranker.photo_rule import photo_scores
 from reranker.ranker import Ranker
 from search.audit import AuditLog
 from search.results import write_answers
 from search.searcher import Searcher
 from search.sheet import write_sheet
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from answers import names, row_of
 
 PHOTOS = 18
 QUERIES = ["a cat", "a motorcycle", "the moon", "a rocket", "an animal"]

@@ -1,7 +1,6 @@
 """Searches of small real indexes, against NumPy over every row."""
 
 import os
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,14 +8,12 @@ import numpy as np
 import pytest
 from sklearn.isotonic import IsotonicRegression
 
+from answers import names, refusal, relevance_of, row_of, score_of
 from indexer.index import Index
 from reranker.match import match_features
 from reranker.ranker import Ranker, Scores, order_among
 from search import searcher as module
 from search.searcher import STAGES, Searcher
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from answers import names, refusal, relevance_of, row_of, score_of
 
 SAMPLE = Path(__file__).resolve().parents[2] / "data" / "sample"
 

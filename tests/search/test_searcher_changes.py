@@ -1,21 +1,18 @@
 """Searches of an index that changes: photos that go, come and come back, regions, verdicts, policies."""
 
 import shutil
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from answers import names, refusal, relevance_of, row_of, score_of
 from indexer.encoders import ImageEncoder
 from indexer.index import DEFAULT_ENCODER, Index
 from reranker.ranker import Ranker
 from search.results import Answer
 from search.searcher import Searcher
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from answers import names, refusal, relevance_of, row_of, score_of
 
 QUERIES = ["a motorcycle", "a cat", "two dogs play in the snow", "a cup of coffee on a table", "rocket", "the moon"]
 PHOTOS = 18

@@ -1,20 +1,17 @@
 """What a search answers, alone and in a batch of several threads, against the same steps written down plainly."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from answers import row_of
 from indexer.encoders import open_text_encoder
 from indexer.index import Index
 from reranker.linear_map import unit
 from reranker.ranker import NAMED_SCALE
 from search import searcher as module
 from search.searcher import Searcher
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from answers import row_of
 
 TEXTS = [
     *("a motorcycle", "a cat looks at the camera", "a photo of a rocket", "the moon", "zxqv", "coins on a dark table"),

@@ -2,19 +2,16 @@
 
 import hashlib
 import os
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from answers import refusal
 from indexer.index import Index
 from reranker.ranker import Ranker
 from search import synthetic
 from search.searcher import Searcher
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from answers import refusal
 from tiny_cloud import make_index, vectors
 
 REAL, MADE = 300, 2_000

@@ -1,18 +1,14 @@
 """photoseek explore: the report of the sample, of hostile data, of data that lacks almost everything."""
 
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 
-from reranker.agreement import expert_agreement
-from reranker.judgments import load_judgments
-
-sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from command_line import SAMPLE, misused, photoseek, refused
 from page_reader import assert_self_contained, parsed, texts
+from reranker.agreement import expert_agreement
+from reranker.judgments import load_judgments
 
 SECTIONS = [
     "At a glance",

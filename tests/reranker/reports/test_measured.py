@@ -1,6 +1,5 @@
 """The report of a ranker: every chapter from an evaluation of every protocol, a second ranker beside it, TREC files."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 
 from indexer.errors import PhotoseekError
+from page_reader import assert_self_contained, parsed, texts
 from reranker.evaluate import PROTOCOLS, evaluate
 from reranker.evaluation import Evaluation
 from reranker.figures import Figures, Threshold, flat, misses
@@ -16,10 +16,6 @@ from reranker.judgments import load_judgments
 from reranker.measure import beside, beside_lines, check_runs, write_html, write_trec
 from reranker.metrics import kendall_tau_c, percentiles, ranks_of_own
 from reranker.policy import Policy
-
-sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from page_reader import assert_self_contained, parsed, texts
 from tiny_evaluation import SAMPLE, evaluation_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -1,12 +1,12 @@
 """Report pages: every kind of block read back, hostile texts, sortable tables, places that cannot be written."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from indexer.errors import PhotoseekError
+from page_reader import assert_self_contained, parsed, texts
 from reranker.reports import charts
 from reranker.reports.page import (
     Card,
@@ -22,9 +22,6 @@ from reranker.reports.page import (
     shown,
     write_report,
 )
-
-sys.path.insert(0, str(Path(__file__).parent))
-from page_reader import assert_self_contained, parsed, texts
 
 HOSTILE = "<script>alert('x')</script>\"onerror=alert(1) {{ 7 * 7 }} & \udce9\x1b[31m\u202e $x$ ]]> </style>"
 SHOWN = HOSTILE.replace("\udce9\x1b", "\\udce9\\x1b").replace("\u202e", "\\u202e")

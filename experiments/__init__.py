@@ -1,0 +1,1 @@
+"""Experiments: run from a checkout with `python -m experiments.NAME`, never installed."""

@@ -1,0 +1,1 @@
+"""Build, open and search views: what a ranker adds to an index, with its ANN structure."""

@@ -1,0 +1,53 @@
+"""Small indexes for tests: photos of one grey, the tiny encoder, and ways to look at what came out."""
+
+import os
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from indexer import Index, PhotoseekError
+from indexer.embedding.pipeline import Decoding
+from tiny_encoder import TinyEncoder
+
+INTACT = "what was committed is intact, run the build again"
+DAMAGED = "the index is damaged; delete it and build it again"
+
+
+def grey(root: Path, **values: int) -> None:
+    """Photos NAME.png of one grey each; "__" in a name stands for a folder."""
+    for name, value in values.items():
+        path = root / f"{name.replace('__', '/')}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (value, value, value)).save(path)
+
+
+def build(photos: Path, folder: Path, **options) -> Index:
+    return Index.build(photos, folder, **{"encoder": TinyEncoder(), "decoding": Decoding(workers=2), **options})
+
+
+def rows(opened: Index) -> dict[str, int | str]:
+    """path -> row, or why it was skipped."""
+    return {os.fsdecode(p.path): p.reason if p.row is None else p.row for p in opened.catalogue.all_photos()}
+
+
+def last(opened: Index) -> dict[str, int]:
+    record = opened.history()[-1]
+    assert record.finished is not None
+    names = ("seen", "added", "changed", "removed", "skipped")
+    return {name: getattr(record, name) for name in names if getattr(record, name)}
+
+
+def refusal(act) -> str:
+    with pytest.raises(PhotoseekError) as refused:
+        act()
+    return str(refused.value)
+
+
+def halves(root: Path, **values: tuple[int, int]) -> None:
+    """Photos NAME.png, one grey on the left and one on the right."""
+    root.mkdir(exist_ok=True)
+    for name, (left, right) in values.items():
+        photo = Image.new("RGB", (8, 8), (left, left, left))
+        photo.paste((right, right, right), (4, 0, 8, 8))
+        photo.save(root / f"{name}.png")
