@@ -31,7 +31,7 @@ $(VENV)/installed: setup.cfg pyproject.toml
 
 ## make demo             index real photos, ask four queries, write a contact sheet
 demo: setup
-	@$(BIN)/python -m search.demo --index $(INDEX) --queries $(QUERIES) $(if $(PHOTOS),--photos '$(PHOTOS)')
+	@$(BIN)/python -m experiments.demo --index $(INDEX) --queries $(QUERIES) $(if $(PHOTOS),--photos '$(PHOTOS)')
 
 ## make test             the whole test suite
 test: setup
@@ -56,11 +56,11 @@ shipped-ranker:
 
 ## make ablation         every part of the ranking switched off in turn, mean of 3 seeds (some 40 minutes)
 ablation: setup
-	$(BIN)/python -m reranker.ablation $(JUDGED)
+	$(BIN)/python -m experiments.ablation $(JUDGED)
 
 ## make seed-project     the project photoseek grew from, and photoseek beside it, as one report (a minute or two)
 seed-project: setup
-	@$(BIN)/python -m reranker.seed_project $(JUDGED) -o seed-project.html $(if $(WEIGHTS),--weights '$(WEIGHTS)')
+	@$(BIN)/python -m experiments.seed_project.project $(JUDGED) -o seed-project.html $(if $(WEIGHTS),--weights '$(WEIGHTS)')
 
 ## make figures          every figure of the README's table (JUDGED=folder; some five minutes)
 figures: setup

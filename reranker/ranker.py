@@ -18,11 +18,11 @@ from indexer.encoders import open_text_encoder
 from indexer.encoders.base import Tokens
 from indexer.errors import PhotoseekError
 from indexer.views.view import PhotoSide
-from reranker.calibration import Calibration
-from reranker.linear_map import unit
-from reranker.match import Match, match_features
-from reranker.mlp import MLP
-from reranker.space import SCALARS, QuerySide, Space, candidate_of, space_arrays, space_of_arrays
+from reranker.models.calibration import Calibration
+from reranker.models.joint_space import SCALARS, QuerySide, Space, candidate_of, space_arrays, space_of_arrays
+from reranker.models.linear_map import unit
+from reranker.models.mlp import MLP
+from reranker.models.no_match import Match, match_features
 
 FORMAT = 2
 # What a ranker's id covers, beside its weights.
@@ -42,7 +42,7 @@ FAST_FOLDER = Path(__file__).parent / "default-fast"
 @dataclass(frozen=True, slots=True)
 class Scores:
     """What a ranker says of n gathered photos for one query: `order` (n,) float32, any scale, sorts them; `relevance`
-    (n,) float32 is the chance that a person says "this fits"; `scalars` (n, 7) as in `reranker.space`."""
+    (n,) float32 is the chance that a person says "this fits"; `scalars` (n, 7) as in `reranker.models.joint_space`."""
 
     order: np.ndarray
     relevance: np.ndarray

@@ -4,15 +4,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from search.results import Answer, Hit
+    from search.results import Hit, SearchResult
     from search.searcher import Searcher
 
-__all__ = ["Answer", "Hit", "Searcher"]
+__all__ = ["Hit", "SearchResult", "Searcher"]
 
 
 def __getattr__(name: str) -> Any:
     # As in `indexer`: a command's help needs none of it.
-    homes = {"Answer": "search.results", "Hit": "search.results", "Searcher": "search.searcher"}
+    homes = {"SearchResult": "search.results", "Hit": "search.results", "Searcher": "search.searcher"}
     if name not in homes:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(homes[name]), name)

@@ -32,7 +32,7 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class SearchResult:
     """What one query found. `good` is False when nothing in the index is a good match; `notes` are for people;
     `match` is the chance that something is one, None where that was not asked.
 
@@ -70,7 +70,7 @@ def _hit_dict(hit: Hit) -> dict[str, Any]:
     return values
 
 
-def table(answer: Answer) -> str:
+def table(answer: SearchResult) -> str:
     """The hits as lines of `rank relevance path`."""
     lines = []
     for hit in answer.hits:
@@ -79,7 +79,7 @@ def table(answer: Answer) -> str:
     return "\n".join(lines)
 
 
-def write_answers(answers: Iterable[Answer], path: Path) -> None:
+def write_answers(answers: Iterable[SearchResult], path: Path) -> None:
     """Write the answers of a batch in the format that the file's ending names, beside and renamed."""
     writer = {".csv": _write_csv, ".jsonl": _write_jsonl, ".parquet": _write_parquet, ".trec": _write_trec}.get(
         path.suffix
@@ -93,7 +93,7 @@ def write_answers(answers: Iterable[Answer], path: Path) -> None:
         raise PhotoseekError(f"results file {path}: {error.strerror}") from None
 
 
-def _records(answers: Iterable[Answer]) -> Iterator[dict[str, Any]]:
+def _records(answers: Iterable[SearchResult]) -> Iterator[dict[str, Any]]:
     """One record a hit, keys as COLUMNS; a query without hits has one with empty places, so that none is lost."""
     for answer in answers:
         error = answer.error or answer.blocked
@@ -102,7 +102,7 @@ def _records(answers: Iterable[Answer]) -> Iterator[dict[str, Any]]:
             yield dict(zip(COLUMNS, (answer.id, answer.text, *place, answer.good, error), strict=True))
 
 
-def _write_csv(answers: Iterable[Answer], path: Path) -> None:
+def _write_csv(answers: Iterable[SearchResult], path: Path) -> None:
     with open(path, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
@@ -112,13 +112,13 @@ def _write_csv(answers: Iterable[Answer], path: Path) -> None:
             writer.writerow(record)
 
 
-def _write_jsonl(answers: Iterable[Answer], path: Path) -> None:
+def _write_jsonl(answers: Iterable[SearchResult], path: Path) -> None:
     with open(path, "w", encoding="utf-8") as file:
         for answer in answers:
             file.write(json.dumps(answer.as_dict()) + "\n")
 
 
-def _write_parquet(answers: Iterable[Answer], path: Path) -> None:
+def _write_parquet(answers: Iterable[SearchResult], path: Path) -> None:
     import pyarrow
     import pyarrow.parquet
 
@@ -136,7 +136,7 @@ def _write_parquet(answers: Iterable[Answer], path: Path) -> None:
         pyarrow.parquet.write_table(pyarrow.Table.from_pylist(records, schema=schema), file)
 
 
-def _write_trec(answers: Iterable[Answer], path: Path) -> None:
+def _write_trec(answers: Iterable[SearchResult], path: Path) -> None:
     """`query Q0 document rank score run`, as trec_eval reads it: paths percent-encoded, blanks in ids as `_`.
 
     trec_eval sorts by score alone and settles ties by name, so a score that does not fall is put a float32 step below.

@@ -20,12 +20,12 @@ from indexer.index import Index
 from indexer.storage.catalogue import Photo
 from indexer.storage.vector_files import directions
 from indexer.views.view import PhotoSide, View, damaged
+from reranker.models.joint_space import QuerySide
 from reranker.ranker import MANY, Ranker, order_among, shown_relevance
-from reranker.space import QuerySide
-from search.results import Answer, Hit
+from search.results import Hit, SearchResult
 
 if TYPE_CHECKING:
-    from search.moderation import Moderation
+    from search.moderation.policy_filter import Moderation
 
 CANDIDATES = 200
 # With `without`: a photo of which less than this is wanted is put this far down, behind all others.
@@ -83,7 +83,7 @@ class Searcher:
         self._blas = ThreadpoolController()
         self.moderation: Moderation | None = None
         if index.policy is not None:
-            from search import moderation
+            from search.moderation import policy_filter as moderation
 
             self.moderation = moderation.Moderation(index, self.view, self.ranker, self.query_side, on_problem)
 
@@ -93,7 +93,7 @@ class Searcher:
 
     def answer(
         self, text: str, k: int = 10, *, min_score: float = 0.0, under: str | None = None, without: str | None = None
-    ) -> Answer:
+    ) -> SearchResult:
         """Like `search`, with the verdict whether there is a good match. `under`, `without`: see `answer_many`."""
         return self.answer_many([("1", text)], k, min_score=min_score, under=under, without=without)[0]
 
@@ -106,7 +106,7 @@ class Searcher:
         under: str | None = None,
         without: str | None = None,
         on_progress: Callable[[int, int], None] | None = None,
-    ) -> list[Answer]:
+    ) -> list[SearchResult]:
         """Answers to (id, text) queries, in their order; as good one by one as together.
 
         `min_score` leaves out hits of lower relevance; `under` keeps to a folder (from here, else from a root of the
@@ -124,7 +124,7 @@ class Searcher:
         if free:
             self._open(free[0][1])
         blocks = [free[start : start + BLOCK] for start in range(0, len(free), BLOCK)]
-        answers: list[Answer] = []
+        answers: list[SearchResult] = []
         # Products this small gain nothing from a second BLAS thread, which then spins beside the encoder's.
         with self._blas.limit(limits=1, user_api="blas"):
             threads = 1 if len(blocks) > 1 else None
@@ -136,16 +136,16 @@ class Searcher:
                     hits = self._hits([shown for shown, _ in found], under)
                 for query, own, (_, chance) in zip(block, hits, found, strict=True):
                     good = chance >= self.ranker.match.threshold
-                    answers.append(Answer(*query, own, good, self._notes(query[1]), chance))
+                    answers.append(SearchResult(*query, own, good, self._notes(query[1]), chance))
                 if on_progress is not None:
                     on_progress(len(queries) - len(free) + len(answers), len(queries))
         passed = iter(answers)
         return [
-            next(passed) if stop is None else Answer(*query, (), good=False, blocked=stop)
+            next(passed) if stop is None else SearchResult(*query, (), good=False, blocked=stop)
             for query, stop in zip(queries, stops, strict=True)
         ]
 
-    def like(self, photo: str | Path, k: int = 10, *, min_score: float = 0.0, under: str | None = None) -> Answer:
+    def like(self, photo: str | Path, k: int = 10, *, min_score: float = 0.0, under: str | None = None) -> SearchResult:
         """Photos that look like a photo (a file, in the index or not); relevance is the cosine of the embeddings."""
         from indexer.photos.decode import UnreadablePhoto, load
 
@@ -172,7 +172,7 @@ class Searcher:
             row = self.index.catalogue.row_of_digest(loaded.digest)
             stop = self.moderation.block_photo(os.path.abspath(os.fspath(photo)), side, row)
             if stop is not None:
-                return Answer("1", name, (), good=False, blocked=stop)
+                return SearchResult("1", name, (), good=False, blocked=stop)
         query = np.concatenate([side.z, np.zeros((1, 1), np.float32)], axis=1)
         rows, _ = self.view.search(query, max(self.candidates, k), self._allowed(under))
         cosines = np.asarray(self.index.embeddings()[rows[0]], np.float32) @ x[0]
@@ -180,7 +180,7 @@ class Searcher:
         relevance = np.clip(cosines, 0, 1)
         kept = order[relevance[order] >= min_score]
         shown = _Shown(rows[0][kept], relevance[kept], cosines[kept])
-        return Answer("1", name, self._hits([shown], under)[0], good=True)
+        return SearchResult("1", name, self._hits([shown], under)[0], good=True)
 
     def _rank(
         self,

@@ -18,7 +18,7 @@ PYTHON = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 SHELL = "\n".join(re.findall(r"^```(?:sh|bash|shell|console|text)?\n(.*?)^```", README, re.MULTILINE | re.DOTALL))
 PAGE_GLOBS = ("*.md", "docs/**/*.md", "[a-z]*/**/README.md")
 PAGES = sorted(str(page.relative_to(ROOT)) for glob in PAGE_GLOBS for page in ROOT.glob(glob))
-ROOMS = ["indexer"]
+ROOMS = ["indexer", "reranker", "search"]
 INLINE = re.findall(r"`(photoseek [^`]+)`", README)
 
 

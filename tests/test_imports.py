@@ -26,7 +26,7 @@ HEAVY = {
     "jinja2",
 }
 # A room may import the rooms after it, never those before it.
-ROOMS = ["cli", "search", "reranker", "indexer"]
+ROOMS = ["cli", "photoseek", "search", "reranker", "indexer"]
 VAGUE = {"util", "utils", "helper", "helpers", "common", "misc", "tools", "shared"}
 DRIVER = """
 import atexit, json, sys

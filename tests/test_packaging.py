@@ -20,7 +20,9 @@ def packaged() -> set[str]:
 
 
 def test_every_folder_with_code_is_a_package():
-    folders = {path.parent for room in ("indexer", "reranker", "search") for path in (ROOT / room).rglob("*.py")}
+    folders = {
+        path.parent for room in ("photoseek", "indexer", "reranker", "search") for path in (ROOT / room).rglob("*.py")
+    }
     names = {str(folder.relative_to(ROOT)).replace("/", ".") for folder in folders}
     assert names == set(CONFIG["options"]["packages"].split())
 
@@ -28,7 +30,7 @@ def test_every_folder_with_code_is_a_package():
 def test_every_data_file_beside_the_code_is_taken_along():
     beside = {
         str(path.relative_to(ROOT))
-        for room in ("indexer", "reranker", "search")
+        for room in ("photoseek", "indexer", "reranker", "search")
         for path in (ROOT / room).rglob("*")
         if path.is_file() and path.suffix in (".safetensors", ".toml", ".json", ".html", ".css", ".js")
     }

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from indexer.photos.decode import MAX_PIXELS, UnreadablePhoto, open_upright
-from reranker.judgments import Judgments, photo_of
-from reranker.policy import Policy
+from reranker.judgments.judged_folder import Judgments, photo_of
+from reranker.moderation.policy import Policy
 from reranker.reports.page import Thumb
 
 HEIGHT = 110  # pixels that a photo is high on the page

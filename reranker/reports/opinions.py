@@ -4,14 +4,14 @@ from collections import Counter
 
 import numpy as np
 
-from reranker import explore
-from reranker.agreement import expert_agreement, expert_crowd_agreement
-from reranker.explore import Pair
-from reranker.judgments import Judgments
+from reranker.judgments.aggregate import EXPERT_WEIGHT
+from reranker.judgments.agreement import expert_agreement, expert_crowd_agreement
+from reranker.judgments.judged_folder import Judgments
 from reranker.reports import charts
+from reranker.reports import judged_statistics as explore
 from reranker.reports.album import Album
+from reranker.reports.judged_statistics import Pair
 from reranker.reports.page import Block, Card, Cards, Cell, Interval, Points, Table, Text, Tiles, counted, shown
-from reranker.scores import EXPERT_WEIGHT
 
 GRADES = ("1 nothing to do with it", "2 small things", "3 almost", "4 without a fault")
 EXAMPLES = 6

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from reranker.evaluation import Evaluation, Found, Queries
-from reranker.figures import Figures
-from reranker.metrics import ranks_of_own
-from reranker.outcomes import crowding, margins, pick
+from reranker.evaluation.evaluation import Evaluation, Found, Queries
+from reranker.evaluation.outcomes import crowding, margins, pick
+from reranker.evaluation.results import Figures
+from reranker.metrics.metrics import ranks_of_own
 from reranker.reports import charts
 from reranker.reports.album import Album
 from reranker.reports.page import Block, Card, Cards, Section, Table, Text

@@ -11,12 +11,12 @@ from sklearn.isotonic import isotonic_regression
 import reranker
 from indexer.encoders.base import Tokens
 from indexer.views.view import PhotoSide
-from reranker.calibration import Calibration
-from reranker.lexicon import Lexicon
-from reranker.match import match_features
-from reranker.pairs import candidate_scores
+from reranker.models.calibration import Calibration
+from reranker.models.joint_space import SCALARS, QuerySide, candidate_of
+from reranker.models.lexical_features import Lexicon
+from reranker.models.no_match import match_features
 from reranker.ranker import NAMED_SCALE, Ranker, order_among, order_scores, pack, shown_relevance, unpack
-from reranker.space import SCALARS, QuerySide, candidate_of
+from reranker.training.examples import candidate_scores
 from tiny_space import WORDS, inputs, make_ranker
 
 

@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from indexer.errors import PhotoseekError
-from reranker.match import FEATURES
+from reranker.models.no_match import FEATURES
 from reranker.ranker import DEFAULT_FOLDER, Ranker
 from tiny_space import make_ranker
 

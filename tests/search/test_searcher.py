@@ -10,7 +10,7 @@ from sklearn.isotonic import IsotonicRegression
 
 from answers import names, refusal, relevance_of, row_of, score_of
 from indexer.index import Index
-from reranker.match import match_features
+from reranker.models.no_match import match_features
 from reranker.ranker import Ranker, Scores, order_among
 from search import searcher as module
 from search.searcher import STAGES, Searcher

@@ -11,7 +11,7 @@ from answers import names, refusal, relevance_of, row_of, score_of
 from indexer.encoders import ImageEncoder
 from indexer.index import DEFAULT_ENCODER, Index
 from reranker.ranker import Ranker
-from search.results import Answer
+from search.results import SearchResult
 from search.searcher import Searcher
 
 QUERIES = ["a motorcycle", "a cat", "two dogs play in the snow", "a cup of coffee on a table", "rocket", "the moon"]
@@ -20,7 +20,7 @@ PHOTOS = 18
 HALF = 3e-2
 
 
-def close(some: Answer, other: Answer) -> bool:
+def close(some: SearchResult, other: SearchResult) -> bool:
     """Whether two answers say the same of the same photos."""
     scores, relevance = (
         set(one) == set(two) and one == pytest.approx(two, abs=by)
@@ -138,7 +138,7 @@ def test_a_blocked_query_has_the_disclaimer_and_no_hits(grown: tuple[Path, Path]
     searcher = Searcher(Index.open(folder))
     first, blocked, last = searcher.answer_many([("a", "a cat"), ("b", "a child on a horse"), ("c", "the moon")], 2)
     disclaimer = "This image is unavailable in your country in compliance with local laws"
-    assert blocked == Answer("b", "a child on a horse", (), good=False, blocked=disclaimer)
+    assert blocked == SearchResult("b", "a child on a horse", (), good=False, blocked=disclaimer)
     assert [(a.id, len(a.hits), a.blocked) for a in (first, last)] == [("a", 2, None), ("c", 2, None)]
     assert searcher.answer_many([("b", "a child")])[0].blocked == disclaimer
     Index.open(folder).set_policy(None)

@@ -8,7 +8,7 @@ import pytest
 from answers import row_of
 from indexer.encoders import open_text_encoder
 from indexer.index import Index
-from reranker.linear_map import unit
+from reranker.models.linear_map import unit
 from reranker.ranker import NAMED_SCALE
 from search import searcher as module
 from search.searcher import Searcher

@@ -5,11 +5,11 @@ import os
 import pytest
 
 from indexer.errors import PhotoseekError
-from search.results import Answer
+from search.results import SearchResult
 from search.searcher import Searcher
 
 
-def names(answer: Answer) -> list[str]:
+def names(answer: SearchResult) -> list[str]:
     return [os.path.basename(hit.path) for hit in answer.hits]
 
 
@@ -19,11 +19,11 @@ def row_of(searcher: Searcher) -> dict[str, int]:
     return {os.fsdecode(os.path.join(photo.root, photo.path)): photo.row for photo in photos if photo.row is not None}
 
 
-def relevance_of(answer: Answer) -> dict[str, float]:
+def relevance_of(answer: SearchResult) -> dict[str, float]:
     return {hit.path: hit.relevance for hit in answer.hits}
 
 
-def score_of(answer: Answer) -> dict[str, float]:
+def score_of(answer: SearchResult) -> dict[str, float]:
     return {hit.path: hit.score for hit in answer.hits}
 
 

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from reranker.evaluation import Evaluation
-from reranker.features import embed_judgments
-from reranker.judgments import Judgments
-from reranker.train import train
+from reranker.evaluation.evaluation import Evaluation
+from reranker.judgments.embedded import embed_judgments
+from reranker.judgments.judged_folder import Judgments
+from reranker.training.train import train
 from tiny_encoder import TinyEncoder
 from tiny_judged import QUICK, Ears
 

@@ -7,15 +7,15 @@ from zlib import crc32
 import numpy as np
 
 from indexer.encoders import Tokens
-from reranker.features import Features
-from reranker.fit_space import SpaceSettings
-from reranker.judgments import CrowdRow, ExpertRow, Judgments
-from reranker.late_interaction import LateSettings
-from reranker.lexicon import WORD
-from reranker.linear_map import MapSettings, unit
-from reranker.mlp import MLPSettings
-from reranker.pairs import PairSettings
-from reranker.train import TrainSettings
+from reranker.judgments.embedded import Features
+from reranker.judgments.judged_folder import CrowdRow, ExpertRow, Judgments
+from reranker.models.late_interaction import LateSettings
+from reranker.models.lexical_features import WORD
+from reranker.models.linear_map import MapSettings, unit
+from reranker.models.mlp import MLPSettings
+from reranker.training.examples import PairSettings
+from reranker.training.fit_joint_space import SpaceSettings
+from reranker.training.train import TrainSettings
 
 WORDS = ("dog", "cat", "man", "woman", "snow", "sea", "ball", "car")
 _KNOWN = np.random.default_rng(7)

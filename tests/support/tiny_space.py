@@ -5,15 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from indexer.encoders import Tokens
-from reranker.calibration import Calibration
-from reranker.late_interaction import LateInteraction, Words
-from reranker.lexicon import Lexicon
-from reranker.linear_map import LinearMap, unit
-from reranker.match import FEATURES, Match
-from reranker.mlp import MLP
-from reranker.names import Names
+from reranker.models.calibration import Calibration
+from reranker.models.class_names import Names
+from reranker.models.joint_space import SCALARS, Hubs, Space
+from reranker.models.late_interaction import LateInteraction, Words
+from reranker.models.lexical_features import Lexicon
+from reranker.models.linear_map import LinearMap, unit
+from reranker.models.mlp import MLP
+from reranker.models.no_match import FEATURES, Match
 from reranker.ranker import Ranker
-from reranker.space import SCALARS, Hubs, Space
 
 # Embeddings, text vectors, regions and tokens; the heads; the vocabulary of the lexicon and of late interaction.
 D, E, R, W = 80, 70, 12, 10

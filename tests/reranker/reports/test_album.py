@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from reranker.judgments import Judgments, Query
-from reranker.policy import Policy
+from reranker.judgments.judged_folder import Judgments, Query
+from reranker.moderation.policy import Policy
 from reranker.reports.album import DENSITY, HEIGHT, WIDEST, Album
 
 COLOURS = {"tall.jpg": ((60, 120), "red"), "wide.png": ((900, 100), "blue"), "child.jpg": ((60, 60), "white")}

@@ -1,0 +1,1 @@
+"""Compare ways to make one number of several people's judgments."""

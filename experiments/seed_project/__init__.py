@@ -1,0 +1,1 @@
+"""Run the student project that photoseek grew from, beside photoseek."""

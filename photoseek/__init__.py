@@ -1,0 +1,52 @@
+"""photoseek: find photos by what is in them.
+
+The names below are the public API; everything else may change. Each is imported when it is first used, so that a help
+page or a check of the version loads no library.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from indexer.errors import PhotoseekError
+    from indexer.index import Index
+    from photoseek.attach import attach_ranker
+    from reranker.judgments.judged_folder import load_judgments
+    from reranker.ranker import Ranker
+    from reranker.training.train_ranker import train_ranker
+    from search.results import Hit, SearchResult
+    from search.searcher import Searcher
+
+__all__ = [
+    "Hit",
+    "Index",
+    "PhotoseekError",
+    "Ranker",
+    "SearchResult",
+    "Searcher",
+    "attach_ranker",
+    "load_judgments",
+    "train_ranker",
+]
+
+_HOMES = {
+    "Hit": "search.results",
+    "Index": "indexer.index",
+    "PhotoseekError": "indexer.errors",
+    "Ranker": "reranker.ranker",
+    "SearchResult": "search.results",
+    "Searcher": "search.searcher",
+    "attach_ranker": "photoseek.attach",
+    "load_judgments": "reranker.judgments.judged_folder",
+    "train_ranker": "reranker.training.train_ranker",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

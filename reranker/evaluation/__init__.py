@@ -1,0 +1,1 @@
+"""Measure a ranker: protocols, error analysis, comparison, TREC files."""

@@ -1,0 +1,1 @@
+"""Read, check, embed and aggregate what people judged."""

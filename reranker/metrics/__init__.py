@@ -1,0 +1,1 @@
+"""Compute metrics: formulas alone, each with its source."""

@@ -1,0 +1,1 @@
+"""Apply a ranker: every model is a frozen dataclass of arrays; NumPy is all it needs."""

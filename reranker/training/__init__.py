@@ -1,0 +1,1 @@
+"""Fit a ranker to judged data; the only part of the room that uses torch and scikit-learn."""

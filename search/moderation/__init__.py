@@ -1,0 +1,1 @@
+"""Apply a policy to searches: block queries, hold photos back, keep an audit log."""

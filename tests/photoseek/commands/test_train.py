@@ -1,0 +1,200 @@
+"""photoseek train and evaluate: what they refuse, and what a ranker trained on a base or on names of one's own does."""
+
+import shutil
+from dataclasses import fields
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+
+from cli import main
+from command_line import SAMPLE, misused, photoseek, refused
+from indexer.encoders import load_text_encoder
+from indexer.errors import PhotoseekError
+from indexer.index import Index
+from reranker.judgments.aggregate import AGGREGATIONS
+from reranker.judgments.judged_folder import load_judgments, photo_of
+from reranker.models.mlp import MLP
+from reranker.ranker import DEFAULT_FOLDER, FAST_FOLDER, Ranker
+from search.searcher import Searcher
+
+
+def test_train_refuses_a_place_it_cannot_write_before_it_begins(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine").write_text("mine")
+    result = photoseek("train", SAMPLE, "-o", tmp_path / "file")
+    assert result.exit_code == 1
+    assert result.stderr == f"photoseek: {tmp_path}/file is a file; give a folder for the ranker with -o\n"
+    result = photoseek("train", SAMPLE, "-o", tmp_path / "full")
+    assert result.exit_code == 1
+    assert result.stderr == f"photoseek: {tmp_path}/full is not a ranker and not empty; give another folder with -o\n"
+
+
+def test_train_and_evaluate_refuse_bad_data(tmp_path: Path) -> None:
+    none = tmp_path / "none"
+    problem = f"Invalid value for 'JUDGED': Directory '{none}' does not exist."
+    misused(photoseek("train", none, "-o", tmp_path / "r"), "train", problem)
+    misused(photoseek("evaluate", none), "evaluate", problem)
+    result = photoseek("evaluate", SAMPLE, "--protocol", "nonsense")
+    assert result.exit_code == 2
+    assert "Error: no protocol 'nonsense'; there are: " in result.stderr
+    judged = tmp_path / "judged"
+    shutil.copytree(SAMPLE, judged)
+    with open(judged / "ExpertAnnotations.tsv", "a") as file:
+        file.write("nowhere.jpg\tcat.jpg#0\t1\t2\t3\n")
+    count = len((judged / "ExpertAnnotations.tsv").read_text().splitlines())
+    line = f"{judged / 'ExpertAnnotations.tsv'} line {count}: photo nowhere.jpg is in no photo folder"
+    refused(photoseek("train", judged, "-o", tmp_path / "r"), f"{line} (--keep-going drops such rows)")
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--keep-order"], "--keep-order goes with --from RANKER, whose order is kept"),
+        (["--from", "r", "--epochs", "3"], "--from keeps the map of its ranker, so --epochs has nothing to tune"),
+        (["--class-names", "none.txt"], "Invalid value for '--class-names': File 'none.txt' does not exist."),
+        (
+            ["--score", "best"],
+            "Invalid value for '--score': 'best' is not one of 'majority', 'mean'.",
+        ),
+        (["--epochs", "-1"], "Invalid value for '--epochs': -1 is not in the range x>=0."),
+    ],
+)
+def test_train_misused_exits_with_2(tmp_path: Path, options: list[str], problem: str) -> None:
+    misused(photoseek("train", SAMPLE, "-o", tmp_path / "own", *options), "train", problem)
+    assert not (tmp_path / "own").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "problem"),
+    [
+        ("n.csv", "name\nspoon\n", ": no column 'names' in its first line"),
+        ("n.tsv", "names\tindex\nspoon\tnine\n", ", line 2: index 'nine' is no class number"),
+        ("n.txt", "\n , \n", ": no names in it"),
+    ],
+)
+def test_train_refuses_class_names_that_it_cannot_read(tmp_path: Path, name: str, text: str, problem: str) -> None:
+    (tmp_path / name).write_text(text)
+    result = photoseek("train", SAMPLE, "-o", tmp_path / "own", "--class-names", tmp_path / name)
+    refused(result, f"class names {tmp_path / name}{problem}")
+
+
+def test_train_refuses_class_names_of_nothing_that_is_there(tmp_path: Path) -> None:
+    names = tmp_path / "n.csv"
+    for text, problem in (
+        ("names,photo\nspoon,fork.jpg\n", "photo 'fork.jpg' of 'spoon' is not among the judged photos"),
+        ("names,index\nspoon,1000\n", "'spoon' has index 1000, efficientnet-lite has no such class"),
+    ):
+        names.write_text(text)
+        result = photoseek("train", SAMPLE, "-o", tmp_path / "own", "--from", DEFAULT_FOLDER, "--class-names", names)
+        refused(result, f"class names: {problem}")
+
+
+def test_train_refuses_a_base_that_is_missing_or_of_other_encoders(tmp_path: Path) -> None:
+    none, own = tmp_path / "none", tmp_path / "own"
+    result = photoseek("train", SAMPLE, "-o", own, "--from", none)
+    refused(result, f"no ranker at {none}; train one: photoseek train JUDGED -o {none}")
+    base = Ranker.load(FAST_FOLDER)
+    result = photoseek("train", SAMPLE, "-o", own, "--from", FAST_FOLDER, "--image-encoder", "efficientnet-lite")
+    found = Ranker.load(DEFAULT_FOLDER).image_encoder
+    place = "name its place with --image-encoder (and --weights or --preprocess), or train a ranker for this one"
+    refused(result, f"ranker {base.id} was trained with {base.image_encoder}, here is {found}; {place}")
+
+
+def same(one: MLP, other: MLP) -> bool:
+    return all(np.array_equal(getattr(one, f.name), getattr(other, f.name)) for f in fields(MLP))
+
+
+@pytest.mark.parametrize("folder", [DEFAULT_FOLDER, FAST_FOLDER])
+def test_train_keeps_the_order_of_its_base_and_learns_relevance(tmp_path: Path, folder: Path) -> None:
+    base, own = Ranker.load(folder), tmp_path / "own"
+    result = photoseek("train", SAMPLE, "-o", own, "--from", folder, "--keep-order")
+    assert (result.exit_code, result.stderr) == (0, "")
+    trained = Ranker.load(own)
+    lines = dict(line.split(maxsplit=1) for line in result.stdout.splitlines()[:-1])
+    assert result.stdout.splitlines()[-1] == f"ranker {trained.id} -> {own}"
+    assert (lines["photos"], lines["base"], lines["order"]) == ("30", base.id, "that of the base")
+    # What the base was trained on stays in the card, but is not said again.
+    assert "before" in trained.training
+    assert "before" not in lines
+    # The image encoder is that of the base.
+    assert (trained.image_encoder, trained.match) == (base.image_encoder, base.match)
+    assert same(trained.order, base.order)
+    assert not same(trained.relevance, base.relevance)
+    assert np.array_equal(trained.space.map.A, base.space.map.A)
+
+
+def test_train_learns_from_the_score_that_is_asked_for(tmp_path: Path) -> None:
+    trained = {}
+    for score in ("majority", "mean"):
+        arguments = ("--from", DEFAULT_FOLDER, "--keep-order", "--score", score, "-q")
+        result = photoseek("train", SAMPLE, "-o", tmp_path / score, *arguments)
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert dict(line.split(maxsplit=1) for line in result.stdout.splitlines())["score"] == score
+        trained[score] = Ranker.load(tmp_path / score)
+        assert trained[score].training["score"] == score
+    losses = [ranker.training["relevance_loss"] for ranker in trained.values()]
+    assert losses[0] != losses[1]
+
+
+def test_every_score_can_be_asked_for() -> None:
+    assert isinstance(main, click.Group)
+    option = next(option for option in main.commands["train"].params if option.name == "score")
+    assert isinstance(option.type, click.Choice)
+    assert tuple(option.type.choices) == tuple(AGGREGATIONS)
+    assert option.default == "majority"
+
+
+def test_train_learns_names_of_ones_own(tmp_path: Path) -> None:
+    names, own, index = tmp_path / "names.csv", tmp_path / "own", tmp_path / "index"
+    names.write_text('names,photo\nzorblax,coins_row.jpg\nzorblax,coins.jpg\n"fnord, fnords",rocket.jpg\nglimsk,\n')
+    arguments = ("--from", DEFAULT_FOLDER, "--keep-order", "--class-names", names, "-q")
+    result = photoseek("train", SAMPLE, "-o", own, *arguments)
+    assert (result.exit_code, result.stderr) == (0, "")
+    trained = Ranker.load(own)
+    # Nothing shows what a glimsk is.
+    assert trained.training["names_without_example"] == ["glimsk"]
+    # Three names beside all that the base has.
+    assert trained.training["names"] == len(Ranker.default().space.names.keys) + 3
+    vectors = load_text_encoder("minilm").encode(["zorblax", "a photo of a fnord", "two coins lie on a grey table"])
+    _, (zorblax, fnord, sentence) = trained.space.names.texts(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+    assert min(zorblax, fnord) > 0.5 > sentence
+    Index.build(SAMPLE / "train_images", index).attach(trained)
+    searcher = Searcher(Index.open(index))
+    assert "coin" in Path(searcher.search("zorblax", 1)[0].path).name
+    assert Path(searcher.search("a photo of a fnord", 1)[0].path).name.startswith(("rocket", "launch"))
+
+
+def test_train_refuses_a_policy_that_leaves_no_photo(tmp_path: Path) -> None:
+    policy = tmp_path / "all.toml"
+    policy.write_text(
+        'disclaimer = "none"\nterms = ["a", "an", "the", "of", "in", "on", "with", "and", "black", "close"]'
+    )
+    result = photoseek("train", SAMPLE, "-o", tmp_path / "ranker", "--policy", policy, "-q")
+    left_out = f"policy {policy}: 30 of 30 photos left out\n"
+    problem = f"photoseek: policy {policy} leaves no photo of judged data {SAMPLE} to train on\n"
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", left_out + problem)
+    assert not (tmp_path / "ranker").exists()
+
+
+def test_train_with_a_policy_never_sees_the_photos_under_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = tmp_path / "cats.toml"
+    policy.write_text('disclaimer = "No cats."\nterms = ["cat"]\n')
+    given = []
+
+    def stop(features, judgments, *_args, **_options):
+        given.append((features, judgments))
+        raise PhotoseekError("seen enough")
+
+    monkeypatch.setattr("reranker.training.train_ranker.train", stop)
+    result = photoseek("train", SAMPLE, "-o", tmp_path / "own", "--policy", policy)
+    ((features, judgments),) = given
+    everything = load_judgments(SAMPLE)
+    cats = {photo_of(caption) for caption, text in everything.captions.items() if "cat" in text.lower().split()}
+    cats &= set(everything.sets["train_images"])
+    assert result.stderr == f"policy {policy}: {len(cats)} of 30 photos left out\nphotoseek: seen enough\n"
+    assert set(features.photos) == set(judgments.photos) == set(everything.sets["train_images"]) - cats
+    assert not any("cat" in text.lower().split() for text in features.texts)
+    assert not cats & {row.photo for row in (*judgments.expert, *judgments.crowd)}

@@ -1,0 +1,390 @@
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from indexer.errors import PhotoseekError
+from reranker.judgments.embedded import Features
+from reranker.judgments.judged_folder import Judgments
+from reranker.metrics.metrics import auroc, ranks_of_own, recall_at
+from reranker.models.joint_space import SCALARS, space_arrays
+from reranker.models.linear_map import unit
+from reranker.models.mlp import MLP, MLPSettings
+from reranker.ranker import Ranker, Scores
+from reranker.training import fit_joint_space as fit_space
+from reranker.training import train as training
+from reranker.training.examples import Gallery, candidate_scores
+from reranker.training.train import candidate_order, train, training_photos
+from reranker.training.vocabulary import Thing
+from tiny_judged import ENCODERS, QUICK, WORDS, Ears, Eyes, judged, made
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+SHORT = replace(
+    QUICK,
+    space=replace(QUICK.space, map=replace(QUICK.space.map, epochs=1), late=replace(QUICK.space.late, epochs=1)),
+    order=MLPSettings(epochs=1, batch=512),
+    relevance=MLPSettings(epochs=1, batch=512),
+)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def cache(one_thread: None, tmp_path_factory: pytest.TempPathFactory):
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PHOTOSEEK_CACHE", str(folder))
+        yield folder
+
+
+def scores(ranker: Ranker, features: Features, regions: bool = True) -> Scores:
+    side = ranker.photo_side(features.x, features.regions if regions else None)
+    query = ranker.query_side(features.t, features.texts, features.tokens)
+    return ranker.score_matrix(side, query, slice(0, len(features.texts)))
+
+
+def recall(ranker: Ranker, features: Features, k: int, regions: bool = True) -> float:
+    return recall_at(ranks_of_own(scores(ranker, features, regions).order, features.owner), k)
+
+
+def is_kept(one: MLP, other: MLP) -> bool:
+    """Whether these are the same weights."""
+    return all(np.array_equal(getattr(one, f.name), getattr(other, f.name)) for f in fields(MLP))
+
+
+@pytest.fixture(scope="module")
+def trained() -> Ranker:
+    """Without regions and without judgments."""
+    features, judgments, _ = made(60, seed=0)
+    return train(features, judgments, ENCODERS, QUICK)
+
+
+@pytest.fixture(scope="module")
+def whole() -> Ranker:
+    """With regions, tokens and judgments."""
+    features, judgments, hidden = made(60, seed=0, regions=True)
+    return train(features, judged(features, judgments, hidden, 400), ENCODERS, QUICK)
+
+
+def test_captions_alone_teach_to_find_photos_that_were_never_seen(trained: Ranker):
+    fresh, _, _ = made(60, seed=1)
+    # Chance is 1/60 and 10/60.
+    assert recall(trained, fresh, 1) > 0.8
+    assert recall(trained, fresh, 10) > 0.95
+
+
+def test_a_ranker_of_regions_finds_with_and_without_them(whole: Ranker):
+    fresh, _, _ = made(60, seed=1, regions=True)
+    assert whole.space.late is not None
+    assert whole.space.guess.any()
+    for regions in (True, False):
+        assert recall(whole, fresh, 1, regions) > 0.8
+        assert recall(whole, fresh, 10, regions) > 0.95
+
+
+def test_a_trained_ranker_says_what_it_learned_from(trained: Ranker):
+    assert (trained.image_encoder, trained.text_encoder, trained.text_encoder_name) == ("eyes@1", "ears@1", "ears")
+    space = trained.space
+    assert space.lexicon.words == tuple(sorted(WORDS))
+    assert (space.map.A.shape, space.map.B.shape) == ((40, 8), (30 + 8, 8))
+    assert (space.late, space.names.k) == (None, 0)
+    expected = {
+        "photos": 60,
+        "captions": 240,
+        "expert_rows": 0,
+        "crowd_rows": 0,
+        "score": "majority",
+        "seed": 0,
+        "names": 0,
+        "names_without_example": [],
+        "shrinkage": [1.0, 0.3],
+        # 18 validation photos have four captions each: the own photo, two mined ones and a random one.
+        "calibration_pairs": 18 * 4 * 4,
+    }
+    assert {name: trained.training[name] for name in expected} == expected
+    for name in ("order_loss", "relevance_loss"):
+        assert 2 <= len(trained.training[name]) <= 1 + QUICK.order.epochs
+    losses = trained.training["calibration_log_loss"]
+    assert list(losses) == ["temperature", "beta"]  # too few for isotonic regression
+    assert trained.training["calibration"] == trained.calibration.method == min(losses, key=losses.get)
+    assert trained.figures["validation_photos"] == 18
+    assert 0 < trained.match.threshold < 1
+    assert trained.finished().id == trained.id
+
+
+def test_the_same_seed_gives_the_same_ranker_and_another_seed_another(trained: Ranker):
+    features, judgments, _ = made(60, seed=0)
+    assert train(features, judgments, ENCODERS, QUICK).id == trained.id
+    assert train(features, judgments, ENCODERS, replace(QUICK, seed=1)).id != trained.id
+
+
+def test_what_people_judged_to_fit_gets_more_relevance_than_what_they_judged_not_to(whole: Ranker):
+    features, judgments, hidden = made(60, seed=0, regions=True)
+    crowd = judged(features, judgments, hidden, 400).crowd
+    assert (whole.training["expert_rows"], whole.training["crowd_rows"]) == (100, 400)
+    shown = scores(whole, features).relevance
+    row = {caption: i for i, caption in enumerate(features.captions)}
+    column = {name: i for i, name in enumerate(features.photos)}
+    of_pairs = np.array([shown[row[pair.caption], column[pair.photo]] for pair in crowd])
+    yes = np.array([pair.yes > 0 for pair in crowd])
+    assert of_pairs[yes].mean() > of_pairs[~yes].mean() + 0.2
+    assert auroc(of_pairs[yes], of_pairs[~yes]) > 0.9
+    # And so on photos and captions that nobody judged.
+    fresh, _, fresh_hidden = made(60, seed=1, regions=True)
+    fits = unit(fresh_hidden)[fresh.owner] @ unit(fresh_hidden).T > 0.3
+    found = scores(whole, fresh).relevance
+    assert auroc(found[fits], found[~fits]) > 0.85
+
+
+@pytest.mark.parametrize(("count", "kind"), [(400, "crowd"), (60, "caption")])
+def test_relevance_is_measured_on_the_crowds_pairs_if_there_are_fifty_or_more(count: int, kind: str):
+    features, judgments, hidden = made(40, seed=0)
+    given = judged(features, judgments, hidden, count)
+    ranker = train(features, given, ENCODERS, SHORT)
+    held = ranker.figures["validation_photos"]
+    assert held == 12
+    if kind == "caption":
+        assert ranker.training["calibration_pairs"] == 12 * 4 * 4
+    else:
+        assert 50 <= ranker.training["calibration_pairs"] < 0.5 * count
+
+
+def test_training_leaves_nothing_in_the_cache_behind(cache: Path, trained: Ranker):
+    assert trained.id
+    assert list((cache / "training").iterdir()) == []
+
+
+def test_an_interrupted_training_goes_on_with_the_spaces_it_had(cache: Path, monkeypatch: pytest.MonkeyPatch):
+    features, judgments, _ = made(40, seed=3, regions=True)
+    asked: list[str] = []
+
+    def counted(features, photos, lexicon, names, settings, seed, stage, report):
+        asked.append(stage)
+        return fit_space.fit_space(features, photos, lexicon, names, settings, seed, stage, report)
+
+    def interrupt(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "fit_space", counted)
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "fit", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train(features, judgments, ENCODERS, SHORT)
+    assert asked == ["1 of 3", "2 of 3", "3 of 3"]
+    assert len(list((cache / "training").rglob("*.safetensors"))) == 3
+    ranker = train(features, judgments, ENCODERS, SHORT)
+    assert len(asked) == 3
+    assert list((cache / "training").iterdir()) == []
+    # Nothing is kept of it now: all is fitted anew, to the same end.
+    assert train(features, judgments, ENCODERS, SHORT).id == ranker.id
+    assert len(asked) == 6
+
+
+def test_twenty_photos_are_enough_and_the_stages_are_told_in_their_order():
+    features, judgments, _ = made(20, seed=0, regions=True)
+    stages: list[str] = []
+    settings = replace(SHORT, choose_shrinkage=True)
+    ranker = train(features, judgments, ENCODERS, settings, on_stage=lambda stage, done, total: stages.append(stage))
+    assert list(dict.fromkeys(stages)) == [
+        "map shrinkage 1 of 2",
+        "map shrinkage 2 of 2",
+        *(f"{part} {number} of 3" for number in (1, 2, 3) for part in ("map", "regions")),
+        "pairs",
+        "order",
+        "relevance",
+    ]
+    assert tuple(ranker.training["shrinkage"]) in training.SHRINKAGES
+
+
+def test_twenty_photos_are_enough_for_the_three_folds_of_the_defaults():
+    features, judgments, hidden = made(20, seed=0)
+    ranker = train(features, judged(features, judgments, hidden, 30), ENCODERS, replace(SHORT, folds=3))
+    assert ranker.figures["validation_photos"] == 6
+    assert recall(ranker, made(20, seed=1)[0], 10) > 0.8
+
+
+def test_photos_without_captions_are_learned_from_but_never_the_only_ones_to_validate_on():
+    features, judgments, _ = made(80, seed=0)
+    few = replace(features, owner=np.where(features.owner % 4 == 0, features.owner, -1))
+    ranker = train(few, judgments, ENCODERS, SHORT)
+    assert (ranker.training["captions"], ranker.figures["validation_photos"]) == (80, 6)
+
+
+def test_too_few_photos_or_captions_are_refused():
+    features, judgments, _ = made(19, seed=0)
+    with pytest.raises(PhotoseekError) as caught:
+        train(features, judgments, ENCODERS, QUICK)
+    assert str(caught.value) == "19 photos with 76 captions of their own are too few to train on; 20 is the least"
+    features, judgments, _ = made(30, seed=0)
+    with pytest.raises(PhotoseekError) as caught:
+        train(replace(features, owner=np.where(features.owner < 2, features.owner, -1)), judgments, ENCODERS, QUICK)
+    assert str(caught.value) == "2 photos with 8 captions of their own are too few to train on; 20 is the least"
+
+
+def test_a_base_keeps_its_space_and_teaches_its_networks_on(whole: Ranker):
+    features, judgments, hidden = made(60, seed=2, regions=True)
+    ranker = train(features, judged(features, judgments, hidden, 200), ENCODERS, SHORT, base=whole)
+    for name, array in space_arrays(whole.space).items():
+        assert np.array_equal(space_arrays(ranker.space)[name], array), name
+    assert ranker.training["base"] == whole.id
+    assert ranker.training["before"]["crowd_rows"] == 400
+    assert ranker.training["crowd_rows"] == 200
+    assert not is_kept(ranker.relevance, whole.relevance)
+    assert ranker.id != whole.id
+    assert recall(ranker, made(60, seed=1, regions=True)[0], 10) > 0.95
+
+
+@pytest.mark.parametrize("spoiled", ["base", "start"])
+def test_a_relevance_starts_from_the_base_or_anew_as_validation_photos_prefer(
+    whole: Ranker, monkeypatch: pytest.MonkeyPatch, spoiled: str
+):
+    features, judgments, hidden = made(60, seed=1, regions=True)
+    given = judged(features, judgments, hidden, 200)
+    still = replace(SHORT, relevance=replace(SHORT.relevance, learning_rate=1e-9), keep_order=True)
+    base = whole
+    if spoiled == "base":
+        base = replace(whole, relevance=replace(whole.relevance, ws=-whole.relevance.ws)).finished()
+    else:
+        begin = training.start
+        monkeypatch.setattr(training, "start", lambda *arguments: replace(begin(*arguments), ws=-whole.relevance.ws))
+    ranker = train(features, given, ENCODERS, still, base=base)
+    forgets = train(features, given, ENCODERS, replace(still, fresh_relevance=True), base=base)
+    assert forgets.training["relevance"] == "learned anew"
+    assert ranker.training["order"] == forgets.training["order"] == "that of the base"
+    assert is_kept(ranker.order, base.order)
+    # Learning nothing, one has the base's weights of the scalars, the other those it starts with.
+    if spoiled == "base":
+        assert ranker.training["relevance"] == "learned anew"
+        assert is_kept(ranker.relevance, forgets.relevance)
+    else:
+        assert ranker.training["relevance"] == "goes on from the base"
+        np.testing.assert_allclose(ranker.relevance.ws, base.relevance.ws, atol=1e-4)
+        assert ranker.training["relevance_loss"][0] < forgets.training["relevance_loss"][0]
+
+
+def test_a_base_takes_names_of_things_on(whole: Ranker):
+    features, judgments, _ = made(60, seed=2, regions=True)
+    things = [Thing((word,)) for word in ("dog", "cat", "sea", "cow")]
+    ranker = train(features, judgments, ENCODERS, SHORT, base=whole, things=things)
+    assert (ranker.training["names"], ranker.training["names_without_example"]) == (3, ["cow"])
+    assert (whole.space.names.k, ranker.space.names.k) == (0, 3)
+    assert np.array_equal(ranker.space.map.A, whole.space.map.A)
+
+
+def test_a_base_that_was_left_with_the_candidates_order_learns_one_anew(trained: Ranker):
+    features, judgments, _ = made(60, seed=2)
+    base = replace(trained, order=candidate_order(40, 30)).finished()
+    ranker = train(features, judgments, ENCODERS, SHORT, base=base)
+    assert ranker.training["order"] == "learned"
+    assert ranker.order.hidden > 1
+
+
+@pytest.mark.parametrize(
+    ("eyes", "ears"), [(Eyes(fingerprint="eyes@2"), ENCODERS[1]), (ENCODERS[0], Ears(fingerprint="ears@2"))]
+)
+def test_a_base_of_other_encoders_is_refused(trained: Ranker, eyes: Eyes, ears: Ears):
+    features, judgments, _ = made(60, seed=2)
+    with pytest.raises(PhotoseekError) as caught:
+        train(features, judgments, (eyes, ears), QUICK, base=trained)
+    assert str(caught.value) == (
+        f"ranker {trained.id} was trained with eyes@1 and ears@1; --from needs the same encoders"
+    )
+
+
+def wrong_order(d: int, e: int) -> MLP:
+    """An order that puts the best candidate last."""
+    best = candidate_order(d, e)
+    return replace(best, ws=-best.ws)
+
+
+@pytest.mark.parametrize("with_base", [False, True])
+def test_an_order_that_finds_less_than_what_it_would_replace_is_refused(
+    trained: Ranker, monkeypatch: pytest.MonkeyPatch, with_base: bool
+):
+    features, judgments, _ = made(40, seed=2)
+    real = training.fit
+
+    def fit(*arguments, listwise: bool, **options):
+        if listwise:
+            return wrong_order(40, 30), [1.0, 0.5]
+        return real(*arguments, listwise=listwise, **options)
+
+    monkeypatch.setattr(training, "fit", fit)
+    ranker = train(features, judgments, ENCODERS, SHORT, base=trained if with_base else None)
+    what = "the base" if with_base else "the candidates"
+    verdict = ranker.training["order"]
+    assert verdict.startswith("refused: on validation the learned one finds less (recall@1 + 5 + 10 ")
+    assert f") than {what} (" in verdict
+    assert is_kept(ranker.order, trained.order if with_base else candidate_order(40, 30))
+    assert recall(ranker, made(60, seed=1)[0], 1) > 0.8
+
+
+def test_the_candidates_own_order_is_that_of_the_first_stage():
+    features, _, _ = made(40, seed=0)
+    ranker = train(features, made(40, seed=0)[1], ENCODERS, SHORT)
+    gallery = Gallery.of(features, np.arange(40), ranker.space)
+    query = gallery.queries(features, np.arange(160))
+    scalars = ranker.space.matrix(gallery.side, query, slice(0, 160))
+    order = candidate_order(40, 30)
+    assert order.hidden == 1
+    logits = order.plain(features.x, np.repeat(features.t[:1], 40, axis=0), scalars[0])
+    np.testing.assert_allclose(logits, candidate_scores(gallery.side, query)[0], atol=1e-5)
+    assert scalars.shape[2] == len(SCALARS)
+
+
+def test_words_and_names_are_learned_where_captions_say_them_often():
+    features, judgments, _ = made(60, seed=0, regions=True)
+    ears = Ears()
+    settings = replace(SHORT, pairs=replace(SHORT.pairs, word_captions=20))
+    things = [Thing((word,)) for word in WORDS]
+    ranker = train(features, judgments, (Eyes(), ears), settings, things=things)
+    assert {"a photo of a ball", "car"} <= set(ears.asked)
+    assert ranker.training["names"] == 8
+    assert ranker.training["calibration_pairs"] == 18 * 4 * 4  # of captions alone, not of words
+    fresh, _, hidden = made(60, seed=1, regions=True)
+    t, tokens = Ears().encode_with_tokens(WORDS)
+    query = ranker.query_side(t, WORDS, tokens)
+    order = ranker.score_matrix(ranker.photo_side(fresh.x, fresh.regions), query, slice(0, 8)).order
+    top = np.argsort(-order, axis=1)[:, :5]
+    # Five of 120 numbers of spread 1 by chance are 0 on average.
+    assert np.mean([hidden[photos, word].mean() for word, photos in enumerate(top)]) > 0.8
+
+
+def test_an_encoders_own_classes_are_names():
+    features, judgments, _ = made(40, seed=0)
+    generator = np.random.default_rng(5)
+    prototypes = unit(np.concatenate([np.zeros((1000, 40)), generator.standard_normal((1000, 16))], axis=1))
+    shown = generator.integers(0, 1000, 40)
+    seeing = replace(features, x=unit(np.concatenate([features.x, 0.5 * prototypes[shown, 40:]], axis=1)), class_dim=16)
+    eyes = Eyes(class_dim=16, prototypes=prototypes)
+    ranker = train(seeing, judgments, (eyes, Ears()), SHORT)
+    assert (ranker.training["names"], ranker.training["names_without_example"]) == (1000, [])
+    assert ranker.space.names.k == 16
+    assert not ranker.space.map.A[40:].any()
+
+
+def test_without_a_lexicon_text_vectors_are_as_the_encoder_gives_them():
+    features, judgments, _ = made(24, seed=0)
+    ranker = train(features, judgments, ENCODERS, replace(SHORT, lexical=False))
+    assert ranker.space.lexicon.words == ()
+    assert ranker.space.map.B.shape == (30, 8)
+
+
+def test_the_photos_to_train_on_are_those_of_a_folder_or_all_that_are_in_no_test():
+    judgments = Judgments(
+        folder=Path("judged"),
+        photos={name: Path(name) for name in "abcd"},
+        sets={"images": tuple("abcd"), "more": ("d",)},
+        splits={"train": ("a",), "dev": ("b",), "test": ()},
+        captions={},
+        expert=(),
+        crowd=(),
+        test_photos=("c",),
+    )
+    assert training_photos(judgments, None) == ("a", "d")
+    assert training_photos(judgments, "more") == ("d",)
+    course = replace(judgments, sets={"train_images": ("a", "b"), "test_images": ("c",)})
+    assert training_photos(course, None) == ("a", "b")
+    with pytest.raises(PhotoseekError) as caught:
+        training_photos(course, "train")
+    assert str(caught.value) == "judged data judged has no photo folder 'train'; it has train_images, test_images"

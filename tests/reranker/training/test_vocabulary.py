@@ -1,0 +1,173 @@
+"""Vocabularies: every kind of file, every refusal, and what shows how a thing looks."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from indexer.errors import PhotoseekError
+from reranker.models.class_names import Names
+from reranker.models.linear_map import unit
+from reranker.training.vocabulary import Thing, learn_names, own_class_names, read_class_names
+from tiny_judged import HEARD, SEEN, WORDS, Ears, Eyes, made
+
+CLASSES = 16
+
+
+def written(folder: Path, name: str, content: str | bytes) -> Path:
+    path = folder / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def refusal(act) -> str:
+    with pytest.raises(PhotoseekError) as caught:
+        act()
+    return str(caught.value)
+
+
+def test_a_text_file_has_a_thing_a_line_and_its_names_between_commas(tmp_path):
+    path = written(tmp_path, "things.txt", "dog, hound\n\n  cat  \n,,\ntea pot,\n")
+    assert read_class_names(path) == [Thing(("dog", "hound")), Thing(("cat",)), Thing(("tea pot",))]
+
+
+def test_a_table_has_columns_for_an_index_or_photos(tmp_path):
+    rows = ["names\tindex\tphoto", "dog, hound\t207\t", "cat\t\ta.jpg", "cat\t\tb.jpg", "\t5\t", "cup\t\t", ""]
+    things = [Thing(("dog", "hound"), 207), Thing(("cat",), None, ("a.jpg", "b.jpg")), Thing(("cup",))]
+    assert read_class_names(written(tmp_path, "things.tsv", "\n".join(rows))) == things
+    commas = 'photo,names,index\n,"dog, hound",207\na.jpg,cat,\nb.jpg,cat\n,,5\n,cup,\n'
+    assert read_class_names(written(tmp_path, "things.csv", "\ufeff" + commas)) == things
+
+
+def test_names_alone_are_a_table_too(tmp_path):
+    assert read_class_names(written(tmp_path, "things.csv", "names\r\ndog\r\n")) == [Thing(("dog",))]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("a.txt", b"caf\xe9", ": it is not UTF-8"),
+        ("a.txt", "\n , \n", ": no names in it"),
+        ("a.csv", "", ": no column 'names' in its first line"),
+        ("a.tsv", "name\tindex\ndog\t1\n", ": no column 'names' in its first line"),
+        ("a.tsv", "names\tindex\n", ": no names in it"),
+        ("a.tsv", "names\tindex\ndog\t1\n\ncat\tx\n", ", line 4: index 'x' is no class number"),
+        ("a.csv", 'names,index\n"dog",1\ncat,-1\n', ", line 3: index '-1' is no class number"),
+    ],
+)
+def test_a_vocabulary_that_cannot_be_read_is_refused_with_its_line(tmp_path, name, content, reason):
+    path = written(tmp_path, name, content)
+    assert refusal(lambda: read_class_names(path)) == f"class names {path}{reason}"
+
+
+def test_a_missing_vocabulary_is_refused(tmp_path):
+    path = tmp_path / "none.txt"
+    assert refusal(lambda: read_class_names(path)) == f"class names {path}: No such file or directory"
+
+
+def test_an_encoder_with_a_classifier_knows_imagenets_classes_and_one_without_none():
+    assert own_class_names(Eyes()) == []
+    things = own_class_names(Eyes(prototypes=np.zeros((1000, 40), np.float32)))
+    assert len(things) == 1000
+    assert things[0] == Thing(("tench",), 0)
+    assert things[207] == Thing(("golden retriever",), 207)
+
+
+@pytest.fixture(scope="module")
+def features():
+    return made(120, seed=0)[0]
+
+
+def nearest(names: Names, word: str, count: int, x: np.ndarray) -> np.ndarray:
+    """The rows of the photos that lie nearest to where a word leads."""
+    heard = unit(Ears().encode([word]))
+    places, _ = names.texts(heard)
+    return np.argsort(-(places @ names.images(x).T)[0])[:count]
+
+
+def test_captions_that_say_a_name_show_how_it_looks(features):
+    # "men" is no plural that adds an s, and no caption says it; "t-shirt" is said nowhere.
+    things = [Thing((word,)) for word in WORDS] + [Thing(("t-shirt",)), Thing(("42",))]
+    names, unknown = learn_names(features, things, Eyes(), Ears())
+    assert unknown == ["t-shirt", "42"]
+    assert names.keys.shape == (8, 30)
+    for word in WORDS:
+        said = [word in features.texts[4 * row].split() for row in nearest(names, word, 10, features.x)]
+        # A caption names two of the eight words, so one photo in four by chance.
+        assert np.mean(said) >= 0.8, word
+
+
+def test_a_name_is_found_as_whole_words_in_its_plural_and_across_signs(features):
+    texts = ["Two dogs .", "A T-shirt !", "the hotdog stand", "a tea pot", "teas"] + ["nothing"] * 475
+    said = replace(features, texts=tuple(texts))
+    things = [Thing((name,)) for name in ("dog", "t-shirt", "stand", "tea pot", "pot", "shirts", "hot dog", "ea")]
+    _, unknown = learn_names(said, things, Eyes(), Ears())
+    assert unknown == ["shirts", "hot dog", "ea"]
+
+
+def test_photos_show_how_a_thing_looks(features):
+    hidden = made(120, seed=0)[2]
+    best = {word: np.argsort(-hidden[:, WORDS.index(word)])[:5] for word in ("snow", "sea", "car")}
+    things = [Thing((word,), None, tuple(features.photos[row] for row in rows)) for word, rows in best.items()]
+    names, unknown = learn_names(features, things, Eyes(), Ears())
+    assert unknown == []
+    means = np.stack([features.x[rows].mean(axis=0) for rows in best.values()])
+    np.testing.assert_allclose(names.values, names.images(means), atol=1e-5)
+    for word in best:
+        # Five of 120 numbers of spread 1 by chance are 0 on average.
+        assert hidden[nearest(names, word, 5, features.x), WORDS.index(word)].mean() > 1, word
+
+
+def with_classes(features, classes: int = 1000):
+    """The same photos with a classifier's view behind their embeddings, and an encoder whose classes look alike."""
+    generator = np.random.default_rng(5)
+    prototypes = np.concatenate([np.zeros((classes, 40)), generator.standard_normal((classes, CLASSES))], axis=1)
+    shown = generator.integers(0, classes, len(features.photos))
+    view = unit(prototypes)[shown, 40:]
+    x = unit(np.concatenate([features.x, 0.5 * view], axis=1))
+    return replace(features, x=x, class_dim=CLASSES), Eyes(class_dim=CLASSES, prototypes=unit(prototypes)), shown
+
+
+def test_an_index_is_a_class_of_the_encoder_and_so_is_a_class_by_its_own_name(features):
+    seeing, eyes, shown = with_classes(features)
+    names, unknown = learn_names(seeing, [Thing(("dog",), int(shown[3])), Thing(("Golden Retriever",))], eyes, Ears())
+    assert unknown == []
+    places = names.images(eyes.prototypes[[shown[3], 207]])
+    np.testing.assert_allclose(names.values, places, atol=1e-5)
+    assert 3 in nearest(names, "dog", int((shown == shown[3]).sum()), seeing.x)
+
+
+def test_where_the_encoder_has_classes_photos_count_by_what_its_classifier_sees(features):
+    seeing, eyes, shown = with_classes(features)
+    things = [Thing(("dog",), None, (seeing.photos[3],)), Thing(("cat",), 7)]
+    names, _ = learn_names(seeing, things, eyes, Ears())
+    np.testing.assert_allclose(names.values, names.images(eyes.prototypes[[shown[3], 7]]), atol=1e-5)
+
+
+def test_without_a_classifier_an_index_is_passed_over_for_captions(features):
+    names, unknown = learn_names(features, [Thing(("dog",), 5), Thing(("cat",), 6), Thing(("cow",), 7)], Eyes(), Ears())
+    assert (len(names.keys), unknown) == (2, ["cow"])
+
+
+def test_a_class_that_the_encoder_lacks_and_a_photo_that_is_not_judged_are_refused(features):
+    seeing, eyes, _ = with_classes(features)
+    assert refusal(lambda: learn_names(seeing, [Thing(("dog",), 1000)], eyes, Ears())) == (
+        "class names: 'dog' has index 1000, eyes has no such class"
+    )
+    assert refusal(lambda: learn_names(features, [Thing(("dog",), None, ("x.jpg",))], Eyes(), Ears())) == (
+        "class names: photo 'x.jpg' of 'dog' is not among the judged photos"
+    )
+
+
+@pytest.mark.parametrize("things", [[], [Thing(("dog",))], [Thing(("dog",)), Thing(("cow",))]])
+def test_fewer_than_two_things_that_are_shown_make_no_names(features, things):
+    names, unknown = learn_names(features, things, Eyes(), Ears())
+    assert (names.k, names.A.shape, names.keys.shape) == (0, (40, 0), (0, 30))
+    assert unknown == [thing.names[0] for thing in things if thing.names[0] == "cow"]
+
+
+def test_names_are_heard_as_the_encoder_says_them(features):
+    names, _ = learn_names(features, [Thing(("dog",)), Thing(("cat",))], Eyes(), Ears())
+    np.testing.assert_allclose(np.diag(names.keys @ unit(HEARD[:2].astype(np.float32)).T), 1, atol=0.01)
+    assert SEEN.shape == (8, names.A.shape[0])
