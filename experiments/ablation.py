@@ -17,19 +17,19 @@ from indexer.encoders import load_image_encoder, load_text_encoder
 from indexer.errors import PhotoseekError
 from indexer.index import DEFAULT_ENCODER
 from reranker.evaluation.evaluation import RERANKED
-from reranker.judgments.embedded import Features, embed_judgments
+from reranker.judgments.embedded import EmbeddedJudgments, embed_judgments
 from reranker.judgments.judged_folder import grouped_split, load_judgments
 from reranker.metrics.metrics import largest_share, ranks_of_own, recall_at
-from reranker.models.class_names import Names
-from reranker.models.joint_space import SCALARS, candidate_of
-from reranker.models.lexical_features import Lexicon
+from reranker.models.class_names import ClassNameHead
+from reranker.models.joint_space import PAIR_FEATURES, candidate_of
+from reranker.models.lexical_features import LexicalFeatures
 from reranker.models.linear_map import unit
 from reranker.models.mlp import MLP, Lists, fit, start
-from reranker.ranker import order_scores
+from reranker.ranker import ranking_scores
 from reranker.training.examples import BLOCK, Gallery, caption_lists, galleries, own_only
-from reranker.training.fit_joint_space import captions_within, fit_space, guess_late
+from reranker.training.fit_joint_space import captions_of_photos, fit_joint_space, fit_late_imputation
 from reranker.training.train import TrainSettings
-from reranker.training.vocabulary import learn_names, own_class_names
+from reranker.training.vocabulary import learn_class_names, own_class_names
 
 Row = tuple[float, float, float, float]
 
@@ -51,7 +51,7 @@ def main(judged: Path, image_encoder: str, seeds: int) -> None:
         asked = embed_judgments(judgments.restrict(judgments.sets["train_images"]), image, text)
     except (PhotoseekError, KeyError) as error:
         raise click.ClickException(str(error)) from None
-    names, _ = learn_names(seen, own_class_names(image), image, text)
+    names, _ = learn_class_names(seen, own_class_names(image), image, text)
     rows: dict[str, list[Row]] = {}
     for seed in range(seeds):
         for name, row in measure(seen, asked, names, seed):
@@ -64,39 +64,47 @@ def main(judged: Path, image_encoder: str, seeds: int) -> None:
         click.echo(f"| {name} | {' | '.join(f'{value:.3f}' for value in np.mean(found, axis=0))} |")
 
 
-def measure(seen: Features, asked: Features, names: Names, seed: int) -> "list[tuple[str, Row]]":
+def measure(
+    seen: EmbeddedJudgments, asked: EmbeddedJudgments, names: ClassNameHead, seed: int
+) -> "list[tuple[str, Row]]":
     """(what is switched off, its figures) of one seed: candidates first, then reranking."""
     settings = TrainSettings(seed=seed)
     everything = np.arange(len(seen.photos))
-    lexicon = Lexicon.fit([seen.texts[row] for row in np.flatnonzero(seen.owner >= 0)])
+    lexical = LexicalFeatures.fit([seen.texts[row] for row in np.flatnonzero(seen.owner >= 0)])
     table: list[tuple[str, Row]] = []
 
-    def spaces_of(photos: np.ndarray, lexicon: Lexicon, epochs: int | None = None, late: bool = True) -> Gallery:
-        tuned = settings.space.map if epochs is None else replace(settings.space.map, epochs=epochs)
-        what = replace(settings.space, map=tuned, late=settings.space.late if late else None)
-        space = fit_space(seen, photos, lexicon, names, what, seed, "", _say)
-        return Gallery.of(asked, np.arange(len(asked.photos)), space)
+    def spaces_of(
+        photos: np.ndarray, lexical: LexicalFeatures, epochs: int | None = None, late: bool = True
+    ) -> Gallery:
+        tuned = settings.joint_space.map if epochs is None else replace(settings.joint_space.map, epochs=epochs)
+        what = replace(
+            settings.joint_space, map=tuned, late_interaction=settings.joint_space.late_interaction if late else None
+        )
+        joint_space = fit_joint_space(seen, photos, lexical, names, what, seed, "", _say)
+        return Gallery.of(asked, np.arange(len(asked.photos)), joint_space)
 
-    full = spaces_of(everything, lexicon)
+    full = spaces_of(everything, lexical)
     table.append(("candidates", _figures(asked, full)))
     for name, off in CANDIDATE_PARTS.items():
         table.append((f"candidates without {name}", _figures(asked, full, off)))
-    plain = spaces_of(everything, Lexicon.none(), late=False)
+    plain = spaces_of(everything, LexicalFeatures.none(), late=False)
     table.append(("candidates without lexical part", _figures(asked, plain)))
-    closed = spaces_of(everything, lexicon, epochs=0, late=False)
+    closed = spaces_of(everything, lexical, epochs=0, late=False)
     table.append(("candidates without tuning (closed form)", _figures(asked, closed)))
 
     fold_of = np.random.default_rng(seed).permutation(len(everything)) % settings.folds
-    folds = [spaces_of(np.flatnonzero(fold_of != fold), lexicon).space for fold in range(settings.folds)]
-    guess = guess_late(folds, seen, fold_of)
+    folds = [spaces_of(np.flatnonzero(fold_of != fold), lexical).joint_space for fold in range(settings.folds)]
+    guess = fit_late_imputation(folds, seen, fold_of)
     _, validation = grouped_split(everything, settings.validation, seed)
     held_out = np.isin(everything, validation)
     generator = np.random.default_rng(seed)
     parts: tuple[list[Lists], list[Lists]] = ([], [])
-    for held, gallery in galleries(seen, fold_of, held_out, [replace(space, guess=guess) for space in folds]):
+    for held, gallery in galleries(
+        seen, fold_of, held_out, [replace(joint_space, late_imputation=guess) for joint_space in folds]
+    ):
         parts[held].append(own_only(caption_lists(seen, gallery, settings.pairs, generator)))
     learn, validate = Lists.join(parts[0]), Lists.join(parts[1])
-    full = Gallery.of(asked, full.photos, replace(full.space, guess=guess))
+    full = Gallery.of(asked, full.photos, replace(full.joint_space, late_imputation=guess))
     order = _order(seen, learn, validate, (), settings)
     table.append(("reranked", _figures(asked, full, order=order)))
     linear = replace(order, w3=np.zeros_like(order.w3))
@@ -112,34 +120,34 @@ def _say(stage: str, done: int, total: int) -> None:
         print(f"{stage} done", file=sys.stderr)
 
 
-def _order(seen: Features, learn: Lists, validate: Lists, off: Sequence[str], settings: TrainSettings) -> MLP:
+def _order(seen: EmbeddedJudgments, learn: Lists, validate: Lists, off: Sequence[str], settings: TrainSettings) -> MLP:
     t = unit(seen.t)
-    learn, validate = (replace(lists, scalars=_without(lists.scalars, off)) for lists in (learn, validate))
+    learn, validate = (replace(lists, pair_features=_without(lists.pair_features, off)) for lists in (learn, validate))
     first = start(seen.x.shape[1], t.shape[1], learn, settings.seed)
-    return fit(first, seen.x, t, learn, validate, settings.order, listwise=True, seed=settings.seed)[0]
+    return fit(first, seen.x, t, learn, validate, settings.ranking_mlp, listwise=True, seed=settings.seed)[0]
 
 
-def _without(scalars: np.ndarray, off: Sequence[str]) -> np.ndarray:
+def _without(pair_features: np.ndarray, off: Sequence[str]) -> np.ndarray:
     """The same scalars (..., 7) with some at 0, which is as if their part were not there."""
-    blanked = scalars.copy()
-    blanked[..., [SCALARS.index(name) for name in off]] = 0
+    blanked = pair_features.copy()
+    blanked[..., [PAIR_FEATURES.index(name) for name in off]] = 0
     return blanked
 
 
-def _figures(asked: Features, gallery: Gallery, off: Sequence[str] = (), order: MLP | None = None) -> Row:
+def _figures(asked: EmbeddedJudgments, gallery: Gallery, off: Sequence[str] = (), order: MLP | None = None) -> Row:
     """Recall and largest share of the candidates, or of what an order makes of the first of all candidates."""
-    rows, own = captions_within(asked, gallery.photos)
+    rows, own = captions_of_photos(asked, gallery.photos)
     scores = np.empty((len(rows), len(gallery.photos)), np.float32)
     for begin in range(0, len(rows), BLOCK):
         query = gallery.queries(asked, rows[begin : begin + BLOCK])
-        block = gallery.space.matrix(gallery.side, query, slice(0, len(query.gate)))
+        block = gallery.joint_space.matrix(gallery.side, query, slice(0, len(query.gate)))
         if order is None:
             scores[begin : begin + BLOCK] = candidate_of(_without(block, off))
             continue
         photo_part, text_part = order.photo_part(asked.x), order.text_part(unit(asked.t[rows[begin : begin + BLOCK]]))
-        for place, scalars in enumerate(block):
-            before = candidate_of(scalars)
-            after = order_scores(order, photo_part, text_part[place], _without(scalars, off))
+        for place, pair_features in enumerate(block):
+            before = candidate_of(pair_features)
+            after = ranking_scores(order, photo_part, text_part[place], _without(pair_features, off))
             kept = before >= np.sort(before)[-min(RERANKED, len(before))]
             scores[begin + place] = np.where(kept, after, before - 1e4)
     ranks = ranks_of_own(scores, own)

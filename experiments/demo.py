@@ -50,7 +50,7 @@ def _run(photos: list[Path], folder: Path, queries: Path) -> None:
     searcher = Searcher(Index.open(folder))
     answers = searcher.answer_many([(query.id, query.text) for query in read_queries(queries)], k=3)
     for answer in answers:
-        if answer.good:
+        if answer.good_match:
             click.echo(f"{answer.text}\n{_from_here(table(answer))}\n")
         else:
             best = answer.hits[0]

@@ -19,7 +19,7 @@ from indexer.encoders import ImageEncoder, TextEncoder, load_image_encoder, load
 from indexer.errors import PhotoseekError
 from indexer.index import DEFAULT_ENCODER
 from photoseek.commands.console import stages
-from reranker.judgments.embedded import Features, embed_judgments
+from reranker.judgments.embedded import EmbeddedJudgments, embed_judgments
 from reranker.judgments.judged_folder import Judgments, load_judgments
 from reranker.metrics.metrics import auroc
 from reranker.moderation.photo_rule import photo_scores
@@ -93,7 +93,7 @@ def main(judged: Path, policy_name: str, ranker: Path | None, held_out: int | No
     click.echo("\n".join(lines))
 
 
-def table(policy: Policy, ranker: Ranker, features: Features, text: TextEncoder) -> list[str]:
+def table(policy: Policy, ranker: Ranker, features: EmbeddedJudgments, text: TextEncoder) -> list[str]:
     """The figures of a policy's photo rule on photos with captions, as lines.
 
     Raises PhotoseekError if the policy has no photo rule, or if it is true of none of the photos or of all.
@@ -109,12 +109,12 @@ def table(policy: Policy, ranker: Ranker, features: Features, text: TextEncoder)
         )
     texts = policy.photos.texts
     vectors, tokens = text.encode_with_tokens(texts)
-    query = ranker.query_side(vectors, texts, tokens)
+    query = ranker.encode_queries(vectors, texts, tokens)
     lines = [f"{len(under)} photos, {under.mean():.3f} of them under policy {policy.name}", ""]
     for regions, name in ((features.regions, "with regions"), (None, "without regions")):
         if regions is None and name == "with regions":
             continue
-        scores, _ = photo_scores(policy.photos, ranker, ranker.photo_side(features.x, regions), query)
+        scores, _ = photo_scores(policy.photos, ranker, ranker.encode_photos(features.x, regions), query)
         lines.append(f"{name}: AUROC {auroc(scores[under], scores[~under]):.3f}")
         points = [policy.photos.point, *(point_of(scores, under, recall) for recall in RECALLS)]
         for held, why in zip((Held.of(scores, under, point) for point in points), ("policy", *RECALLS), strict=True):
@@ -127,7 +127,7 @@ def table(policy: Policy, ranker: Ranker, features: Features, text: TextEncoder)
 
 def _train_without(
     rows: np.ndarray,
-    features: Features,
+    features: EmbeddedJudgments,
     photos: Judgments,
     judgments: Judgments,
     encoders: tuple[ImageEncoder, TextEncoder],

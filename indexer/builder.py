@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from indexer.embedding.pipeline import Decoding, Result, embed_files, sample_pixels
-from indexer.embedding.precision import settle
+from indexer.embedding.precision import choose_index_precision
 from indexer.embedding.regions import fill
 from indexer.encoders import REGION_KINDS, ImageEncoder, load_image_encoder
 from indexer.errors import PhotoseekError
@@ -63,7 +63,7 @@ def update(
             raise PhotoseekError(f"index {folder} keeps region vectors; give another folder for one without")
         if isinstance(network, ImageEncoder):
             with writing(folder):
-                settle(
+                choose_index_precision(
                     folder,
                     catalogue,
                     network,

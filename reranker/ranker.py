@@ -17,12 +17,19 @@ from safetensors.numpy import load, save
 from indexer.encoders import open_text_encoder
 from indexer.encoders.base import Tokens
 from indexer.errors import PhotoseekError
-from indexer.views.view import PhotoSide
+from indexer.views.view import EncodedPhotos
 from reranker.models.calibration import Calibration
-from reranker.models.joint_space import SCALARS, QuerySide, Space, candidate_of, space_arrays, space_of_arrays
+from reranker.models.joint_space import (
+    PAIR_FEATURES,
+    EncodedQueries,
+    JointSpace,
+    candidate_of,
+    joint_space_arrays,
+    joint_space_of_arrays,
+)
 from reranker.models.linear_map import unit
 from reranker.models.mlp import MLP
-from reranker.models.no_match import Match, match_features
+from reranker.models.no_match import NoMatchClassifier, no_match_features
 
 FORMAT = 2
 # What a ranker's id covers, beside its weights.
@@ -32,7 +39,7 @@ WORDS = 1500
 # Brings a candidate's score to the scale of the learned order.
 NAMED_SCALE = 10.0
 # Among `FEW` photos or fewer, so much of a photo's mean score over captions is taken off, among `MANY` none; off photos
-# whose odds are e^`LIKELY` times less than the first hit's or worse, and off likelier ones less (see `order_among`).
+# whose odds are e^`LIKELY` times less than the first hit's or worse, and off likelier ones less.
 SPREAD, LIKELY = 0.6, 5.0
 FEW, MANY = 100, 500
 DEFAULT_FOLDER = Path(__file__).parent / "default"
@@ -42,11 +49,11 @@ FAST_FOLDER = Path(__file__).parent / "default-fast"
 @dataclass(frozen=True, slots=True)
 class Scores:
     """What a ranker says of n gathered photos for one query: `order` (n,) float32, any scale, sorts them; `relevance`
-    (n,) float32 is the chance that a person says "this fits"; `scalars` (n, 7) as in `reranker.models.joint_space`."""
+    (n,) float32 is the chance that a person says "this fits"; `pair_features` (n, 7) as in `joint_space`."""
 
-    order: np.ndarray
+    ranking_scores: np.ndarray
     relevance: np.ndarray
-    scalars: np.ndarray
+    pair_features: np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +68,13 @@ class Ranker:
     image_encoder: str
     text_encoder: str
     text_encoder_name: str
-    space: Space
-    order: MLP
-    relevance: MLP
+    joint_space: JointSpace
+    ranking_mlp: MLP
+    relevance_mlp: MLP
     calibration: Calibration
-    match: Match
+    no_match: NoMatchClassifier
     training: dict[str, Any] = field(default_factory=dict)
-    figures: dict[str, Any] = field(default_factory=dict)
+    results: dict[str, Any] = field(default_factory=dict)
     image_encoder_name: str = ""
     image_encoder_options: dict[str, str] = field(default_factory=dict)
     id: str = ""
@@ -97,13 +104,13 @@ class Ranker:
                 image_encoder=card["image_encoder"],
                 text_encoder=card["text_encoder"],
                 text_encoder_name=card["text_encoder_name"],
-                space=space_of_arrays(arrays, tuple(card["vocabulary"])),
-                order=_mlp(arrays, "order"),
-                relevance=_mlp(arrays, "relevance"),
+                joint_space=joint_space_of_arrays(arrays, tuple(card["vocabulary"])),
+                ranking_mlp=_mlp(arrays, "order"),
+                relevance_mlp=_mlp(arrays, "relevance"),
                 calibration=Calibration.from_dict(card["calibration"]),
-                match=Match.from_dict(card["operating_points"]["no_match"]),
+                no_match=NoMatchClassifier.from_dict(card["operating_points"]["no_match"]),
                 training=card["training"],
-                figures=card["figures"],
+                results=card["figures"],
                 # Where it was not kept, the fingerprint has it, without the path of a folder or file.
                 image_encoder_name=card.get("image_encoder_name") or card["image_encoder"].rpartition("@")[0],
                 image_encoder_options=card.get("image_encoder_options", {}),
@@ -138,9 +145,9 @@ class Ranker:
         arrays = unpack(pack(self._arrays()))
         rounded = replace(
             self,
-            space=space_of_arrays(arrays, self.space.lexicon.words),
-            order=_mlp(arrays, "order"),
-            relevance=_mlp(arrays, "relevance"),
+            joint_space=joint_space_of_arrays(arrays, self.joint_space.lexical.words),
+            ranking_mlp=_mlp(arrays, "order"),
+            relevance_mlp=_mlp(arrays, "relevance"),
         )
         return replace(rounded, id=rounded._digest())
 
@@ -158,10 +165,10 @@ class Ranker:
                 "text_encoder": self.text_encoder,
                 "text_encoder_name": self.text_encoder_name,
                 "calibration": self.calibration.as_dict(),
-                "operating_points": {"no_match": self.match.as_dict()},
+                "operating_points": {"no_match": self.no_match.as_dict()},
                 "training": self.training,
-                "figures": self.figures,
-                "vocabulary": list(self.space.lexicon.words),
+                "figures": self.results,
+                "vocabulary": list(self.joint_space.lexical.words),
                 "image_encoder_name": self.image_encoder_name,
                 "image_encoder_options": self.image_encoder_options,
             }
@@ -175,21 +182,21 @@ class Ranker:
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 
-    def photo_side(self, embeddings: np.ndarray, regions: np.ndarray | None = None) -> PhotoSide:
+    def encode_photos(self, embeddings: np.ndarray, regions: np.ndarray | None = None) -> EncodedPhotos:
         """embeddings: (n, d) unit rows; regions: (n, c, r) int8, if the index has them -> what a view keeps of them.
 
         `hidden` is [late hub term ; photo part of the order's MLP ; photo part of the relevance's].
         """
         x = np.asarray(embeddings, np.float32)
-        side = self.space.photo_side(x, regions)
-        hidden = np.concatenate([side.hidden, self.order.photo_part(x), self.relevance.photo_part(x)], axis=1)
+        side = self.joint_space.encode_photos(x, regions)
+        hidden = np.concatenate([side.hidden, self.ranking_mlp.photo_part(x), self.relevance_mlp.photo_part(x)], axis=1)
         return replace(side, hidden=hidden)
 
-    def query_side(self, vectors: np.ndarray, texts: Sequence[str], tokens: Tokens) -> QuerySide:
+    def encode_queries(self, vectors: np.ndarray, texts: Sequence[str], tokens: Tokens) -> EncodedQueries:
         """vectors: (b, e) and tokens from the text encoder, for `texts`."""
         t = unit(vectors)
-        hidden = np.concatenate([self.order.text_part(t), self.relevance.text_part(t)], axis=1)
-        return replace(self.space.query_side(vectors, texts, tokens), hidden=hidden)
+        hidden = np.concatenate([self.ranking_mlp.text_part(t), self.relevance_mlp.text_part(t)], axis=1)
+        return replace(self.joint_space.encode_queries(vectors, texts, tokens), hidden=hidden)
 
     def queries(self) -> dict[str, np.ndarray]:
         """Candidate queries, (s, K + 1) float32: `captions` of the training and single `words` of its lexicon; without
@@ -197,51 +204,51 @@ class Ranker:
 
         For words the text encoder is opened, which raises PhotoseekError where it is not the one of the training.
         """
-        found, words = {"captions": self.space.captions()}, self.space.lexicon.words
+        found, words = {"captions": self.joint_space.captions()}, self.joint_space.lexical.words
         if words:
             asked = [words[i] for i in np.random.default_rng(0).permutation(len(words))[:WORDS]]
             vectors = open_text_encoder(self.text_encoder, self.text_encoder_name).encode(asked)
-            found["words"] = self.space.query_side(vectors, asked, Tokens.none(len(asked))).candidate
-        elif self.space.names.k:
-            keys = self.space.names.keys
-            found["names"] = self.space.query_side(keys, [""] * len(keys), Tokens.none(len(keys))).candidate
+            found["words"] = self.joint_space.encode_queries(vectors, asked, Tokens.none(len(asked))).candidate
+        elif self.joint_space.class_names.k:
+            keys = self.joint_space.class_names.keys
+            found["names"] = self.joint_space.encode_queries(keys, [""] * len(keys), Tokens.none(len(keys))).candidate
         return found
 
-    def scores(self, side: PhotoSide, query: QuerySide, row: int) -> Scores:
+    def scores(self, side: EncodedPhotos, query: EncodedQueries, row: int) -> Scores:
         """Order and relevance of gathered photos for query `row`."""
-        scalars = self.space.scalars(side, query, row)
-        order, logits = self._logits(side.hidden, query.hidden[row], scalars)
-        return Scores(order, self.calibration.apply(logits), scalars)
+        pair_features = self.joint_space.pair_features(side, query, row)
+        order, logits = self._logits(side.hidden, query.hidden[row], pair_features)
+        return Scores(order, self.calibration.apply(logits), pair_features)
 
     def mean_caption(self) -> np.ndarray:
-        """(K + 1,) float32: its product with a photo's `[z ; hub]` is the photo's mean candidate score over captions,
+        """(K + 1,) float32: its product with `[z ; hubness]` is a photo's mean candidate score over captions,
         in the scale of the order, by its weight of a cosine."""
-        return self.order.ws[SCALARS.index("cosine")] * self.space.mean_caption()
+        return self.ranking_mlp.ws[PAIR_FEATURES.index("cosine")] * self.joint_space.mean_caption()
 
-    def score_matrix(self, side: PhotoSide, query: QuerySide, rows: slice) -> Scores:
+    def score_matrix(self, side: EncodedPhotos, query: EncodedQueries, rows: slice) -> Scores:
         """The same of every photo for some queries: arrays of (queries, n) and (queries, n, 7)."""
-        scalars = self.space.matrix(side, query, rows)
-        order, relevance = np.empty((2, *scalars.shape[:2]), np.float32)
+        pair_features = self.joint_space.matrix(side, query, rows)
+        order, relevance = np.empty((2, *pair_features.shape[:2]), np.float32)
         for place, row in enumerate(range(rows.start, rows.stop)):
-            order[place], logits = self._logits(side.hidden, query.hidden[row], scalars[place])
+            order[place], logits = self._logits(side.hidden, query.hidden[row], pair_features[place])
             relevance[place] = self.calibration.apply(logits)
-        return Scores(order, relevance, scalars)
+        return Scores(order, relevance, pair_features)
 
     def match_probability(
-        self, order: np.ndarray, scalars: np.ndarray, usual: np.ndarray, photos: int | np.ndarray
+        self, order: np.ndarray, pair_features: np.ndarray, query_hubness: np.ndarray, photos: int | np.ndarray
     ) -> np.ndarray:
         """(b,) chance that something in the gallery fits, from first hits: their order (b,), their scalars (b, 7), the
-        queries' `usual` (b,), and how many photos were searched, of all queries or (b,)."""
-        return self.match.probability(match_features(order, scalars, usual, photos))
+        queries' `query_hubness` (b,), and how many photos were searched, of all queries or (b,)."""
+        return self.no_match.probability(no_match_features(order, pair_features, query_hubness, photos))
 
-    def _logits(self, hidden: np.ndarray, text: np.ndarray, scalars: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        m = self.order.hidden
-        order = order_scores(self.order, hidden[:, 1 : 1 + m], text[:m], scalars)
-        return order, self.relevance.logits(hidden[:, 1 + m :], text[m:], scalars)
+    def _logits(self, hidden: np.ndarray, text: np.ndarray, pair_features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        m = self.ranking_mlp.hidden
+        order = ranking_scores(self.ranking_mlp, hidden[:, 1 : 1 + m], text[:m], pair_features)
+        return order, self.relevance_mlp.logits(hidden[:, 1 + m :], text[m:], pair_features)
 
     def _arrays(self) -> dict[str, np.ndarray]:
-        arrays = space_arrays(self.space)
-        for name, mlp in (("order", self.order), ("relevance", self.relevance)):
+        arrays = joint_space_arrays(self.joint_space)
+        for name, mlp in (("order", self.ranking_mlp), ("relevance", self.relevance_mlp)):
             arrays |= {f"{name}.{f.name}": getattr(mlp, f.name) for f in fields(MLP)}
         return arrays
 
@@ -250,21 +257,26 @@ class Ranker:
         for name, array in sorted(self._arrays().items()):
             kept = "<i8" if array.dtype.kind == "i" else "<f4"
             digest.update(name.encode() + np.ascontiguousarray(array, kept).tobytes())
-        extra: list[Any] = [self.image_encoder, self.text_encoder, self.text_encoder_name, self.space.lexicon.words]
-        extra += [self.calibration.as_dict(), self.match.as_dict()]
+        extra: list[Any] = [
+            self.image_encoder,
+            self.text_encoder,
+            self.text_encoder_name,
+            self.joint_space.lexical.words,
+        ]
+        extra += [self.calibration.as_dict(), self.no_match.as_dict()]
         digest.update(json.dumps(extra).encode())
         return digest.hexdigest()[:12]
 
 
-def order_scores(order: MLP, photo_part: np.ndarray, text_part: np.ndarray, scalars: np.ndarray) -> np.ndarray:
+def ranking_scores(order: MLP, photo_part: np.ndarray, text_part: np.ndarray, pair_features: np.ndarray) -> np.ndarray:
     """What sorts the hits, (n,) float32: the learned order, which knows sentences; what looks like a name, by the gate,
     is left as the candidates have it. Arguments as of `MLP.logits`."""
-    gate = scalars[:, SCALARS.index("gate")]
-    learned = order.logits(photo_part, text_part, scalars)
-    return (1 - gate) * learned + gate * NAMED_SCALE * candidate_of(scalars)
+    gate = pair_features[:, PAIR_FEATURES.index("gate")]
+    learned = order.logits(photo_part, text_part, pair_features)
+    return (1 - gate) * learned + gate * NAMED_SCALE * candidate_of(pair_features)
 
 
-def order_among(order: np.ndarray, at_large: np.ndarray, gate: float, photos: int) -> np.ndarray:
+def correct_small_gallery(order: np.ndarray, at_large: np.ndarray, gate: float, photos: int) -> np.ndarray:
     """What sorts the hits where so many `photos` were searched: (n,) float32, from the order scores of n candidates.
 
     at_large: (n,), the candidates' mean scores over captions, by `Ranker.mean_caption`; gate: the query's. Of thousands
@@ -281,7 +293,7 @@ def order_among(order: np.ndarray, at_large: np.ndarray, gate: float, photos: in
     return np.asarray(order - behind * taken, np.float32)
 
 
-def shown_relevance(relevance: np.ndarray, count: int) -> np.ndarray:
+def isotonic_relevance(relevance: np.ndarray, count: int) -> np.ndarray:
     """Relevance that never rises: the nearest such values by least squares, of the first `count`; float32.
 
     relevance: (n,) in the order of the hits. Pool-adjacent-violators (Barlow et al. 1972), which scipy has as well; but

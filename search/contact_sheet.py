@@ -61,7 +61,7 @@ def _rows(answer: SearchResult) -> int:
 
 def _draw_answer(sheet: Image.Image, answer: SearchResult, top: int) -> None:
     draw = ImageDraw.Draw(sheet)
-    verdict = "blocked" if answer.blocked else "error" if answer.error else "" if answer.good else "no good match"
+    verdict = "blocked" if answer.blocked else "error" if answer.error else "" if answer.good_match else "no good match"
     heading = printable(answer.text[:120]) + (f"   ({verdict})" if verdict else "")
     heading, font = _legible(heading)
     draw.text((GAP, top + 8), heading, "black", font)

@@ -33,8 +33,8 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """What one query found. `good` is False when nothing in the index is a good match; `notes` are for people;
-    `match` is the chance that something is one, None where that was not asked.
+    """What one query found. `good_match` is False when nothing in the index is a good match; `notes` are for people;
+    `match_probability` is the chance that something is one, None where that was not asked.
 
     `blocked` holds the disclaimer where a policy blocked the query; `error` what was wrong with a query that a batch
     went past.
@@ -43,17 +43,17 @@ class SearchResult:
     id: str
     text: str
     hits: tuple[Hit, ...]
-    good: bool
+    good_match: bool
     notes: tuple[str, ...] = ()
-    match: float | None = None
+    match_probability: float | None = None
     blocked: str | None = None
     error: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON form. Paths that are not UTF-8 keep their bytes as surrogates, so that they round-trip."""
-        values: dict[str, Any] = {"format": FORMAT, "id": self.id, "query": self.text, "good_match": self.good}
-        if self.match is not None:
-            values["match_probability"] = round(self.match, 4)
+        values: dict[str, Any] = {"format": FORMAT, "id": self.id, "query": self.text, "good_match": self.good_match}
+        if self.match_probability is not None:
+            values["match_probability"] = round(self.match_probability, 4)
         if self.blocked is not None:
             values |= {"blocked": True, "disclaimer": self.blocked}
         if self.error is not None:
@@ -99,7 +99,7 @@ def _records(answers: Iterable[SearchResult]) -> Iterator[dict[str, Any]]:
         error = answer.error or answer.blocked
         for hit in answer.hits or (None,):
             place = (None,) * 4 if hit is None else (hit.rank, hit.path, hit.relevance, hit.score)
-            yield dict(zip(COLUMNS, (answer.id, answer.text, *place, answer.good, error), strict=True))
+            yield dict(zip(COLUMNS, (answer.id, answer.text, *place, answer.good_match, error), strict=True))
 
 
 def _write_csv(answers: Iterable[SearchResult], path: Path) -> None:

@@ -19,9 +19,9 @@ from indexer.errors import PhotoseekError
 from indexer.index import Index
 from indexer.storage.catalogue import Photo
 from indexer.storage.vector_files import directions
-from indexer.views.view import PhotoSide, View, damaged
-from reranker.models.joint_space import QuerySide
-from reranker.ranker import MANY, Ranker, order_among, shown_relevance
+from indexer.views.view import EncodedPhotos, View, damaged
+from reranker.models.joint_space import EncodedQueries
+from reranker.ranker import MANY, Ranker, correct_small_gallery, isotonic_relevance
 from search.results import Hit, SearchResult
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Searcher:
             # What came after the view was built is scored exactly, until a build folds it in.
             late = np.asarray(index.embeddings()[self.view.rows :], np.float32)
             regions = index.regions()
-            self.view.tail = self.ranker.photo_side(late, None if regions is None else regions[self.view.rows :])
+            self.view.tail = self.ranker.encode_photos(late, None if regions is None else regions[self.view.rows :])
         dead = np.array(index.catalogue.dead_rows(), np.int64)
         self._alive = np.setdiff1d(np.arange(self.view.total_rows), dead) if len(dead) else None
         self._mean_caption = self.ranker.mean_caption()
@@ -85,7 +85,7 @@ class Searcher:
         if index.policy is not None:
             from search.moderation import policy_filter as moderation
 
-            self.moderation = moderation.Moderation(index, self.view, self.ranker, self.query_side, on_problem)
+            self.moderation = moderation.Moderation(index, self.view, self.ranker, self.encode_queries, on_problem)
 
     def search(self, text: str, k: int = 10) -> list[Hit]:
         """The k most relevant photos for a sentence, best first; fewer only if the index holds fewer."""
@@ -118,7 +118,7 @@ class Searcher:
         for name, text in [*queries, *([] if without is None else [("--without", without)])]:
             _check_text(name, text)
         allowed = self._allowed(under)
-        unwanted = None if without is None else self.query_side([without])
+        unwanted = None if without is None else self.encode_queries([without])
         stops = [None if self.moderation is None else self.moderation.block_text(text) for _, text in queries]
         free = [query for query, stop in zip(queries, stops, strict=True) if stop is None]
         if free:
@@ -135,13 +135,13 @@ class Searcher:
                 with self._stage("fetch"):
                     hits = self._hits([shown for shown, _ in found], under)
                 for query, own, (_, chance) in zip(block, hits, found, strict=True):
-                    good = chance >= self.ranker.match.threshold
+                    good = chance >= self.ranker.no_match.threshold
                     answers.append(SearchResult(*query, own, good, self._notes(query[1]), chance))
                 if on_progress is not None:
                     on_progress(len(queries) - len(free) + len(answers), len(queries))
         passed = iter(answers)
         return [
-            next(passed) if stop is None else SearchResult(*query, (), good=False, blocked=stop)
+            next(passed) if stop is None else SearchResult(*query, (), good_match=False, blocked=stop)
             for query, stop in zip(queries, stops, strict=True)
         ]
 
@@ -166,13 +166,13 @@ class Searcher:
         else:
             x, parts = encoder.encode_with_regions(loaded.pixels[None])
             regions = directions(parts)
-        side = self.ranker.photo_side(x, regions)
+        side = self.ranker.encode_photos(x, regions)
         name = f"like {os.fspath(photo)}"
         if self.moderation is not None:
             row = self.index.catalogue.row_of_digest(loaded.digest)
             stop = self.moderation.block_photo(os.path.abspath(os.fspath(photo)), side, row)
             if stop is not None:
-                return SearchResult("1", name, (), good=False, blocked=stop)
+                return SearchResult("1", name, (), good_match=False, blocked=stop)
         query = np.concatenate([side.z, np.zeros((1, 1), np.float32)], axis=1)
         rows, _ = self.view.search(query, max(self.candidates, k), self._allowed(under))
         cosines = np.asarray(self.index.embeddings()[rows[0]], np.float32) @ x[0]
@@ -180,7 +180,7 @@ class Searcher:
         relevance = np.clip(cosines, 0, 1)
         kept = order[relevance[order] >= min_score]
         shown = _Shown(rows[0][kept], relevance[kept], cosines[kept])
-        return SearchResult("1", name, self._hits([shown], under)[0], good=True)
+        return SearchResult("1", name, self._hits([shown], under)[0], good_match=True)
 
     def _rank(
         self,
@@ -188,12 +188,12 @@ class Searcher:
         k: int,
         min_score: float,
         allowed: np.ndarray | None,
-        unwanted: QuerySide | None,
+        unwanted: EncodedQueries | None,
         threads: int | None,
     ) -> list[tuple["_Shown", float]]:
         """Of each text what is shown, and the chance that anything fits it. Safe in several threads at once, of which
         each should search with one."""
-        query = self.query_side(texts)
+        query = self.encode_queries(texts)
         with self._stage("candidates"):
             rows, _ = self.view.search(query.candidate, max(self.candidates, k), allowed, threads)
         with self._stage("rerank"):
@@ -209,7 +209,7 @@ class Searcher:
             self.view.open_candidates()
             ready.result()
 
-    def query_side(self, texts: Sequence[str]) -> QuerySide:
+    def encode_queries(self, texts: Sequence[str]) -> EncodedQueries:
         with self._stage("encode"):
             if self.view.regions is None:
                 vectors = self._text_encoder().encode(texts)
@@ -217,14 +217,14 @@ class Searcher:
             else:
                 vectors, tokens = self._text_encoder().encode_with_tokens(texts)
         with self._stage("map"):
-            return self.ranker.query_side(vectors, list(texts), tokens)
+            return self.ranker.encode_queries(vectors, list(texts), tokens)
 
     def _rerank(
         self,
         rows: np.ndarray,
-        query: QuerySide,
+        query: EncodedQueries,
         i: int,
-        unwanted: QuerySide | None,
+        unwanted: EncodedQueries | None,
         photos: int,
         k: int,
         min_score: float,
@@ -232,14 +232,14 @@ class Searcher:
         """Candidate rows (c,) of query i -> what is shown of them, best first, ties by row; and the chance that any of
         so many photos fits the query."""
         view = self.view
-        side = PhotoSide(
-            view.gather_z(rows), view.gather_hub(rows), view.gather_hidden(rows), view.gather_regions(rows)
+        side = EncodedPhotos(
+            view.gather_z(rows), view.gather_hubness(rows), view.gather_hidden(rows), view.gather_regions(rows)
         )
         scores = self.ranker.scores(side, query, i)
-        order, relevance = scores.order, scores.relevance
+        order, relevance = scores.ranking_scores, scores.relevance
         if photos < MANY:
-            at_large = side.z @ self._mean_caption[:-1] + side.hub * self._mean_caption[-1]
-            order = order_among(order, at_large, query.gate[i], photos)
+            at_large = side.z @ self._mean_caption[:-1] + side.hubness * self._mean_caption[-1]
+            order = correct_small_gallery(order, at_large, query.gate[i], photos)
         if unwanted is not None:
             wanted = 1 - self.ranker.scores(side, unwanted, 0).relevance
             relevance = relevance * wanted
@@ -251,9 +251,9 @@ class Searcher:
             return _Shown(rows, relevance, order), 0.0
         first = places[:1]
         chance = self.ranker.match_probability(
-            scores.order[first], scores.scalars[first], query.usual[i : i + 1], photos
+            scores.ranking_scores[first], scores.pair_features[first], query.query_hubness[i : i + 1], photos
         )
-        shown = shown_relevance(relevance[places], k)
+        shown = isotonic_relevance(relevance[places], k)
         first = places[:k][shown >= min_score]
         return _Shown(rows[first], shown[shown >= min_score], order[first]), float(chance[0])
 

@@ -10,17 +10,17 @@ from experiments.label_aggregation.crowd_prior import CrowdPrior
 from experiments.label_aggregation.expert_weight import choose_expert_weight
 from experiments.label_aggregation.graded_response import GradedResponse
 from indexer.errors import PhotoseekError
-from reranker.evaluation.results import Figures, defined, flat, value_of
+from reranker.evaluation.results import Results, defined, flat, value_of
 from reranker.judgments.aggregate import EXPERT_WEIGHT
 from reranker.judgments.agreement import RESAMPLES, expert_agreement, expert_crowd_agreement
 from reranker.judgments.judged_folder import Judgments, load_judgments
 
 
-def agreement(judgments: Judgments, resamples: int = RESAMPLES) -> Figures:
+def agreement(judgments: Judgments, resamples: int = RESAMPLES) -> Results:
     """Everything this file and the models of the generalised score say of judged data, by name; intervals as `value`,
     `low`, `high`. What too few judgments, or all alike, do not allow is left out: a figure, or its interval."""
     expert, crowd = judgments.expert, judgments.crowd
-    found: Figures = {}
+    found: Results = {}
     if expert:
         grades = np.array([row.grades for row in expert])
         model = GradedResponse.fit(grades)
@@ -62,7 +62,7 @@ def main(judged: str) -> None:
     click.echo(_lines(found))
 
 
-def _lines(found: Figures) -> str:
+def _lines(found: Results) -> str:
     lines = []
     for name, leaf in flat(found).items():
         if isinstance(leaf, list):

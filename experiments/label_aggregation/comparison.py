@@ -17,7 +17,7 @@ from photoseek.commands.console import say
 from photoseek.commands.options import judged_argument, ranker_option
 from reranker.evaluation.evaluation import Evaluation
 from reranker.evaluation.protocols import evaluate
-from reranker.evaluation.results import Figures, differences, flat, value_of
+from reranker.evaluation.results import Results, differences, flat, value_of
 from reranker.judgments.judged_folder import load_judgments
 from reranker.ranker import Ranker
 
@@ -54,7 +54,7 @@ def _line(name: str, cells: list[str]) -> str:
     return f"| {' | '.join([name, *cells])} |"
 
 
-def _interval(leaf: Figures | float, sign: str = "") -> str:
+def _interval(leaf: Results | float, sign: str = "") -> str:
     interval = f" [{leaf['low']:{sign}.4f}, {leaf['high']:{sign}.4f}]" if isinstance(leaf, dict) else ""
     return f"{value_of(leaf):{sign}.4f}{interval}"
 

@@ -37,7 +37,7 @@ from reranker.evaluation.evaluation import Photos, Queries, search
 from reranker.evaluation.results import defined, take_resampled
 from reranker.judgments.aggregate import Pair, PairScore, majority
 from reranker.judgments.checks import Finding, check_judgments
-from reranker.judgments.embedded import Features, embed_judgments, embed_photos, embed_with_tokens
+from reranker.judgments.embedded import EmbeddedJudgments, embed_judgments, embed_photos, embed_with_tokens
 from reranker.judgments.judged_folder import Judgments, grouped_split, load_judgments
 from reranker.metrics import metrics
 from reranker.moderation.policy import Policy
@@ -56,7 +56,7 @@ KS = (1, 5, 10)
 RESAMPLES = 200
 
 Stage = Callable[[str, int, int], None]
-Figures = dict[str, dict[str, Any]]
+Results = dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class SeedProject:
     kept: Judgments
     policy: Policy
     image: str
-    features: Features
+    features: EmbeddedJudgments
     pairs: Pairs
     seen: np.ndarray
     held: np.ndarray
@@ -102,7 +102,7 @@ class SeedProject:
     own: np.ndarray
     models: dict[str, Model]
     ranker: Ranker
-    figures: Figures
+    figures: Results
     seconds: dict[str, float]
 
     @property
@@ -183,7 +183,7 @@ def seed_project(
     found = search(ranker, tested, queries)
     candidates, relevance = ranked_pairs(ranker, features, pairs, held)
     models["candidates"] = Model(candidates, found.candidates, False)
-    models["photoseek"] = Model(relevance, found.order, True)
+    models["photoseek"] = Model(relevance, found.ranking_scores, True)
     groups = [pairs.names[row][0] for row in held]
     figures = {name: defined(figures_of(model, pairs.score[held], groups, own)) for name, model in models.items()}
     take_resampled(figures)
@@ -193,7 +193,7 @@ def seed_project(
     )  # fmt: skip
 
 
-def scored_pairs(features: Features, scored: dict[Pair, PairScore]) -> Pairs:
+def scored_pairs(features: EmbeddedJudgments, scored: dict[Pair, PairScore]) -> Pairs:
     """Return the pairs of an aggregation as rows of the features."""
     photo = {name: row for row, name in enumerate(features.photos)}
     text = {caption: row for row, caption in enumerate(features.captions)}
@@ -209,7 +209,7 @@ def check(
     judgments: Judgments,
     kept: Judgments,
     policy: Policy,
-    features: Features,
+    features: EmbeddedJudgments,
     pairs: Pairs,
     seen: np.ndarray,
     held: np.ndarray,
@@ -233,13 +233,15 @@ def check(
     ]  # fmt: skip
 
 
-def ranked_pairs(ranker: Ranker, features: Features, pairs: Pairs, held: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def ranked_pairs(
+    ranker: Ranker, features: EmbeddedJudgments, pairs: Pairs, held: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Candidate score and relevance of the held-out pairs, each (n,)."""
     photos, photo = np.unique(pairs.photo[held], return_inverse=True)
     rows, text = np.unique(pairs.text[held], return_inverse=True)
     part = features.select(photos)
-    side = ranker.photo_side(part.x, part.regions)
-    query = ranker.query_side(part.t[rows], [part.texts[row] for row in rows], part.tokens.select(rows))
+    side = ranker.encode_photos(part.x, part.regions)
+    query = ranker.encode_queries(part.t[rows], [part.texts[row] for row in rows], part.tokens.select(rows))
     relevance = ranker.score_matrix(side, query, slice(0, len(rows))).relevance
     return candidate_scores(side, query)[text, photo], relevance[text, photo]
 
@@ -290,7 +292,7 @@ COLUMNS = {
 }
 
 
-def table(figures: Figures) -> str:
+def table(figures: Results) -> str:
     """The figures as a Markdown table, a line a model."""
 
     def shown(value: Any) -> str:

@@ -17,7 +17,7 @@ SETTING = "precision"
 INT8 = "encoder-int8"
 
 
-def settle(
+def choose_index_precision(
     folder: Path,
     catalogue: Catalogue,
     encoder: ImageEncoder,
@@ -52,8 +52,8 @@ def settle(
         if not taken:
             encoder.use_precision("auto")
         if reason:
-            on_note(f"{reason}: {encoder.settle_precision()} is used")
-    catalogue.set_setting(SETTING, encoder.settle_precision())
+            on_note(f"{reason}: {encoder.resolve_precision()} is used")
+    catalogue.set_setting(SETTING, encoder.resolve_precision())
 
 
 def restore(folder: Path, catalogue: Catalogue, encoder: ImageEncoder) -> bool:

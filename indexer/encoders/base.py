@@ -102,7 +102,7 @@ class ImageEncoder:
         if (precision, int8) != (self.precision, self.int8):
             self.precision, self.int8, self._network = precision, int8, None
 
-    def settle_precision(self) -> str:
+    def resolve_precision(self) -> str:
         """Choose the precision if it is still open, and say which it is."""
         # The embeddings alone decide: they find a photo, its regions only move it among those found.
         self.precision = choose_precision(
@@ -111,7 +111,7 @@ class ImageEncoder:
         return self.precision
 
     def _load(self) -> Network:
-        precision, folder = self.settle_precision(), self.folder
+        precision, folder = self.resolve_precision(), self.folder
         if precision == "int8":
             if self.int8 is None:
                 raise PhotoseekError("int8 is calibrated on photos: photoseek build PHOTOS --precision int8 does")

@@ -9,7 +9,7 @@ RESCALE = np.float32(2.0**112)
 KEPT = np.int32(-0x70000001)
 
 
-def widened(halves: np.ndarray) -> np.ndarray:
+def to_float32(halves: np.ndarray) -> np.ndarray:
     """Finite float16 of any shape -> the same numbers as float32, exactly. Infinity and NaN have no place here."""
     bits = np.asarray(halves).view(np.int16).astype(np.int32)
     np.left_shift(bits, PLACES, out=bits)

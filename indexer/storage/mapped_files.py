@@ -12,7 +12,7 @@ def read_at_random(mapped: np.ndarray) -> None:
         file.madvise(mmap.MADV_RANDOM)
 
 
-def ask_for(mapped: np.ndarray, rows: np.ndarray, width: int, first: int = 0) -> None:
+def prefetch(mapped: np.ndarray, rows: np.ndarray, width: int, first: int = 0) -> None:
     """Have the system read rows, all at the same time, where they are not in memory.
 
     rows: sorted, none twice; each takes `width` bytes, and row 0 begins at byte `first`.
@@ -25,7 +25,7 @@ def ask_for(mapped: np.ndarray, rows: np.ndarray, width: int, first: int = 0) ->
         file.madvise(mmap.MADV_WILLNEED, start, min(width + mmap.PAGESIZE, len(file) - start))
 
 
-def let_go(mapped: np.ndarray | None) -> None:
+def release_pages(mapped: np.ndarray | None) -> None:
     """What was read so far counts as this process's memory no longer. The system may keep it, and can take it back."""
     file = None if mapped is None else _file(mapped)
     if file is not None and hasattr(mmap, "MADV_DONTNEED"):

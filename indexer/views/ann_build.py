@@ -16,8 +16,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from indexer.errors import PhotoseekError
-from indexer.storage.mapped_files import let_go
-from indexer.views.ann_search import CORES, NEAREST, Effort, Tuning, joined, mean_direction, narrowed
+from indexer.storage.mapped_files import release_pages
+from indexer.views.ann_search import CORES, NEAREST, SearchParameters, Tuning, joined, mean_direction, narrowed
 from indexer.views.byte_codes import ByteCodes, ByteCodesWriter
 from indexer.views.lazy_faiss import faiss_module
 
@@ -60,12 +60,12 @@ def build(
     path: Path,
     codes_path: Path,
     z: np.ndarray,
-    hub: np.ndarray,
+    hubness: np.ndarray,
     queries: Callable[[], Mapping[str, np.ndarray]],
     on_progress: Callable[[int, int], None],
     exact_bytes: int = EXACT_BYTES,
 ) -> Tuning | str:
-    """Write the structure of `z` (n, k) float16 and `hub` (n,) float32 to `path`, and to `codes_path` its 8-bit codes.
+    """Write the structure of `z` (n, k) float16 and `hubness` (n,) float32 to `path`, its 8-bit codes to `codes_path`.
     Returns how it is tuned, or why it scores every row, for which no codes are kept.
 
     queries: gives typical ones by kind, (s, k + 1) float32; it is called above `exact_bytes` of float32 vectors only.
@@ -78,7 +78,7 @@ def build(
     if is_large(rows, dim, exact_bytes):
         kinds = {name: _checked(name, kind, dim) for name, kind in queries().items() if len(kind) > 1}
         if kinds:
-            tuning = _build_lists(path, codes_path, z, hub, kinds, on_progress)
+            tuning = _build_lists(path, codes_path, z, hubness, kinds, on_progress)
             recall = {name: effort.recall for name, effort in tuning.kinds.items()}
             if min(recall.values()) >= LEAST_RECALL:
                 return tuning
@@ -89,8 +89,8 @@ def build(
     else:
         index = faiss.IndexScalarQuantizer(dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
     for start in range(0, rows, BLOCK_ROWS):
-        index.add(joined(z, hub, slice(start, start + BLOCK_ROWS)))
-        let_go(z)
+        index.add(joined(z, hubness, slice(start, start + BLOCK_ROWS)))
+        release_pages(z)
         on_progress(min(start + BLOCK_ROWS, rows), rows)
     _write(index, path)
     return why
@@ -100,7 +100,7 @@ def _build_lists(
     path: Path,
     codes_path: Path,
     z: np.ndarray,
-    hub: np.ndarray,
+    hubness: np.ndarray,
     kinds: Mapping[str, np.ndarray],
     on_progress: Callable[[int, int], None],
 ) -> Tuning:
@@ -110,7 +110,7 @@ def _build_lists(
     count = 1 << round(np.log2(min(rows / ROWS_A_LIST, 4 * rows**0.5)))
     # A random sample: photos come in the order of their folders, and the first would be of a few subjects.
     sample = generator.permutation(rows)[: LEARNED_A_LIST * count]
-    first = joined(z, hub, np.sort(sample[:DRAWN_ROWS]))
+    first = joined(z, hubness, np.sort(sample[:DRAWN_ROWS]))
     shuffled = [generator.permutation(kind) for kind in kinds.values()]
     held_back = [kind[: min(HELD_BACK, len(kind) // 2)] for kind in shuffled]
     known = {name: k[len(h) :] for name, k, h in zip(kinds, shuffled, held_back, strict=True)}
@@ -121,8 +121,8 @@ def _build_lists(
     learned = np.empty((len(sample), width), np.float32)
     for start in range(0, len(sample), BLOCK_ROWS):
         part = np.sort(sample[start : start + BLOCK_ROWS])
-        learned[start : start + BLOCK_ROWS] = joined(z, hub, part) @ stretch - mean
-        let_go(z)
+        learned[start : start + BLOCK_ROWS] = joined(z, hubness, part) @ stretch - mean
+        release_pages(z)
     centres = None
     for turn in range(ITERATIONS):
         clusters = faiss.Kmeans(width, count, niter=1, seed=1, min_points_per_centroid=1)
@@ -143,20 +143,20 @@ def _build_lists(
     truth = faiss.ResultHeap(len(asked), min(NEAREST, rows), keep_max=True)
     with ByteCodesWriter(codes_path, learned) as writer:
         for start in range(0, rows, BLOCK_ROWS):
-            block = joined(z, hub, slice(start, start + BLOCK_ROWS))
+            block = joined(z, hubness, slice(start, start + BLOCK_ROWS))
             mapped = block @ stretch - mean
             lists.add(mapped)
             writer.add(mapped)
             scores, found = faiss.knn(asked, block, min(NEAREST, len(block)), metric=faiss.METRIC_INNER_PRODUCT)
             truth.add_result(scores, found + start)
-            let_go(z)
+            release_pages(z)
             on_progress(rows + min(start + BLOCK_ROWS, rows), 3 * rows)
     truth.finalize()
     lists.quantizer, lists.own_fields = largest, False
     means = np.stack([mean_direction(kind) for kind in known.values()])
     ends = np.cumsum([len(kind) for kind in held_back])[:-1]
     byte_codes = ByteCodes.open(codes_path, rows)
-    efforts: dict[str, Effort] = {}
+    efforts: dict[str, SearchParameters] = {}
 
     def on_share(share: float) -> None:
         on_progress(2 * rows + int((len(efforts) + share) / len(kinds) * rows), 3 * rows)
@@ -213,7 +213,7 @@ def _tune(
     truth: np.ndarray,
     wanted: float,
     on_share: Callable[[float], None],
-) -> Effort:
+) -> SearchParameters:
     """The cheapest search that finds the share `wanted` of the best rows; where none does, nearly as many as any.
 
     codes: of the rows in the lists; asked: (b, r) mapped queries; truth: (b, c) the best rows of each; on_share: gets
@@ -222,7 +222,7 @@ def _tune(
     faiss = faiss_module()
     rows = lists.ntotal
     depths = sorted({min(depth, rows) for depth in DEPTHS})
-    tried: list[tuple[float, Effort]] = []
+    tried: list[tuple[float, SearchParameters]] = []
     for probes in sorted({max(1, round(share * lists.nlist)) for share in SHARES}):
         scanned = probes * rows / lists.nlist * lists.pq.M
         if any(effort.recall >= wanted and scanned > cost for cost, effort in tried):
@@ -232,7 +232,7 @@ def _tune(
         for depth, hit in zip(depths, hits / truth.shape[1], strict=True):
             cost = scanned + depth * lists.d * BYTE_CODE_COST
             recall = round(float(hit), 4)
-            tried.append((cost, Effort(probes, depth, recall)))
+            tried.append((cost, SearchParameters(probes, depth, recall)))
         on_share(probes / lists.nlist)
     most = max(effort.recall for _, effort in tried)
     least = wanted if most >= wanted else most - NEARLY

@@ -14,8 +14,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from indexer.storage.half_precision import widened
-from indexer.storage.mapped_files import ask_for
+from indexer.storage.half_precision import to_float32
+from indexer.storage.mapped_files import prefetch
 from indexer.views.byte_codes import ByteCodes
 from indexer.views.lazy_faiss import faiss_module
 
@@ -33,7 +33,7 @@ CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os
 
 
 @dataclass(frozen=True, slots=True)
-class Effort:
+class SearchParameters:
     """How a query is searched: it looks into `probes` lists and at the 8-bit codes of the `depth` rows that it likes
     best there, which found `recall` of the best 100 of queries that were kept back."""
 
@@ -48,13 +48,13 @@ class Tuning:
     direction is nearest to its own. `means`: (kinds, k + 1) float32."""
 
     lists: int
-    kinds: dict[str, Effort]
+    kinds: dict[str, SearchParameters]
     means: np.ndarray
 
     @classmethod
     def of_card(cls, card: dict[str, Any], means: np.ndarray, width: int) -> "Tuning":
         """What `card` gave, for queries of `width` numbers; KeyError, TypeError or ValueError where it did not."""
-        kinds = {name: Effort(**effort) for name, effort in card["kinds"].items()}
+        kinds = {name: SearchParameters(**effort) for name, effort in card["kinds"].items()}
         if not kinds or means.shape != (len(kinds), width):
             raise ValueError("other means than kinds")
         return cls(int(card["lists"]), kinds, np.asarray(means, np.float32))
@@ -77,7 +77,7 @@ def narrowed(count: int) -> int:
     return 2 * count + NEAREST
 
 
-def least_probes(depth: int, available: int, lists: int) -> int:
+def least_nprobe(depth: int, available: int, lists: int) -> int:
     """How many lists are visited at least for `depth` of the `available` rows: those that hold four times as many."""
     return round(4 * depth / available * lists)
 
@@ -90,7 +90,7 @@ def mean_direction(queries: np.ndarray) -> np.ndarray:
 
 @dataclass(slots=True)
 class Candidates:
-    """An open structure over the first rows of `z` (n, k) float16 and `hub` (n,) float32, memory-mapped.
+    """An open structure over the first rows of `z` (n, k) float16 and `hubness` (n,) float32, memory-mapped.
 
     Without a tuning `index` holds the vectors themselves and scores every row. Else it maps queries into lists, and
     `codes` are the rows' 8-bit codes.
@@ -98,7 +98,7 @@ class Candidates:
 
     index: Any
     z: np.ndarray
-    hub: np.ndarray
+    hubness: np.ndarray
     tuning: Tuning | None = None
     codes: ByteCodes | None = field(default=None, repr=False)
     _map: np.ndarray | None = field(default=None, repr=False)
@@ -107,7 +107,7 @@ class Candidates:
 
     @classmethod
     def read(
-        cls, file: BinaryIO, z: np.ndarray, hub: np.ndarray, tuning: Tuning | None, codes: ByteCodes | None
+        cls, file: BinaryIO, z: np.ndarray, hubness: np.ndarray, tuning: Tuning | None, codes: ByteCodes | None
     ) -> "Candidates":
         """Read what `candidate_lists.build` wrote. Raises RuntimeError if it is damaged."""
         faiss = faiss_module()
@@ -116,12 +116,12 @@ class Candidates:
         if isinstance(index, faiss.IndexPreTransform) != (tuning is not None):
             raise RuntimeError("not the structure that was tuned")
         if tuning is None or codes is None:
-            return cls(index, z, hub)
+            return cls(index, z, hubness)
         linear = faiss.downcast_VectorTransform(index.chain.at(0))
         mapping = faiss.vector_to_array(linear.A).reshape(linear.d_out, linear.d_in)
         if codes.codes.shape != (index.ntotal, linear.d_out):
             raise RuntimeError("not the codes of these lists")
-        return cls(index, z, hub, tuning, codes, np.ascontiguousarray(mapping.T))
+        return cls(index, z, hubness, tuning, codes, np.ascontiguousarray(mapping.T))
 
     @property
     def rows(self) -> int:
@@ -195,17 +195,17 @@ class Candidates:
             rows = np.sort(found[i])
             rows = rows[np.searchsorted(rows, 0) :]  # those without a place come as -1
             if i < cold:
-                ask_for(codes.codes, rows, codes.codes.shape[1], codes.begin)
+                prefetch(codes.codes, rows, codes.codes.shape[1], codes.begin)
             rows = codes.best(mapped[i], rows, narrowed(wanted))
             if i < cold:
-                ask_for(self.z, rows, self.z.strides[0])
+                prefetch(self.z, rows, self.z.strides[0])
             return best(self.scores(queries[i], rows)[None], rows, wanted)
 
         refined = [refine(i) for i in range(len(queries))]
         return np.concatenate([scores for _, scores in refined]), np.concatenate([rows for rows, _ in refined])
 
     def _visit(
-        self, mapped: np.ndarray, wanted: int, available: int, chosen: Any, effort: Effort, lists: int
+        self, mapped: np.ndarray, wanted: int, available: int, chosen: Any, effort: SearchParameters, lists: int
     ) -> np.ndarray:
         """The rows that look best by their 4-bit codes to queries of one kind, (b, depth) int64, at least `wanted` of
         them; -1 where there are none."""
@@ -213,7 +213,7 @@ class Candidates:
         structure = faiss.downcast_index(self.index.index)
         depth = min(effort.depth + 2 * max(0, wanted - NEAREST), available)
         # Rows of one subject lie where other queries hardly look: the smaller the part, the further they have to go.
-        probes = max(effort.probes * (available / self.rows) ** -1.25, least_probes(depth, available, lists))
+        probes = max(effort.probes * (available / self.rows) ** -1.25, least_nprobe(depth, available, lists))
         while True:
             probes = min(round(probes), lists)
             params = faiss.IVFSearchParameters(nprobe=probes, sel=chosen)
@@ -224,11 +224,11 @@ class Candidates:
 
     def scores(self, query: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Inner products of one query (k + 1,) with rows: (len(rows),) float32."""
-        z, hub = np.asarray(self.z), np.asarray(self.hub)
-        scores = query[-1] * hub[rows]
+        z, hubness = np.asarray(self.z), np.asarray(self.hubness)
+        scores = query[-1] * hubness[rows]
         for start in range(0, len(rows), REFINED_ROWS):
             part = slice(start, start + REFINED_ROWS)
-            scores[part] += widened(z.take(rows[part], axis=0)) @ query[:-1]
+            scores[part] += to_float32(z.take(rows[part], axis=0)) @ query[:-1]
         return scores
 
     def _selector(self, allowed: np.ndarray) -> Any:
@@ -242,9 +242,9 @@ class Candidates:
         return kept[1]
 
 
-def joined(z: np.ndarray, hub: np.ndarray, rows: slice | np.ndarray) -> np.ndarray:
-    """Some rows of `[z ; hub]`: (n, k + 1) float32."""
-    return np.concatenate([widened(np.asarray(z[rows])), np.asarray(hub[rows])[:, None]], axis=1)
+def joined(z: np.ndarray, hubness: np.ndarray, rows: slice | np.ndarray) -> np.ndarray:
+    """Some rows of `[z ; hubness]`: (n, k + 1) float32."""
+    return np.concatenate([to_float32(np.asarray(z[rows])), np.asarray(hubness[rows])[:, None]], axis=1)
 
 
 def best(scores: np.ndarray, rows: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -13,10 +13,10 @@ import numpy as np
 from indexer.errors import PhotoseekError
 from indexer.storage import vector_files
 from indexer.storage.atomic_files import fsync
-from indexer.storage.half_precision import widened
-from indexer.storage.mapped_files import let_go
+from indexer.storage.half_precision import to_float32
+from indexer.storage.mapped_files import release_pages
 from indexer.views.ann_build import EXACT_BYTES, build, is_large
-from indexer.views.view import CODES, MEANS, PhotoSide, digests, is_whole, mapped_file, open_view
+from indexer.views.view import CODES, MEANS, EncodedPhotos, digests, is_whole, mapped_file, open_view
 
 BLOCK_ROWS = 4_096  # ten regions of 512 are 84 MB then, should the ranker make float32 of them
 # So many rows that came later are scored beside the structure before all is built anew: a share of it, and a limit.
@@ -35,7 +35,7 @@ class ViewMaker(Protocol):
     @property
     def text_encoder(self) -> str: ...
 
-    def photo_side(self, embeddings: np.ndarray, regions: np.ndarray | None) -> PhotoSide: ...
+    def encode_photos(self, embeddings: np.ndarray, regions: np.ndarray | None) -> EncodedPhotos: ...
 
     def queries(self) -> Mapping[str, np.ndarray]:
         """Typical candidate queries by kind, (s, k + 1) float32, to which a search of many photos is tuned; without
@@ -95,12 +95,12 @@ def build_view(
                     file.write(part.tobytes())
             # A structure of lists takes its own three rounds.
             steps = rows * (1 + 3 * is_large(rows, side.z.shape[1] + 1, exact_bytes))
-            report(start + len(side.hub), steps)
+            report(start + len(side.hubness), steps)
             shape["k"], shape["hidden"] = side.z.shape[1], side.hidden.shape[1]
             shape["regions"] = [0, 0] if side.regions is None else side.regions.shape[1:]
-        z, hub = (mapped_file(scratch, name, rows, shape) for name in ("z.f16", "hub.f32"))
+        z, hubness = (mapped_file(scratch, name, rows, shape) for name in ("z.f16", "hub.f32"))
         behind = (lambda done, _: report(rows + done, steps)) if steps > rows else (lambda _, __: None)
-        found = build(scratch / "candidates.faiss", scratch / CODES, z, hub, ranker.queries, behind, exact_bytes)
+        found = build(scratch / "candidates.faiss", scratch / CODES, z, hubness, ranker.queries, behind, exact_bytes)
         if steps > rows:
             report(steps, steps)
         ranker.save(scratch / "ranker")
@@ -145,17 +145,21 @@ def may_extend(folder: Path, rows: int, total: int) -> bool:
 
 def _sides(
     ranker: ViewMaker, embeddings: np.ndarray, regions: np.ndarray | None, first: int
-) -> Iterator[tuple[int, PhotoSide]]:
+) -> Iterator[tuple[int, EncodedPhotos]]:
     """What the ranker makes of photos, block by block, each with the row that it begins at; the first is `first`."""
     for start in range(0, len(embeddings), BLOCK_ROWS):
         block = slice(start, start + BLOCK_ROWS)
-        x = widened(embeddings[block])
-        yield first + start, ranker.photo_side(x, None if regions is None else regions[block])
-        let_go(embeddings)
-        let_go(regions)
+        x = to_float32(embeddings[block])
+        yield first + start, ranker.encode_photos(x, None if regions is None else regions[block])
+        release_pages(embeddings)
+        release_pages(regions)
 
 
-def _parts(side: PhotoSide) -> dict[str, np.ndarray]:
+def _parts(side: EncodedPhotos) -> dict[str, np.ndarray]:
     """A photo side as the files of a view keep it."""
-    parts = {"z.f16": side.z.astype("<f2"), "hidden.f16": side.hidden.astype("<f2"), "hub.f32": side.hub.astype("<f4")}
+    parts = {
+        "z.f16": side.z.astype("<f2"),
+        "hidden.f16": side.hidden.astype("<f2"),
+        "hub.f32": side.hubness.astype("<f4"),
+    }
     return parts if side.regions is None else parts | {"regions.i8": side.regions}

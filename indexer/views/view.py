@@ -10,8 +10,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from indexer.errors import PhotoseekError
-from indexer.storage.half_precision import widened
-from indexer.storage.mapped_files import ask_for, read_at_random
+from indexer.storage.half_precision import to_float32
+from indexer.storage.mapped_files import prefetch, read_at_random
 from indexer.views.ann_search import REFINED_ROWS, Candidates, Tuning, best
 from indexer.views.byte_codes import ByteCodes
 
@@ -24,16 +24,16 @@ CODES = "codes.u8"
 
 
 @dataclass(frozen=True, slots=True)
-class PhotoSide:
+class EncodedPhotos:
     """What a ranker computes once a photo.
 
-    `z`: (n, k) float32, unit rows; `hub`: (n,) float32, how near a photo is to queries at large;
+    `z`: (n, k) float32, unit rows; `hubness`: (n,) float32, how near a photo is to queries at large;
     `hidden`: (n, m) float32, the photo's share of the reranker's first layer. `regions`: (n, count, m) int8, what it
     makes of the photo's region vectors, None where there are none or it does not use them.
     """
 
     z: np.ndarray
-    hub: np.ndarray
+    hubness: np.ndarray
     hidden: np.ndarray
     regions: np.ndarray | None = None
 
@@ -42,7 +42,7 @@ class PhotoSide:
 class View:
     """An open view, with the photos that came after it (the tail) scored exactly beside it.
 
-    `z` and `hidden` are float16 memory maps, (rows, k) and (rows, m); `hub` (rows,) float32; `regions`
+    `z` and `hidden` are float16 memory maps, (rows, k) and (rows, m); `hubness` (rows,) float32; `regions`
     (rows, count, m) int8, or None. The first `indexed` rows are in the candidate structure, the others were appended;
     `tuning` and `codes` as in `ann_search`. `saw_regions`: whether it was built from an index with regions,
     whatever its ranker made of them; `ranker_id`: whose it is, or empty. Everything is open, so a view that a newer one
@@ -53,7 +53,7 @@ class View:
     rows: int
     indexed: int
     z: np.ndarray
-    hub: np.ndarray
+    hubness: np.ndarray
     hidden: np.ndarray
     file: BinaryIO = field(repr=False)
     tuning: Tuning | None = None
@@ -61,7 +61,7 @@ class View:
     regions: np.ndarray | None = None
     saw_regions: bool = False
     ranker_id: str = ""
-    tail: PhotoSide | None = None
+    tail: EncodedPhotos | None = None
     _candidates: Candidates | None = field(default=None, repr=False)
     _reading: Any = field(default_factory=threading.Lock, repr=False)
     _beside: tuple[int, np.ndarray] | None = field(default=None, repr=False)
@@ -73,12 +73,12 @@ class View:
 
     @property
     def total_rows(self) -> int:
-        return self.rows + (0 if self.tail is None else len(self.tail.hub))
+        return self.rows + (0 if self.tail is None else len(self.tail.hubness))
 
     def search(
         self, queries: np.ndarray, count: int, allowed: np.ndarray | None, threads: int | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Best `count` rows a query by inner product with `[z ; hub]`.
+        """Best `count` rows a query by inner product with `[z ; hubness]`.
 
         queries: (b, k + 1) float32, the last coordinate weighs the hub term. allowed: sorted rows to choose from, or
         None for all; threads: how many search a batch, None for one a core. Returns rows (b, c) int64 and scores (b, c)
@@ -101,14 +101,14 @@ class View:
         if cold:
             # They are gathered next.
             needed = np.array(sorted({row for row in found[:cold].ravel().tolist() if row < self.rows}), np.int64)
-            ask_for(self.hidden, needed, self.hidden.strides[0])
+            prefetch(self.hidden, needed, self.hidden.strides[0])
             if self.regions is not None:
-                ask_for(self.regions, needed, self.regions.strides[0])
+                prefetch(self.regions, needed, self.regions.strides[0])
         return found, scores
 
     def _scores(self, queries: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Of queries (b, k + 1) with rows: (b, len(rows)) float32."""
-        scores = queries[:, -1:] * self.gather_hub(rows)
+        scores = queries[:, -1:] * self.gather_hubness(rows)
         for start in range(0, len(rows), REFINED_ROWS):
             part = slice(start, start + REFINED_ROWS)
             scores[:, part] += queries[:, :-1] @ self.gather_z(rows[part]).T
@@ -124,10 +124,10 @@ class View:
         return kept[1:]
 
     def _vectors_beside(self) -> np.ndarray:
-        """`[z ; hub]` of the rows that are not in the structure: (n, k + 1) float32."""
+        """`[z ; hubness]` of the rows that are not in the structure: (n, k + 1) float32."""
         if self._beside is None or self._beside[0] != self.total_rows:
             rows = np.arange(self.indexed, self.total_rows)
-            vectors = np.concatenate([self.gather_z(rows), self.gather_hub(rows)[:, None]], axis=1)
+            vectors = np.concatenate([self.gather_z(rows), self.gather_hubness(rows)[:, None]], axis=1)
             self._beside = self.total_rows, vectors
         return self._beside[1]
 
@@ -135,9 +135,9 @@ class View:
         """(len(rows), k) float32."""
         return self._gather(rows, self.z, None if self.tail is None else self.tail.z)
 
-    def gather_hub(self, rows: np.ndarray) -> np.ndarray:
+    def gather_hubness(self, rows: np.ndarray) -> np.ndarray:
         """(len(rows),) float32."""
-        return self._gather(rows, self.hub, None if self.tail is None else self.tail.hub)
+        return self._gather(rows, self.hubness, None if self.tail is None else self.tail.hubness)
 
     def gather_hidden(self, rows: np.ndarray) -> np.ndarray:
         """(len(rows), m) float32."""
@@ -168,7 +168,7 @@ class View:
         with self._reading:
             if self._candidates is None:
                 try:
-                    found = Candidates.read(self.file, self.z, self.hub, self.tuning, self.codes)
+                    found = Candidates.read(self.file, self.z, self.hubness, self.tuning, self.codes)
                     if found.rows != self.indexed:
                         raise RuntimeError("not of these rows")
                 except RuntimeError:
@@ -185,7 +185,7 @@ def open_view(folder: Path, rows: int | None = None) -> View:
         shape = json.loads((folder / "view.json").read_text())
         indexed = shape["rows"]
         count = indexed if rows is None else rows
-        z, hub, hidden = (mapped_file(folder, name, count, shape) for name in ("z.f16", "hub.f32", "hidden.f16"))
+        z, hubness, hidden = (mapped_file(folder, name, count, shape) for name in ("z.f16", "hub.f32", "hidden.f16"))
         regions = mapped_file(folder, "regions.i8", count, shape) if shape.get("regions", (0, 0))[0] else None
         tuned = shape.get("tuning")
         tuning = None if tuned is None else Tuning.of_card(tuned, np.load(folder / MEANS), shape["k"] + 1)
@@ -197,7 +197,7 @@ def open_view(folder: Path, rows: int | None = None) -> View:
     for gathered in (z, hidden, *([] if codes is None else [codes.codes])):
         read_at_random(gathered)
     return View(
-        folder, count, indexed, z, hub, hidden, file, tuning, codes, regions, saw_regions, shape.get("ranker", "")
+        folder, count, indexed, z, hubness, hidden, file, tuning, codes, regions, saw_regions, shape.get("ranker", "")
     )
 
 
@@ -229,7 +229,7 @@ def mapped_file(folder: Path, name: str, rows: int, shape: dict[str, Any]) -> np
 def _read(file: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Rows of a mapped file, halves as float32. As a plain array: whatever is made from a memmap is slow like one."""
     found = np.asarray(file).take(rows, axis=0)
-    return widened(found) if found.dtype == np.float16 else found
+    return to_float32(found) if found.dtype == np.float16 else found
 
 
 def damaged(folder: Path, what: str) -> PhotoseekError:

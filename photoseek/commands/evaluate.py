@@ -113,7 +113,14 @@ def evaluate(
     \b
     photoseek evaluate data/sample --protocol official --json
     """
-    from reranker.evaluation.comparison import beside, beside_lines, check_compared, check_runs, write_html, write_trec
+    from reranker.evaluation.comparison import (
+        check_compared,
+        check_runs,
+        compare_rankers,
+        comparison_lines,
+        write_html,
+        write_trec,
+    )
     from reranker.evaluation.evaluation import Evaluation
     from reranker.evaluation.protocols import PROTOCOLS
     from reranker.evaluation.protocols import evaluate as evaluate_ranker
@@ -141,7 +148,7 @@ def evaluate(
         if other is not None:
             check_compared(chosen, other, names)
         figures = evaluate_ranker(evaluation, names)
-        comparison = None if other is None else beside(evaluation, figures, other, names)
+        comparison = None if other is None else compare_rankers(evaluation, figures, other, names)
     # What was measured is said before anything is found wanting.
     if as_json:
         beside_it = {} if comparison is None else {"compare": comparison.as_dict()}
@@ -149,7 +156,7 @@ def evaluate(
     else:
         click.echo(report(figures))
         if comparison is not None:
-            click.echo(beside_lines(figures, comparison))
+            click.echo(comparison_lines(figures, comparison))
     missed, unknown_figure = None, None
     try:
         if fail_under or fail_over:

@@ -66,7 +66,7 @@ def search(
         answer = searcher.like(like, count, min_score=min_score, under=under)
     else:
         answer = searcher.answer(text or "", count, min_score=min_score, under=under, without=without)
-    found = answer.hits if answer.good or misses or as_json else ()
+    found = answer.hits if answer.good_match or misses or as_json else ()
     if as_json:
         click.echo(json.dumps(answer.as_dict()))
     elif answer.blocked is not None:
@@ -85,7 +85,7 @@ def search(
             click.echo(f"contact sheet: {sheet}", err=True)
     for note in answer.notes:
         click.echo(f"note: {note}", err=True)
-    if fail_if_empty and not (found and answer.good):
+    if fail_if_empty and not (found and answer.good_match):
         sys.exit(NOTHING_FOUND)
 
 
@@ -98,7 +98,7 @@ def _print_answer(answer: Any, found: tuple[Any, ...], paths: bool, min_score: f
         for hit in found:
             click.echo(printable(hit.path))
         return
-    if not answer.good:
+    if not answer.good_match:
         best = (
             f" (best relevance {answer.hits[0].relevance:.3f}; --misses shows it)" if answer.hits and not found else ""
         )
@@ -161,7 +161,9 @@ def batch(
     with progress("queries", quiet) as advance:
         found = iter(searcher.answer_many(good, count, min_score=min_score, under=under, on_progress=advance))
     answers = [
-        next(found) if query.error is None else SearchResult(query.id, query.text, (), good=False, error=query.error)
+        next(found)
+        if query.error is None
+        else SearchResult(query.id, query.text, (), good_match=False, error=query.error)
         for query in asked
     ]
     write_answers(answers, output)
@@ -170,7 +172,8 @@ def batch(
 
         write_sheet(answers, sheet)
     wrong = len(asked) - len(good)
+    unmatched = sum(not answer.good_match for answer in answers if answer.error is None)
     click.echo(
-        f"{len(good)} queries answered, {sum(not a.good for a in answers if a.error is None)} without a good match, "
+        f"{len(good)} queries answered, {unmatched} without a good match, "
         f"{wrong} with an error -> {output}"
     )

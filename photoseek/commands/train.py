@@ -117,15 +117,15 @@ def train(
         options = options or (start.image_encoder_options if image.name == start.image_encoder_name else {})
     settings = TrainSettings(seed=seed, keep_order=keep_order, pairs=PairSettings(aggregate=AGGREGATIONS[score]))
     if epochs is not None:
-        tuned = replace(settings.space.map, epochs=epochs)
-        settings = replace(settings, space=replace(settings.space, map=tuned))
+        tuned = replace(settings.joint_space.map, epochs=epochs)
+        settings = replace(settings, joint_space=replace(settings.joint_space, map=tuned))
     with stages(quiet) as on_stage:
         ranker = train_ranker(
             judgments, (image, text), base=start, class_names=things, settings=settings, on_stage=on_stage
         )
     ranker = replace(ranker, image_encoder_options=options)
     ranker.save(output)
-    for name, value in {**ranker.training, **ranker.figures}.items():
+    for name, value in {**ranker.training, **ranker.results}.items():
         if name != "before":
             click.echo(f"{name:<26}{value}")
     click.echo(f"ranker {ranker.id} -> {output}")

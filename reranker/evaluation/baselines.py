@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from reranker.judgments.aggregate import majority
-from reranker.judgments.embedded import Features
+from reranker.judgments.embedded import EmbeddedJudgments
 from reranker.judgments.judged_folder import Judgments
 from reranker.models.linear_map import MapSettings, fit_cca, fit_ridge
 
@@ -88,7 +88,7 @@ def every_pair(model: PairModel, x: np.ndarray, t: np.ndarray) -> np.ndarray:
     return np.stack([model.predict(concatenated(x, np.tile(query, (len(x), 1)))) for query in t])
 
 
-def ridge_concatenated(features: Features, judgments: Judgments, x: np.ndarray, t: np.ndarray) -> np.ndarray:
+def ridge_concatenated(features: EmbeddedJudgments, judgments: Judgments, x: np.ndarray, t: np.ndarray) -> np.ndarray:
     """Ridge on the concatenated vector, as the seed project had it.
 
     It learns from `features` and `judgments`; x: (n, d), t: (b, e) are the photos and queries to score.
@@ -97,25 +97,27 @@ def ridge_concatenated(features: Features, judgments: Judgments, x: np.ndarray, 
     return every_pair(fit_ridge_pairs(concatenated(features.x[photo], features.t[text]), score), x, t)
 
 
-def plain_net(features: Features, judgments: Judgments, x: np.ndarray, t: np.ndarray, seed: int = 0) -> np.ndarray:
+def plain_net(
+    features: EmbeddedJudgments, judgments: Judgments, x: np.ndarray, t: np.ndarray, seed: int = 0
+) -> np.ndarray:
     """A plain network on the concatenated vector; inputs and outputs as in `ridge_concatenated`."""
     photo, text, score = _judged(features, judgments)
     return every_pair(fit_plain_net(concatenated(features.x[photo], features.t[text]), score, seed), x, t)
 
 
-def cosine(features: Features, x: np.ndarray, t: np.ndarray) -> np.ndarray:
+def cosine(features: EmbeddedJudgments, x: np.ndarray, t: np.ndarray) -> np.ndarray:
     """Cosine after canonical correlation analysis in closed form: no tuning, no hub term, no reranking."""
     rows = np.flatnonzero(features.owner >= 0)
     width = features.x.shape[1] - features.class_dim
-    space = fit_cca(features.x[:, :width], features.t[rows], features.owner[rows], MapSettings(shrink_images=3.0))
-    return space.texts(t) @ space.images(x[:, :width]).T
+    joint_space = fit_cca(features.x[:, :width], features.t[rows], features.owner[rows], MapSettings(shrink_images=3.0))
+    return joint_space.texts(t) @ joint_space.images(x[:, :width]).T
 
 
-def ridge_map(features: Features, x: np.ndarray, t: np.ndarray) -> np.ndarray:
+def ridge_map(features: EmbeddedJudgments, x: np.ndarray, t: np.ndarray) -> np.ndarray:
     """Cosine after a plain ridge regression from text vectors to image embeddings."""
     rows = np.flatnonzero(features.owner >= 0)
-    space = fit_ridge(features.x, features.t[rows], features.owner[rows])
-    return space.texts(t) @ space.images(x).T
+    joint_space = fit_ridge(features.x, features.t[rows], features.owner[rows])
+    return joint_space.texts(t) @ joint_space.images(x).T
 
 
 def chance(queries: int, photos: int, seed: int = 0) -> np.ndarray:
@@ -123,7 +125,7 @@ def chance(queries: int, photos: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).random((queries, photos))
 
 
-def _judged(features: Features, judgments: Judgments) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _judged(features: EmbeddedJudgments, judgments: Judgments) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Photo rows, caption rows and generalised scores of the judged pairs."""
     position = {name: i for i, name in enumerate(features.photos)}
     row = {caption: i for i, caption in enumerate(features.captions)}

@@ -10,7 +10,7 @@ from indexer.errors import PhotoseekError
 from reranker.evaluation import trec
 from reranker.evaluation.evaluation import Evaluation
 from reranker.evaluation.protocols import evaluate
-from reranker.evaluation.results import Figures, Miss, differences, flat, value_of
+from reranker.evaluation.results import Miss, Results, differences, flat, value_of
 from reranker.moderation.policy import Policy
 from reranker.ranker import Ranker
 from reranker.reports import Album, write_report
@@ -34,7 +34,7 @@ def check_compared(ranker: Ranker, other: Ranker, protocols: Sequence[str]) -> l
     return asked
 
 
-def beside(evaluation: Evaluation, figures: Figures, other: Ranker, protocols: Sequence[str]) -> Comparison:
+def compare_rankers(evaluation: Evaluation, figures: Results, other: Ranker, protocols: Sequence[str]) -> Comparison:
     """Measure another ranker by those of the protocols that tell the two apart. Raises PhotoseekError if none is
     left."""
     same = _same_encoders(evaluation.ranker, other)
@@ -49,7 +49,7 @@ def beside(evaluation: Evaluation, figures: Figures, other: Ranker, protocols: S
     return Comparison(other.id, others, differences(figures, others, evaluation.resampled, second.resampled))
 
 
-def beside_lines(figures: Figures, comparison: Comparison) -> str:
+def comparison_lines(figures: Results, comparison: Comparison) -> str:
     """`name this other difference [low, high]`, a line a figure, below a heading."""
     leaves, others = flat(figures), flat(comparison.figures)
     lines = [f"\n{'beside ranker ' + comparison.other:<44}{'this':>8}{'other':>8}  difference"]
@@ -63,7 +63,7 @@ def beside_lines(figures: Figures, comparison: Comparison) -> str:
 def write_html(
     path: Path,
     evaluation: Evaluation,
-    figures: Figures,
+    figures: Results,
     policy: Policy | None,
     missed: Sequence[Miss] | None = None,
     comparison: Comparison | None = None,
@@ -98,7 +98,7 @@ def check_runs(folder: Path, protocols: Sequence[str]) -> None:
         raise PhotoseekError(f"--trec {folder}: {error.strerror}") from None
 
 
-def write_trec(folder: Path, evaluation: Evaluation, figures: Figures) -> list[Path]:
+def write_trec(folder: Path, evaluation: Evaluation, figures: Results) -> list[Path]:
     """Runs and judgments of the protocols that ran: `official` (reranked and candidates), `course_default`, `course`.
 
     `folder` is there, see `check_runs`. A query's one relevant photo is its own. Raises PhotoseekError if none of these
@@ -107,13 +107,13 @@ def write_trec(folder: Path, evaluation: Evaluation, figures: Figures) -> list[P
     runs: dict[str, tuple[np.ndarray, str]] = {}
     if "official" in figures:
         found, _ = evaluation.official()
-        runs |= {"official": (found.order, "official"), "official.candidates": (found.candidates, "official")}
+        runs |= {"official": (found.ranking_scores, "official"), "official.candidates": (found.candidates, "official")}
     if "course_default" in figures:
-        runs["course_default"] = (evaluation.course_default()[0].order, "course")
+        runs["course_default"] = (evaluation.course_default()[0].ranking_scores, "course")
     if "course" in figures:
         for seed in range(evaluation.seeds):
             name = "course" if evaluation.seeds == 1 else f"course.seed{seed}"
-            runs[name] = (evaluation.course_trained(seed)[0].order, "course")
+            runs[name] = (evaluation.course_trained(seed)[0].ranking_scores, "course")
     if not runs:
         raise PhotoseekError(f"--trec: judged data {evaluation.judgments.folder} allows none of {', '.join(RANKINGS)}")
     written = []

@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 import numpy as np
 
 from indexer.encoders.base import Tokens
-from indexer.views.view import PhotoSide
+from indexer.views.view import EncodedPhotos
 from reranker.judgments.aggregate import Aggregation, majority
-from reranker.judgments.embedded import Features, embed_judgments, embed_photos, embed_with_tokens
+from reranker.judgments.embedded import EmbeddedJudgments, embed_judgments, embed_photos, embed_with_tokens
 from reranker.judgments.judged_folder import CrowdRow, ExpertRow, Judgments, photo_of
-from reranker.models.joint_space import SCALARS
-from reranker.ranker import MANY, Ranker, order_among
+from reranker.models.joint_space import PAIR_FEATURES
+from reranker.ranker import MANY, Ranker, correct_small_gallery
 from reranker.ranker_encoders import encoders_of
 from reranker.training.examples import BLOCK, PairSettings, candidate_scores
 from reranker.training.train import TrainSettings
@@ -60,7 +60,7 @@ class Evaluation:
         image, text = self._cache["encoders"]
         return image, text
 
-    def judged(self) -> tuple[Judgments, Features]:
+    def judged(self) -> tuple[Judgments, EmbeddedJudgments]:
         """The judged photos with their captions, judgments and vectors."""
         if "judged" not in self._cache:
             judgments = self.judgments.restrict(self.judgments.sets[JUDGED_SET])
@@ -176,12 +176,12 @@ class Evaluation:
         found: dict[str, np.ndarray] = self._cache[key]
         return found
 
-    def train(self, features: Features, judgments: Judgments, seed: int) -> Ranker:
+    def train(self, features: EmbeddedJudgments, judgments: Judgments, seed: int) -> Ranker:
         """A ranker learned from nothing but these."""
         settings = TrainSettings(seed=seed, pairs=PairSettings(aggregate=self.aggregate))
         return train_ranker(features, judgments, self.encoders(), settings, on_stage=self.on_stage)
 
-    def train_on(self, features: Features, judgments: Judgments, seed: int) -> Ranker:
+    def train_on(self, features: EmbeddedJudgments, judgments: Judgments, seed: int) -> Ranker:
         """The given ranker with a relevance that is learned from nothing but these."""
         pairs = PairSettings(aggregate=self.aggregate)
         settings = TrainSettings(seed=seed, keep_order=True, fresh_relevance=True, pairs=pairs)
@@ -199,18 +199,21 @@ class Evaluation:
             self._cache["caption rows"] = {caption: i for i, caption in enumerate(features.captions)}
         text = np.array([self._cache["caption rows"][caption] for caption in captions], np.int64)
         distinct, which = np.unique(text, return_inverse=True)
-        side = ranker.photo_side(features.x, features.regions)
+        side = ranker.encode_photos(features.x, features.regions)
         texts = [features.texts[row] for row in distinct]
-        query = ranker.query_side(features.t[distinct], texts, features.tokens.select(distinct))
-        relevance, scalars = np.empty(len(text), np.float32), np.empty((len(text), len(SCALARS)), np.float32)
+        query = ranker.encode_queries(features.t[distinct], texts, features.tokens.select(distinct))
+        relevance, pair_features = (
+            np.empty(len(text), np.float32),
+            np.empty((len(text), len(PAIR_FEATURES)), np.float32),
+        )
         for row in range(len(distinct)):
             mine = np.flatnonzero(which == row)
             rows = photo[mine]
             regions = None if side.regions is None else side.regions[rows]
-            part = PhotoSide(side.z[rows], side.hub[rows], side.hidden[rows], regions)
+            part = EncodedPhotos(side.z[rows], side.hubness[rows], side.hidden[rows], regions)
             scores = ranker.scores(part, query, row)
-            relevance[mine], scalars[mine] = scores.relevance, scores.scalars
-        return relevance, scalars
+            relevance[mine], pair_features[mine] = scores.relevance, scores.pair_features
+        return relevance, pair_features
 
     def names(self) -> tuple[list[str], list[str], "Photos", np.ndarray]:
         """Named photos: synsets, their words, the photos, and each photo's synset."""
@@ -255,15 +258,15 @@ class Found:
 
     `candidates` (b, n) are the first stage's scores; `learned` (b, n) are the reranker's of the first candidates, and
     behind them the others as they were; `order` (b, n) sorts as a search does, which spreads few photos
-    (`order_among`); `match` is the chance that anything fits, of any rows.
+    (`correct_small_gallery`); `match` is the chance that anything fits, of any rows.
     """
 
     ranker: Ranker
     candidates: np.ndarray
     learned: np.ndarray
-    order: np.ndarray
-    scalars_of: Callable[[np.ndarray], np.ndarray]
-    usual: np.ndarray
+    ranking_scores: np.ndarray
+    pair_features_of: Callable[[np.ndarray], np.ndarray]
+    query_hubness: np.ndarray
 
     def match(self, order: np.ndarray) -> np.ndarray:
         """(b,): the chance that anything fits a query, where `order` (b, n) may lack photos (-inf)."""
@@ -272,20 +275,20 @@ class Found:
         # Behind the first candidates, `learned` holds other numbers; a first hit is never among those.
         of_first = np.take_along_axis(self.learned, first[:, None], axis=1)[:, 0]
         photos = np.isfinite(order).sum(axis=1)
-        return self.ranker.match_probability(of_first, self.scalars_of(first), self.usual, photos)
+        return self.ranker.match_probability(of_first, self.pair_features_of(first), self.query_hubness, photos)
 
 
 def search(ranker: Ranker, photos: Photos, queries: Queries) -> Found:
     """Rank every photo for every query."""
-    side = ranker.photo_side(photos.x, photos.regions)
-    query = ranker.query_side(queries.t, queries.texts, queries.tokens)
+    side = ranker.encode_photos(photos.x, photos.regions)
+    query = ranker.encode_queries(queries.t, queries.texts, queries.tokens)
     candidates = candidate_scores(side, query)
     learned = np.empty_like(candidates)
-    scalars = np.empty((*candidates.shape, len(SCALARS)), np.float16)
+    pair_features = np.empty((*candidates.shape, len(PAIR_FEATURES)), np.float16)
     for begin in range(0, len(candidates), BLOCK):
         rows = slice(begin, min(begin + BLOCK, len(candidates)))
         scores = ranker.score_matrix(side, query, rows)
-        learned[rows], scalars[rows] = scores.order, scores.scalars
+        learned[rows], pair_features[rows] = scores.ranking_scores, scores.pair_features
     kept = min(RERANKED, candidates.shape[1])
     threshold = np.partition(candidates, -kept, axis=1)[:, -kept][:, None]
     reranked = candidates >= threshold
@@ -294,11 +297,13 @@ def search(ranker: Ranker, photos: Photos, queries: Queries) -> Found:
     if candidates.shape[1] < MANY:
         order = learned.copy()
         mean_caption = ranker.mean_caption()
-        at_large = side.z @ mean_caption[:-1] + side.hub * mean_caption[-1]
+        at_large = side.z @ mean_caption[:-1] + side.hubness * mean_caption[-1]
         for row, shown in enumerate(reranked):
-            order[row, shown] = order_among(learned[row, shown], at_large[shown], query.gate[row], candidates.shape[1])
+            order[row, shown] = correct_small_gallery(
+                learned[row, shown], at_large[shown], query.gate[row], candidates.shape[1]
+            )
 
-    def scalars_of(first: np.ndarray) -> np.ndarray:
-        return np.take_along_axis(scalars, first[:, None, None], axis=1)[:, 0].astype(np.float32)
+    def pair_features_of(first: np.ndarray) -> np.ndarray:
+        return np.take_along_axis(pair_features, first[:, None, None], axis=1)[:, 0].astype(np.float32)
 
-    return Found(ranker, candidates, learned, order, scalars_of, query.usual)
+    return Found(ranker, candidates, learned, order, pair_features_of, query.query_hubness)

@@ -41,7 +41,7 @@ def recall_curve(ranks: np.ndarray, most: int = 100, resamples: int = RESAMPLES,
     return Curve(k, hits.mean(axis=0), low, high)
 
 
-def fates(before: np.ndarray, after: np.ndarray, k: int, reach: int) -> np.ndarray:
+def outcomes_of_queries(before: np.ndarray, after: np.ndarray, k: int, reach: int) -> np.ndarray:
     """What became of each query, as its place in `LOST`: (queries,) int64.
 
     before, after: (queries,) rank of each query's own photo among the candidates and after reranking, which sees the
@@ -52,8 +52,8 @@ def fates(before: np.ndarray, after: np.ndarray, k: int, reach: int) -> np.ndarr
 
 
 def losses(before: np.ndarray, after: np.ndarray, k: int, reach: int) -> dict[str, float]:
-    """The share of queries that met each of `LOST`, in that order; they add up to 1. Arguments as of `fates`."""
-    fate = fates(before, after, k, reach)
+    """Return the share of queries with each outcome of `LOST`; arguments as of `outcomes_of_queries`."""
+    fate = outcomes_of_queries(before, after, k, reach)
     return {name: float((fate == place).mean()) for place, name in enumerate(LOST)}
 
 

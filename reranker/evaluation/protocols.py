@@ -9,11 +9,11 @@ import numpy as np
 from indexer.errors import PhotoseekError
 from reranker.evaluation import baselines
 from reranker.evaluation.evaluation import FOLDS, JUDGED_SET, Evaluation, search
-from reranker.evaluation.results import Figures, defined, take_resampled
+from reranker.evaluation.results import Results, defined, take_resampled
 from reranker.judgments.aggregate import majority
 from reranker.judgments.judged_folder import photo_of
 from reranker.metrics import metrics
-from reranker.models.joint_space import SCALARS
+from reranker.models.joint_space import PAIR_FEATURES
 from reranker.training.train import LEAST
 
 TAU_RESAMPLES = 200
@@ -22,9 +22,9 @@ KS = (1, 5, 10)
 FEWEST_PAIRS = 30
 
 
-def evaluate(evaluation: Evaluation, protocols: Sequence[str]) -> Figures:
+def evaluate(evaluation: Evaluation, protocols: Sequence[str]) -> Results:
     """The figures of the protocols that the data allows, by name. Raises PhotoseekError if it allows none."""
-    figures: Figures = {}
+    figures: Results = {}
     for number, name in enumerate(protocols):
         if evaluation.on_stage is not None:
             evaluation.on_stage("protocols", number, len(protocols))
@@ -39,76 +39,76 @@ def evaluate(evaluation: Evaluation, protocols: Sequence[str]) -> Figures:
     return figures
 
 
-def course(evaluation: Evaluation) -> Figures | None:
+def course(evaluation: Evaluation) -> Results | None:
     """Trained on the course's photos alone; its queries against its test photos."""
     if not evaluation.has_course() or _described(evaluation) < LEAST:
         return None
     ranks, before = [], []
     for seed in range(evaluation.seeds):
         found, own = evaluation.course_trained(seed)
-        ranks.append(metrics.ranks_of_own(found.order, own))
+        ranks.append(metrics.ranks_of_own(found.ranking_scores, own))
         before.append(metrics.ranks_of_own(found.candidates, own))
     return {"course": {**_recalls(np.stack(ranks)), "candidates": _recalls(np.stack(before))}}
 
 
-def course_default(evaluation: Evaluation) -> Figures | None:
+def course_default(evaluation: Evaluation) -> Results | None:
     """The given ranker on the course's test."""
     if not evaluation.has_course():
         return None
     found, own = evaluation.course_default()
-    return {"course_default": _recalls(metrics.ranks_of_own(found.order, own)[None])}
+    return {"course_default": _recalls(metrics.ranks_of_own(found.ranking_scores, own)[None])}
 
 
-def official(evaluation: Evaluation) -> Figures | None:
+def official(evaluation: Evaluation) -> Results | None:
     """Every caption of the judged photos against those photos: candidates, reranked, and reranked without regions."""
     if not evaluation.has_judged():
         return None
     found, own = evaluation.official()
     _, features = evaluation.judged()
-    figures = _recalls(metrics.ranks_of_own(found.order, own)[None])
+    figures = _recalls(metrics.ranks_of_own(found.ranking_scores, own)[None])
     figures["candidates"] = _recalls(metrics.ranks_of_own(found.candidates, own)[None])
     if features.regions is not None:
-        plain = metrics.ranks_of_own(evaluation.without_regions().order, own)
+        plain = metrics.ranks_of_own(evaluation.without_regions().ranking_scores, own)
         figures["without_regions"] = _recalls(plain[None])
     return {"official": figures}
 
 
-def expert(evaluation: Evaluation) -> Figures | None:
+def expert(evaluation: Evaluation) -> Results | None:
     """Kendall tau-c against the experts' grades, rankers trained on other photos' judgments."""
     return _over_folds(evaluation, "expert", "expert")
 
 
-def expert_strict(evaluation: Evaluation) -> Figures | None:
+def expert_strict(evaluation: Evaluation) -> Results | None:
     """The same where photo and caption are both unseen."""
     return _over_folds(evaluation, "expert_strict", "strict")
 
 
-def crowd(evaluation: Evaluation) -> Figures | None:
+def crowd(evaluation: Evaluation) -> Results | None:
     """Kendall tau-b against the crowd's share of yes, rankers trained on other photos' judgments."""
     return _over_folds(evaluation, "crowd", "crowd")
 
 
-def expert_meaning(evaluation: Evaluation) -> Figures | None:
+def expert_meaning(evaluation: Evaluation) -> Results | None:
     """The cosine of the given ranker's meaning map alone, which has learned from no judgment, and the experts."""
     if not evaluation.has_judged() or len(evaluation.judged()[0].expert) < FEWEST_PAIRS:
         return None
     return {"expert_meaning": {"tau_c": _expert_tau(evaluation, [_meaning_of_pairs(evaluation, "expert")])}}
 
 
-def crowd_meaning(evaluation: Evaluation) -> Figures | None:
+def crowd_meaning(evaluation: Evaluation) -> Results | None:
     """The same and the crowd."""
     if not evaluation.has_judged() or len(evaluation.judged()[0].crowd) < FEWEST_PAIRS:
         return None
     return {"crowd_meaning": {"tau_b": _crowd_tau(evaluation, [_meaning_of_pairs(evaluation, "crowd")])}}
 
 
-def calibration(evaluation: Evaluation) -> Figures | None:
+def calibration(evaluation: Evaluation) -> Results | None:
     """Whether relevance is the share of people who say yes, on held-out folds of the crowd's pairs."""
     if not _folds_train(evaluation) or not evaluation.judged()[0].crowd:
         return None
     judgments, _ = evaluation.judged()
     share = np.array([row.share for row in judgments.crowd])
-    figures: Figures = {}
+    figures: Results = {}
     for name, measure in (("ece", metrics.calibration_error), ("brier_skill", metrics.brier_skill)):
         shown = [evaluation.folds(seed)["crowd"] for seed in range(evaluation.seeds)]
         figures[name] = metrics.drawn_interval(
@@ -118,14 +118,14 @@ def calibration(evaluation: Evaluation) -> Figures | None:
     return {"calibration": figures}
 
 
-def no_match(evaluation: Evaluation) -> Figures | None:
+def no_match(evaluation: Evaluation) -> Results | None:
     """Does the decision tell whether a query's photo is there: against it removed, and a gallery of other subjects?"""
     if not evaluation.has_judged():
         return None
     chances = match_chances(evaluation)
-    threshold = evaluation.ranker.match.threshold
+    threshold = evaluation.ranker.no_match.threshold
     rows = range(len(chances["present"]))
-    figures: Figures = {}
+    figures: Results = {}
     for there, gone in (("present", "removed"), ("present_of_100", "removed_of_100"), ("present", "foreign")):
         if gone in chances:
             pair = chances[there], chances[gone]
@@ -143,43 +143,43 @@ def match_chances(evaluation: Evaluation) -> dict[str, np.ndarray]:
     def compute() -> dict[str, np.ndarray]:
         found, own = evaluation.official()
         # A tenth of the gallery, with and without the photo: the decision must not drift with its size.
-        galleries = {"": found.order, "_of_100": _tenths(found.order, own)}
+        galleries = {"": found.ranking_scores, "_of_100": _tenths(found.ranking_scores, own)}
         chances: dict[str, np.ndarray] = {}
         for size, order in galleries.items():
             gone = order.copy()
             gone[np.arange(len(own)), own] = -np.inf
             chances |= {f"present{size}": found.match(order), f"removed{size}": found.match(gone)}
         elsewhere = evaluation.elsewhere()
-        return chances if elsewhere is None else {**chances, "foreign": elsewhere.match(elsewhere.order)}
+        return chances if elsewhere is None else {**chances, "foreign": elsewhere.match(elsewhere.ranking_scores)}
 
     return evaluation.once("match chances", compute)
 
 
-def hubs(evaluation: Evaluation) -> Figures | None:
+def hubs(evaluation: Evaluation) -> Results | None:
     """The largest share of the course's queries that have one photo in their top 10."""
     if not evaluation.has_course():
         return None
     found, _ = evaluation.course_default()
-    return {"hubs": {"largest_share": _largest_share(found.order)}}
+    return {"hubs": {"largest_share": _largest_share(found.ranking_scores)}}
 
 
-def breadth(evaluation: Evaluation) -> Figures | None:
+def breadth(evaluation: Evaluation) -> Results | None:
     """Names of things: the share of a name's photos that are in its top 10."""
     return _breadth(evaluation, "breadth", outside=False)
 
 
-def breadth_outside(evaluation: Evaluation) -> Figures | None:
+def breadth_outside(evaluation: Evaluation) -> Results | None:
     """The same for names that are none of ImageNet's 1,000 classes."""
     return _breadth(evaluation, "breadth_outside", outside=True)
 
 
-def baseline(evaluation: Evaluation) -> Figures | None:
+def baseline(evaluation: Evaluation) -> Results | None:
     """What the course's test gives to chance, cosines, Ridge on the concatenated vector and a plain net on it."""
     # One photo spans no map.
     if not evaluation.has_course() or _described(evaluation) < 2:
         return None
     _, _, own = evaluation.course()
-    figures: Figures = {}
+    figures: Results = {}
     for name, values in baseline_scores(evaluation).items():
         ranks = metrics.ranks_of_own(values, own)
         figures[name] = {**_recalls(ranks[None]), "largest_share": _largest_share(values)}
@@ -206,7 +206,7 @@ def baseline_scores(evaluation: Evaluation) -> dict[str, np.ndarray]:
     return evaluation.once("baselines", compute)
 
 
-PROTOCOLS: dict[str, Callable[[Evaluation], Figures | None]] = {
+PROTOCOLS: dict[str, Callable[[Evaluation], Results | None]] = {
     protocol.__name__: protocol
     for protocol in (
         course,
@@ -235,7 +235,7 @@ def _tenths(order: np.ndarray, own: np.ndarray) -> np.ndarray:
     return shown
 
 
-def _recalls(ranks: np.ndarray) -> Figures:
+def _recalls(ranks: np.ndarray) -> Results:
     """recall@1, 5 and 10 of ranks (seeds, queries): mean over seeds, interval over queries."""
     figures = {}
     for k in KS:
@@ -244,7 +244,7 @@ def _recalls(ranks: np.ndarray) -> Figures:
     return figures
 
 
-def _largest_share(scores: np.ndarray) -> Figures:
+def _largest_share(scores: np.ndarray) -> Results:
     """The share of queries that have the most shown photo in their top 10 by scores (queries, photos)."""
     has = metrics.has_most_shown(np.argsort(-scores, axis=1)[:, :10])
     return metrics.drawn_interval(range(len(has)), partial(_mean_of, has))
@@ -264,7 +264,7 @@ def _folds_train(evaluation: Evaluation) -> bool:
     return described > 0 and described - -(-len(evaluation.judged()[1].photos) // FOLDS) >= LEAST
 
 
-def _over_folds(evaluation: Evaluation, name: str, kind: str) -> Figures | None:
+def _over_folds(evaluation: Evaluation, name: str, kind: str) -> Results | None:
     if not _folds_train(evaluation):
         return None
     judgments, _ = evaluation.judged()
@@ -283,11 +283,11 @@ def _meaning_of_pairs(evaluation: Evaluation, kind: str) -> np.ndarray:
     rows = judgments.expert if kind == "expert" else judgments.crowd
     position = {name: i for i, name in enumerate(features.photos)}
     photo = np.array([position[row.photo] for row in rows])
-    _, scalars = evaluation.pair_scores(evaluation.ranker, photo, [row.caption for row in rows])
-    return scalars[:, SCALARS.index("meaning")]
+    _, pair_features = evaluation.pair_scores(evaluation.ranker, photo, [row.caption for row in rows])
+    return pair_features[:, PAIR_FEATURES.index("meaning")]
 
 
-def _expert_tau(evaluation: Evaluation, scores: Sequence[np.ndarray]) -> Figures:
+def _expert_tau(evaluation: Evaluation, scores: Sequence[np.ndarray]) -> Results:
     """tau-c; a photo's own captions are left out, the three grades are separate points, unscored pairs are dropped."""
     judgments, _ = evaluation.judged()
     grades = np.array([row.grades for row in judgments.expert])
@@ -305,7 +305,7 @@ def _expert_tau(evaluation: Evaluation, scores: Sequence[np.ndarray]) -> Figures
     return metrics.drawn_interval(captions[kept], lambda rows: statistic(kept[rows]), TAU_RESAMPLES)
 
 
-def _crowd_tau(evaluation: Evaluation, scores: Sequence[np.ndarray]) -> Figures:
+def _crowd_tau(evaluation: Evaluation, scores: Sequence[np.ndarray]) -> Results:
     judgments, _ = evaluation.judged()
     share = np.array([row.share for row in judgments.crowd])
 
@@ -315,7 +315,7 @@ def _crowd_tau(evaluation: Evaluation, scores: Sequence[np.ndarray]) -> Figures:
     return metrics.drawn_interval([row.caption for row in judgments.crowd], statistic, TAU_RESAMPLES)
 
 
-def _breadth(evaluation: Evaluation, name: str, *, outside: bool) -> Figures | None:
+def _breadth(evaluation: Evaluation, name: str, *, outside: bool) -> Results | None:
     synsets, words, photos, label = evaluation.names()
     if not len(photos.x):
         return None
@@ -329,7 +329,7 @@ def _breadth(evaluation: Evaluation, name: str, *, outside: bool) -> Figures | N
             known = {row["wnid"] for row in csv.DictReader(file, delimiter="\t")}
         wanted = np.array([i for i, synset in enumerate(synsets) if synset not in known])
     queries = evaluation.queries([f"a photo of a {words[i]}" for i in wanted])
-    top = np.argsort(-search(evaluation.ranker, photos, queries).order, axis=1)[:, :10]
+    top = np.argsort(-search(evaluation.ranker, photos, queries).ranking_scores, axis=1)[:, :10]
     found = np.array([(label[top[row]] == i).sum() / (label == i).sum() for row, i in enumerate(wanted)])
     return {name: {"recall@10": metrics.drawn_interval(range(len(found)), partial(_mean_of, found))}}
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from reranker.metrics.metrics import percentiles
 
-Figures = dict[str, Any]
+Results = dict[str, Any]
 
 
 class UnknownFigure(ValueError):
@@ -55,7 +55,7 @@ class Miss:
         return f"{self.name} is {self.value:.4f}, {side} {self.threshold.bound:g}"
 
 
-def flat(figures: Figures, prefix: str = "") -> dict[str, Any]:
+def flat(figures: Results, prefix: str = "") -> dict[str, Any]:
     """Every leaf by its name, in order."""
     leaves: dict[str, Any] = {}
     for name, value in figures.items():
@@ -71,7 +71,7 @@ def value_of(leaf: Any) -> float:
     return float(leaf["value"] if isinstance(leaf, dict) else leaf)
 
 
-def report(figures: Figures) -> str:
+def report(figures: Results) -> str:
     """The figures as lines of `name value [low, high]`."""
     lines = []
     for name, leaf in flat(figures).items():
@@ -80,7 +80,7 @@ def report(figures: Figures) -> str:
     return "\n".join(lines)
 
 
-def find(figures: Figures, name: str) -> str:
+def find(figures: Results, name: str) -> str:
     """The full name of a figure: the name itself, or the one name that ends in `.name`; where several do, the one of
     the fewest parts (`recall@10` is `official.recall@10` where there is `official.candidates.recall@10`, too).
 
@@ -99,7 +99,7 @@ def find(figures: Figures, name: str) -> str:
     return shortest[0]
 
 
-def misses(figures: Figures, thresholds: Sequence[Threshold]) -> list[Miss]:
+def misses(figures: Results, thresholds: Sequence[Threshold]) -> list[Miss]:
     """Every figure that its threshold does not hold for. Raises UnknownFigure."""
     leaves = flat(figures)
     named = [(find(figures, threshold.name), threshold) for threshold in thresholds]
@@ -107,9 +107,9 @@ def misses(figures: Figures, thresholds: Sequence[Threshold]) -> list[Miss]:
     return [miss for miss in found if not miss.threshold.holds(miss.value)]
 
 
-def defined(figures: Figures) -> Figures:
+def defined(figures: Results) -> Results:
     """The figures that are numbers; the value alone where too few rows, or all alike, leave no interval."""
-    kept: Figures = {}
+    kept: Results = {}
     for name, leaf in figures.items():
         if isinstance(leaf, dict) and "value" not in leaf:
             below = defined(leaf)
@@ -124,7 +124,7 @@ def defined(figures: Figures) -> Figures:
     return kept
 
 
-def take_resampled(figures: Figures) -> dict[str, np.ndarray]:
+def take_resampled(figures: Results) -> dict[str, np.ndarray]:
     """Take what each draw of the bootstrap gave, `resampled`, out of the leaves, and return it by name: nobody is shown
     it, but it compares two rankers."""
     leaves = flat(figures).items()
@@ -132,15 +132,15 @@ def take_resampled(figures: Figures) -> dict[str, np.ndarray]:
 
 
 def differences(
-    figures: Figures, others: Figures, resampled: Mapping[str, np.ndarray], others_resampled: Mapping[str, np.ndarray]
-) -> Figures:
+    figures: Results, others: Results, resampled: Mapping[str, np.ndarray], others_resampled: Mapping[str, np.ndarray]
+) -> Results:
     """figures - others, by the same names: `{"value", "low", "high"}` where both have an interval, else a number.
 
     The interval is a paired bootstrap: both figures of a draw are of the same queries, so what makes a query hard for
     both falls out (Efron and Tibshirani 1993; Koehn 2004 for rankings of systems). Only figures of both are there.
     """
     leaves, other_leaves = flat(figures), flat(others)
-    differing: Figures = {}
+    differing: Results = {}
     for name in leaves:
         if name not in other_leaves:
             continue

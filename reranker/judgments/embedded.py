@@ -23,7 +23,7 @@ CHUNK = 2048
 
 
 @dataclass(frozen=True, slots=True)
-class Features:
+class EmbeddedJudgments:
     """Judged data as arrays.
 
     x: (n, d) float32 image embeddings of `photos`; t: (m, e) float32 text vectors of `captions` (ids) and `texts`;
@@ -43,7 +43,7 @@ class Features:
     regions: np.ndarray | None = None
     class_dim: int = 0
 
-    def select(self, photos: np.ndarray) -> "Features":
+    def select(self, photos: np.ndarray) -> "EmbeddedJudgments":
         """Only these photos (sorted rows), with every caption; captions of other photos have no owner then."""
         position = np.full(len(self.photos) + 1, -1)
         position[photos] = np.arange(len(photos))
@@ -54,7 +54,7 @@ class Features:
 
 def embed_judgments(
     judgments: Judgments, image: ImageEncoder, text: TextEncoder, on_progress: Progress | None = None
-) -> Features:
+) -> EmbeddedJudgments:
     """Embed the photos and captions of judged data, reading from the cache what it has. Can be interrupted."""
     photos = tuple(judgments.photos)
     captions = tuple(judgments.captions)
@@ -63,7 +63,7 @@ def embed_judgments(
     owner = np.array([position.get(photo_of(caption), -1) for caption in captions], np.int64)
     x, regions = embed_photos([judgments.photos[name] for name in photos], image, on_progress)
     t, tokens = embed_with_tokens(texts, text, on_progress)
-    return Features(photos, x, captions, texts, t, owner, tokens, regions, image.class_dim)
+    return EmbeddedJudgments(photos, x, captions, texts, t, owner, tokens, regions, image.class_dim)
 
 
 def embed_photos(

@@ -23,7 +23,7 @@ SAME_NAME = 0.999
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class ClassNameHead:
     """A (d, k) and a (k,): photos into the names' space; keys (v, e) unit rows; values (v, k) unit rows;
     gate (e + 2,): weights of a query's text vector, of its similarity to names, and a bias. All float32.
 
@@ -37,7 +37,7 @@ class Names:
     gate: np.ndarray
 
     @classmethod
-    def none(cls, d: int, e: int) -> "Names":
+    def none(cls, d: int, e: int) -> "ClassNameHead":
         """No names for (n, d) embeddings and (n, e) text vectors."""
         shapes = ((d, 0), (0,), (0, e), (0, 0), (e + 2,))
         return cls(*(np.zeros(shape, np.float32) for shape in shapes))
@@ -62,13 +62,13 @@ class Names:
         return places, np.exp(-np.logaddexp(0, -looks)).astype(np.float32)
 
 
-def fit_names(
+def fit_class_names(
     names: Sequence[Sequence[str]],
     prototypes: np.ndarray,
     vectors: np.ndarray,
     captions: np.ndarray,
     centre: np.ndarray | None = None,
-) -> Names:
+) -> ClassNameHead:
     """Learn the head and its gate.
 
     names: for each thing its names; prototypes: (things, d) where its photos lie; vectors: (names * templates, e) unit
@@ -92,16 +92,16 @@ def fit_names(
     inputs = np.concatenate([_gate_features(vectors, similarity), _gate_features(captions, captions @ keys.T)])
     is_name = np.repeat([1, 0], [len(vectors), len(captions)])
     model = LogisticRegression(C=10.0, class_weight="balanced", max_iter=1000, fit_intercept=False).fit(inputs, is_name)
-    return Names(A, shift @ A, keys, unit(directions[thing] @ A), model.coef_[0].astype(np.float32))
+    return ClassNameHead(A, shift @ A, keys, unit(directions[thing] @ A), model.coef_[0].astype(np.float32))
 
 
-def extend_names(
-    base: Names, names: Sequence[Sequence[str]], prototypes: np.ndarray, vectors: np.ndarray, centre: np.ndarray
-) -> Names:
+def extend_class_names(
+    base: ClassNameHead, names: Sequence[Sequence[str]], prototypes: np.ndarray, vectors: np.ndarray, centre: np.ndarray
+) -> ClassNameHead:
     """A head with more things, or with others for the names that it has; its gate knows already what names look like.
 
-    names, prototypes, vectors, centre: as of `fit_names`, of any number of things. Directions that the head does not
-    have yet become dimensions of their own.
+    names, prototypes, vectors, centre: as of `fit_class_names`. Directions that the head does not have yet
+    become dimensions of their own.
     """
     thing = np.repeat(np.arange(len(names)), [len(of_one) for of_one in names])
     keys = unit(vectors.reshape(len(thing), len(TEMPLATES), -1).mean(axis=1))
@@ -111,7 +111,7 @@ def extend_names(
     A = np.concatenate([base.A, more], axis=1).astype(np.float32)
     kept = (base.keys @ keys.T).max(axis=1) < SAME_NAME
     places = np.pad(base.values[kept], ((0, 0), (0, more.shape[1])))
-    return Names(
+    return ClassNameHead(
         A,
         np.concatenate([base.a, centre @ more]).astype(np.float32),
         np.concatenate([base.keys[kept], keys]),

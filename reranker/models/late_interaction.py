@@ -126,7 +126,7 @@ class LateInteraction:
                 scores[some, start : start + len(block)] = np.add.reduceat(best, inner, axis=0)
         return scores
 
-    def hub_terms(self, regions: np.ndarray) -> np.ndarray:
+    def mean_top_products(self, regions: np.ndarray) -> np.ndarray:
         """regions: (n, c, k) int8, mapped -> (n,) float32, the mean of the best scores that the bank's captions get."""
         terms = np.empty(len(regions), np.float32)
         nearest = min(NEAREST, len(self.bank.offsets) - 1)

@@ -15,7 +15,7 @@ WEIGHT = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Lexicon:
+class LexicalFeatures:
     """A vocabulary with idf weights, `idf`: (v,) float32. An empty one adds nothing to a vector."""
 
     words: tuple[str, ...]
@@ -26,7 +26,7 @@ class Lexicon:
         object.__setattr__(self, "_places", {word: i for i, word in enumerate(self.words)})
 
     @classmethod
-    def fit(cls, sentences: Sequence[str], at_least: int = 5) -> "Lexicon":
+    def fit(cls, sentences: Sequence[str], at_least: int = 5) -> "LexicalFeatures":
         """The words of `at_least` sentences or more, but not of all; idf = log(sentences / sentences with the word)."""
         counts = Counter(word for sentence in sentences for word in words_of(sentence))
         words = tuple(sorted(word for word, count in counts.items() if at_least <= count < len(sentences)))
@@ -34,7 +34,7 @@ class Lexicon:
         return cls(words, idf)
 
     @classmethod
-    def none(cls) -> "Lexicon":
+    def none(cls) -> "LexicalFeatures":
         """An empty vocabulary."""
         return cls((), np.zeros(0, np.float32))
 

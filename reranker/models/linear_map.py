@@ -199,7 +199,7 @@ def fit_meaning(x: np.ndarray, t: np.ndarray, photo: np.ndarray, k: int = 192, s
     return LinearMap(A, mean_x @ A, directions, mean_t @ directions)
 
 
-def hub_terms(z: np.ndarray, bank: np.ndarray, nearest: int = 10) -> np.ndarray:
+def mean_top_products(z: np.ndarray, bank: np.ndarray, nearest: int = 10) -> np.ndarray:
     """How near photos are to queries at large: the mean of the `nearest` largest products with a bank of queries.
 
     z: (n, k) unit rows; bank: (c, k) mapped captions, unit rows -> (n,) float32. Taking a share of it off the score

@@ -50,21 +50,21 @@ class MLP:
         """t: (n, e) -> (n, m) float32."""
         return t @ self.Wt + self.b1
 
-    def logits(self, photo_part: np.ndarray, text_part: np.ndarray, scalars: np.ndarray) -> np.ndarray:
+    def logits(self, photo_part: np.ndarray, text_part: np.ndarray, pair_features: np.ndarray) -> np.ndarray:
         """photo_part, text_part: (n, m) or broadcast to it; scalars: (n, s) -> (n,) float32."""
-        hidden = scalars @ self.Ws
+        hidden = pair_features @ self.Ws
         hidden += text_part
         hidden += photo_part
         second = _relu(hidden) @ self.W2
         second += self.b2
-        logits: np.ndarray = _relu(second) @ self.w3 + scalars @ self.ws + self.b3
+        logits: np.ndarray = _relu(second) @ self.w3 + pair_features @ self.ws + self.b3
         return logits
 
-    def plain(self, x: np.ndarray, t: np.ndarray, scalars: np.ndarray) -> np.ndarray:
+    def plain(self, x: np.ndarray, t: np.ndarray, pair_features: np.ndarray) -> np.ndarray:
         """The same network on the concatenated vector as such. x: (n, d), t: (n, e), scalars: (n, s) -> (n,)."""
-        vectors = np.concatenate([x, t, scalars], axis=1)
+        vectors = np.concatenate([x, t, pair_features], axis=1)
         hidden = np.maximum(vectors @ np.concatenate([self.Wx, self.Wt, self.Ws]) + self.b1, 0)
-        return np.maximum(hidden @ self.W2 + self.b2, 0) @ self.w3 + scalars @ self.ws + self.b3
+        return np.maximum(hidden @ self.W2 + self.b2, 0) @ self.w3 + pair_features @ self.ws + self.b3
 
 
 def _relu(values: np.ndarray) -> np.ndarray:
@@ -80,7 +80,7 @@ class Lists:
 
     photo: np.ndarray
     text: np.ndarray
-    scalars: np.ndarray
+    pair_features: np.ndarray
     target: np.ndarray
     weight: np.ndarray
 
@@ -98,9 +98,9 @@ class Lists:
         """The same pairs as lists of one, of some columns."""
         photo, target = self.photo[:, columns], self.target[:, columns]
         width = photo.shape[1]
-        scalars = self.scalars[:, columns].reshape(-1, 1, self.scalars.shape[2])
+        pair_features = self.pair_features[:, columns].reshape(-1, 1, self.pair_features.shape[2])
         text, weight = np.repeat(self.text, width), np.repeat(self.weight, width)
-        return Lists(photo.reshape(-1, 1), text, scalars, target.reshape(-1, 1), weight)
+        return Lists(photo.reshape(-1, 1), text, pair_features, target.reshape(-1, 1), weight)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ def start(d: int, e: int, lists: Lists, seed: int) -> MLP:
 
     generator = np.random.default_rng(seed)
     pairs = lists.pairs()
-    inputs, target = pairs.scalars[:, 0], pairs.target[:, 0]
+    inputs, target = pairs.pair_features[:, 0], pairs.target[:, 0]
     spread = np.maximum(inputs.std(axis=0), 1e-3)
     # A soft target is a pair seen as fitting with weight t and as not fitting with weight 1 - t.
     outcome = np.repeat([1, 0], len(pairs))
@@ -178,7 +178,9 @@ def fit(
     torch.manual_seed(seed)
     generator = np.random.default_rng(seed)
     # Scalars enter at unit spread, so that all weights learn at one pace; the weights take the scale back in the end.
-    spread = np.maximum(train.scalars.reshape(-1, train.scalars.shape[2]).std(axis=0), 1e-3).astype(np.float32)
+    spread = np.maximum(train.pair_features.reshape(-1, train.pair_features.shape[2]).std(axis=0), 1e-3).astype(
+        np.float32
+    )
     initial = {f.name: getattr(mlp, f.name) for f in fields(MLP)}
     initial |= {"Ws": mlp.Ws * spread[:, None], "ws": mlp.ws * spread}
     weights = {name: torch.nn.Parameter(torch.from_numpy(values.copy())) for name, values in initial.items()}
@@ -195,7 +197,7 @@ def fit(
 
     def losses(lists: Lists, training: bool) -> torch.Tensor:
         """(n,): the weighted loss of each list."""
-        s = torch.from_numpy(lists.scalars / spread)
+        s = torch.from_numpy(lists.pair_features / spread)
         # A photo that is in several lists of a batch is looked at once, and loses the same features in all.
         distinct, place = np.unique(lists.photo, return_inverse=True)
         left = (dropout(images[distinct], settings.dropout_images, training) @ weights["Wx"])[place]

@@ -10,16 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from reranker.models.joint_space import SCALARS
+from reranker.models.joint_space import PAIR_FEATURES
 
-FEATURES = 2 * (len(SCALARS) + 4)
+FEATURES = 2 * (len(PAIR_FEATURES) + 4)
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
+class NoMatchClassifier:
     """`probability = sigmoid(features @ weights + bias)`; `threshold` is the operating point.
 
-    weights: one a feature, see `match_features`.
+    weights: one a feature, see `no_match_features`.
     """
 
     weights: tuple[float, ...]
@@ -35,14 +35,16 @@ class Match:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "Match":
+    def from_dict(cls, values: dict[str, Any]) -> "NoMatchClassifier":
         """What `as_dict` gave. Raises KeyError, TypeError or ValueError if it is no such thing."""
         if len(values["weights"]) != FEATURES:
             raise ValueError(f"the no-match decision has {len(values['weights'])} weights, not {FEATURES}")
         return cls(tuple(values["weights"]), values["bias"], values["threshold"])
 
 
-def match_features(order: np.ndarray, scalars: np.ndarray, usual: np.ndarray, photos: int | np.ndarray) -> np.ndarray:
+def no_match_features(
+    order: np.ndarray, pair_features: np.ndarray, query_hubness: np.ndarray, photos: int | np.ndarray
+) -> np.ndarray:
     """What the decision looks at, for b queries: (b, FEATURES) float32, once weighed as a sentence and once as a name.
 
     order: (b,) order score of the first hit; scalars: (b, 7), its scores; usual: (b,) how high the query scores among
@@ -50,13 +52,13 @@ def match_features(order: np.ndarray, scalars: np.ndarray, usual: np.ndarray, ph
     which the expected maximum of so many normal deviates grows like (Cramer 1946, 28.6).
     """
     growth = np.broadcast_to(np.sqrt(2 * np.log(np.maximum(photos, 1))), order.shape)
-    columns = [order, usual, growth, np.ones_like(order)]
-    shown = np.concatenate([scalars, *(column[:, None] for column in columns)], axis=1)
-    gate = scalars[:, SCALARS.index("gate")][:, None]
+    columns = [order, query_hubness, growth, np.ones_like(order)]
+    shown = np.concatenate([pair_features, *(column[:, None] for column in columns)], axis=1)
+    gate = pair_features[:, PAIR_FEATURES.index("gate")][:, None]
     return np.concatenate([(1 - gate) * shown, gate * shown], axis=1).astype(np.float32)
 
 
-def fit_match(present: np.ndarray, absent: np.ndarray, missed: float) -> Match:
+def fit_no_match(present: np.ndarray, absent: np.ndarray, missed: float) -> NoMatchClassifier:
     """Logistic regression of whether a fitting photo is there.
 
     present, absent: (n, FEATURES) of queries with and without one. The operating point lets `missed` of the queries
@@ -68,6 +70,6 @@ def fit_match(present: np.ndarray, absent: np.ndarray, missed: float) -> Match:
     spread = np.maximum(inputs.std(axis=0), 1e-6)
     outcome = np.repeat([1, 0], [len(present), len(absent)])
     model = LogisticRegression(C=1.0, max_iter=1000, class_weight="balanced").fit(inputs / spread, outcome)
-    match = Match(tuple(float(w) for w in model.coef_[0] / spread), float(model.intercept_[0]), 0.0)
+    match = NoMatchClassifier(tuple(float(w) for w in model.coef_[0] / spread), float(model.intercept_[0]), 0.0)
     threshold = float(np.quantile(match.probability(present), missed))
-    return Match(match.weights, match.bias, threshold)
+    return NoMatchClassifier(match.weights, match.bias, threshold)

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from indexer.views.view import PhotoSide
-from reranker.models.joint_space import QuerySide
+from indexer.views.view import EncodedPhotos
+from reranker.models.joint_space import EncodedQueries
 from reranker.ranker import Ranker
 
 
@@ -36,7 +36,9 @@ def prompt_share(relevance: np.ndarray, prompts: int) -> tuple[np.ndarray, np.nd
     return share.astype(np.float32), relevance[:prompts].argmax(axis=0).astype(np.int16)
 
 
-def photo_scores(rule: PhotoRule, ranker: Ranker, side: PhotoSide, query: QuerySide) -> tuple[np.ndarray, np.ndarray]:
+def photo_scores(
+    rule: PhotoRule, ranker: Ranker, side: EncodedPhotos, query: EncodedQueries
+) -> tuple[np.ndarray, np.ndarray]:
     """`prompt_share` of n photos for the rule's texts, which `query` holds."""
     relevance = [ranker.scores(side, query, row).relevance for row in range(len(rule.texts))]
     return prompt_share(np.stack(relevance), len(rule.prompts))

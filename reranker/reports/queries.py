@@ -6,7 +6,7 @@ import numpy as np
 
 from reranker.evaluation.evaluation import Evaluation, Found, Queries
 from reranker.evaluation.outcomes import crowding, margins, pick
-from reranker.evaluation.results import Figures
+from reranker.evaluation.results import Results
 from reranker.metrics.metrics import ranks_of_own
 from reranker.reports import charts
 from reranker.reports.album import Album
@@ -17,7 +17,7 @@ EXAMPLES = 6
 HITS = 4
 
 
-def sections_of(evaluation: Evaluation, figures: Figures, album: Album) -> list[Section]:
+def sections_of(evaluation: Evaluation, figures: Results, album: Album) -> list[Section]:
     """Hubs, examples and the table, of the official protocol if it ran, else of the course's test."""
     if "official" in figures:
         found, own = evaluation.official()
@@ -37,8 +37,8 @@ def sections_of(evaluation: Evaluation, figures: Figures, album: Album) -> list[
 
 
 def _hubs(found: Found, names: Sequence[str], album: Album, what: str) -> list[Block]:
-    shares = crowding(found.order) / len(found.order)
-    before = crowding(found.candidates) / len(found.order)
+    shares = crowding(found.ranking_scores) / len(found.ranking_scores)
+    before = crowding(found.candidates) / len(found.ranking_scores)
     photos = len(names)
     even = min(10, photos) / photos
     first = np.argsort(-shares, kind="stable")[:HUBS]
@@ -72,16 +72,16 @@ def _hubs(found: Found, names: Sequence[str], album: Album, what: str) -> list[B
 
 
 def _examples(found: Found, own: np.ndarray, asked: Queries, names: Sequence[str], album: Album) -> list[Block]:
-    before, after = ranks_of_own(found.candidates, own), ranks_of_own(found.order, own)
+    before, after = ranks_of_own(found.candidates, own), ranks_of_own(found.ranking_scores, own)
     moved = np.log((before + 1) / (after + 1))
-    order = np.argsort(-found.order, axis=1)[:, :HITS]
+    order = np.argsort(-found.ranking_scores, axis=1)[:, :HITS]
     # An example shows all of its photos or is none.
     open_to_see = np.array([album.shows(name) for name in names])
     fine = np.array([album.shows(names[place], text) for place, text in zip(own, asked.texts, strict=True)])
     allowed = fine & open_to_see[order].all(axis=1)
     chosen = {
         "Worst: the own photo comes furthest behind": pick(after.astype(float), own, allowed, EXAMPLES),
-        "Best: first by the widest margin": pick(margins(found.order, own), own, allowed, EXAMPLES),
+        "Best: first by the widest margin": pick(margins(found.ranking_scores, own), own, allowed, EXAMPLES),
         "Moved up the most by reranking": pick(moved, own, allowed, EXAMPLES // 2),
         "Moved down the most by reranking": pick(-moved, own, allowed, EXAMPLES // 2),
     }
@@ -114,8 +114,8 @@ def _examples(found: Found, own: np.ndarray, asked: Queries, names: Sequence[str
 
 
 def _table(found: Found, own: np.ndarray, asked: Queries, names: Sequence[str], what: str) -> list[Block]:
-    before, after = ranks_of_own(found.candidates, own) + 1, ranks_of_own(found.order, own) + 1
-    first, chance = found.order.argmax(axis=1), found.match(found.order)
+    before, after = ranks_of_own(found.candidates, own) + 1, ranks_of_own(found.ranking_scores, own) + 1
+    first, chance = found.ranking_scores.argmax(axis=1), found.match(found.ranking_scores)
     rows = [
         (text, int(after[i]), int(before[i]), float(chance[i]), names[own[i]], names[first[i]])
         for i, text in enumerate(asked.texts)

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from reranker.evaluation.evaluation import RERANKED, Evaluation
-from reranker.evaluation.outcomes import LOST, fates, losses, recall_curve
+from reranker.evaluation.outcomes import LOST, losses, outcomes_of_queries, recall_curve
 from reranker.evaluation.protocols import PROTOCOLS, match_chances
-from reranker.evaluation.results import Figures, Miss, flat, value_of
+from reranker.evaluation.results import Miss, Results, flat, value_of
 from reranker.metrics.metrics import equal_mass_bins, interval, ranks_of_own
 from reranker.reports import charts, queries
 from reranker.reports.album import Album
@@ -39,17 +39,17 @@ class Comparison:
     """Another ranker on the same data: its id, its figures, and this ranker's figures less its own, by name."""
 
     other: str
-    figures: Figures
-    differing: Figures
+    figures: Results
+    differing: Results
 
-    def as_dict(self) -> Figures:
+    def as_dict(self) -> Results:
         """As JSON has it, the differences by the figures' full names."""
         return {"ranker": self.other, "figures": self.figures, "difference": self.differing}
 
 
 def sections_of(
     evaluation: Evaluation,
-    figures: Figures,
+    figures: Results,
     album: Album,
     missed: Sequence[Miss] | None = None,
     comparison: Comparison | None = None,
@@ -59,7 +59,7 @@ def sections_of(
     lost = None
     if "official" in figures:
         found, own = evaluation.official()
-        lost = losses(ranks_of_own(found.candidates, own), ranks_of_own(found.order, own), 10, RERANKED)
+        lost = losses(ranks_of_own(found.candidates, own), ranks_of_own(found.ranking_scores, own), 10, RERANKED)
     photos = len(evaluation.judgments.test_photos)
     differing = None if comparison is None else comparison.differing
     tiles = [(name, _cell(leaves[name]), note) for name, note in TILES if name in leaves]
@@ -84,25 +84,28 @@ def sections_of(
     return [*sections, Section("All figures", _all(leaves))]
 
 
-def _recall(evaluation: Evaluation, figures: Figures) -> list[Block]:
+def _recall(evaluation: Evaluation, figures: Results) -> list[Block]:
     blocks: list[Block] = []
     if "official" in figures:
         found, own = evaluation.official()
-        ranks = {"reranked": ranks_of_own(found.order, own), "candidates": ranks_of_own(found.candidates, own)}
+        ranks = {"reranked": ranks_of_own(found.ranking_scores, own), "candidates": ranks_of_own(found.candidates, own)}
         if "without_regions" in figures["official"]:
-            ranks["reranked without regions"] = ranks_of_own(evaluation.without_regions().order, own)
-        what = f"{len(own):,} captions against the {found.order.shape[1]:,} judged photos"
-        blocks += _curves(ranks, what, found.order.shape[1])
+            ranks["reranked without regions"] = ranks_of_own(evaluation.without_regions().ranking_scores, own)
+        what = f"{len(own):,} captions against the {found.ranking_scores.shape[1]:,} judged photos"
+        blocks += _curves(ranks, what, found.ranking_scores.shape[1])
     ranks = {}
     if "course_default" in figures:
         found, own = evaluation.course_default()
-        ranks |= {"this ranker": ranks_of_own(found.order, own), "its candidates": ranks_of_own(found.candidates, own)}
+        ranks |= {
+            "this ranker": ranks_of_own(found.ranking_scores, own),
+            "its candidates": ranks_of_own(found.candidates, own),
+        }
     if "course" in figures:
         found, own = evaluation.course_trained(0)
-        ranks["trained on the judged photos alone"] = ranks_of_own(found.order, own)
+        ranks["trained on the judged photos alone"] = ranks_of_own(found.ranking_scores, own)
     if ranks:
-        what = f"the course's test, {len(own):,} queries against {found.order.shape[1]} photos"
-        blocks += _curves(ranks, what, found.order.shape[1])
+        what = f"the course's test, {len(own):,} queries against {found.ranking_scores.shape[1]} photos"
+        blocks += _curves(ranks, what, found.ranking_scores.shape[1])
     return blocks
 
 
@@ -129,8 +132,8 @@ def _curves(ranks: Mapping[str, np.ndarray], what: str, photos: int) -> list[Blo
 
 def _lost(evaluation: Evaluation) -> list[Block]:
     found, own = evaluation.official()
-    before, after = ranks_of_own(found.candidates, own), ranks_of_own(found.order, own)
-    by_k = {k: fates(before, after, k, RERANKED) for k in (1, 5, 10)}
+    before, after = ranks_of_own(found.candidates, own), ranks_of_own(found.ranking_scores, own)
+    by_k = {k: outcomes_of_queries(before, after, k, RERANKED) for k in (1, 5, 10)}
     parts = {name: [float((fate == place).mean()) for fate in by_k.values()] for place, name in enumerate(LOST)}
     rows: list[tuple[Cell, ...]] = [
         (name, *(_interval(interval(range(len(own)), partial(_share, fate == place))) for fate in by_k.values()))
@@ -218,7 +221,7 @@ def _relevance(evaluation: Evaluation) -> list[Block]:
 def _no_match(evaluation: Evaluation) -> list[Block]:
     chances = match_chances(evaluation)
     names = {"present": "photo there", "removed": "photo removed", "foreign": "foreign gallery"}
-    threshold = evaluation.ranker.match.threshold
+    threshold = evaluation.ranker.no_match.threshold
     shown = {words: chances[name] for name, words in names.items() if name in chances}
     return [
         charts.histogram(
@@ -252,7 +255,7 @@ def _people(leaves: Mapping[str, Any]) -> list[Block]:
     ]
 
 
-def _baselines(figures: Figures) -> list[Block]:
+def _baselines(figures: Results) -> list[Block]:
     found = figures["baseline"]
     entries = {words[0].upper() + words[1:]: found[name] for name, words in BASELINES.items() if name in found}
     if "course" in figures:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from reranker.evaluation.outcomes import LOST
-from reranker.evaluation.results import Figures, Miss, flat, value_of
+from reranker.evaluation.results import Miss, Results, flat, value_of
 from reranker.metrics.metrics import percentiles
 
 # An AUROC below this separates too little to act on: Swets (1988) calls 0.7 the least that is useful for some purposes.
@@ -21,12 +21,12 @@ BASELINES = {
 
 
 def conclusions(
-    figures: Figures,
+    figures: Results,
     resampled: Mapping[str, np.ndarray],
     lost: Mapping[str, float] | None = None,
     photos: int = 0,
     missed: Sequence[Miss] | None = None,
-    differing: Figures | None = None,
+    differing: Results | None = None,
 ) -> list[str]:
     """One sentence or two for every question that the figures answer.
 
@@ -198,7 +198,7 @@ def _names(leaves: Mapping[str, Any]) -> list[str]:
     return [f"{text}."]
 
 
-def _other(differing: Figures | None) -> list[str]:
+def _other(differing: Results | None) -> list[str]:
     if differing is None:
         return []
     said = {

@@ -10,15 +10,15 @@ import numpy as np
 
 from indexer.encoders import TextEncoder
 from indexer.encoders.base import Tokens
-from indexer.views.view import PhotoSide
+from indexer.views.view import EncodedPhotos
 from reranker.judgments.aggregate import Aggregation, majority
-from reranker.judgments.embedded import Features
+from reranker.judgments.embedded import EmbeddedJudgments
 from reranker.judgments.judged_folder import Judgments
-from reranker.models.joint_space import SCALARS, QuerySide, Space
+from reranker.models.joint_space import PAIR_FEATURES, EncodedQueries, JointSpace
 from reranker.models.lexical_features import STOP_WORDS, words_of
 from reranker.models.linear_map import unit
 from reranker.models.mlp import Lists
-from reranker.training.fit_joint_space import captions_within
+from reranker.training.fit_joint_space import captions_of_photos
 
 BLOCK = 256
 
@@ -49,21 +49,23 @@ class Gallery:
     """Photos that one space has not seen, as rows of the features, with what the space makes of them."""
 
     photos: np.ndarray
-    space: Space
-    side: PhotoSide
+    joint_space: JointSpace
+    side: EncodedPhotos
 
     @classmethod
-    def of(cls, features: Features, photos: np.ndarray, space: Space) -> "Gallery":
+    def of(cls, features: EmbeddedJudgments, photos: np.ndarray, joint_space: JointSpace) -> "Gallery":
         regions = None if features.regions is None else features.regions[photos]
-        return cls(photos, space, space.photo_side(features.x[photos], regions))
+        return cls(photos, joint_space, joint_space.encode_photos(features.x[photos], regions))
 
-    def queries(self, features: Features, rows: np.ndarray) -> QuerySide:
+    def queries(self, features: EmbeddedJudgments, rows: np.ndarray) -> EncodedQueries:
         """The query side of some captions."""
-        return self.space.query_side(features.t[rows], [features.texts[r] for r in rows], features.tokens.select(rows))
+        return self.joint_space.encode_queries(
+            features.t[rows], [features.texts[r] for r in rows], features.tokens.select(rows)
+        )
 
 
 def galleries(
-    features: Features, fold_of: np.ndarray, held_out: np.ndarray, spaces: Sequence[Space]
+    features: EmbeddedJudgments, fold_of: np.ndarray, held_out: np.ndarray, spaces: Sequence[JointSpace]
 ) -> Iterator[tuple[bool, Gallery]]:
     """(whether it is held out, gallery) of every fold and side; a mined pair never joins two of them.
 
@@ -77,14 +79,14 @@ def galleries(
 
 
 def caption_lists(
-    features: Features, gallery: Gallery, settings: PairSettings, generator: np.random.Generator
+    features: EmbeddedJudgments, gallery: Gallery, settings: PairSettings, generator: np.random.Generator
 ) -> Lists:
     """Every caption of a gallery's photos with its own photo first, then mined and random ones."""
-    rows, own = captions_within(features, gallery.photos)
+    rows, own = captions_of_photos(features, gallery.photos)
     first, count = min(settings.mined_from, len(gallery.photos) - 1), settings.mined
     photo = np.empty((len(rows), 1 + count + settings.random), np.int64)
     photo[:, 0] = own
-    scalars = np.empty((*photo.shape, len(SCALARS)), np.float32)
+    pair_features = np.empty((*photo.shape, len(PAIR_FEATURES)), np.float32)
     for begin in range(0, len(rows), BLOCK):
         block = slice(begin, min(begin + BLOCK, len(rows)))
         query = gallery.queries(features, rows[block])
@@ -97,21 +99,21 @@ def caption_lists(
         photo[block, 1 : 1 + count] = np.take_along_axis(near, picks, axis=1)
         others = generator.integers(0, len(gallery.photos) - 1, (len(mine), settings.random))
         photo[block, 1 + count :] = others + (others >= mine[:, None])
-        matrix = gallery.space.matrix(gallery.side, query, slice(0, len(mine)))
-        scalars[block] = np.take_along_axis(matrix, photo[block][..., None], axis=1)
+        matrix = gallery.joint_space.matrix(gallery.side, query, slice(0, len(mine)))
+        pair_features[block] = np.take_along_axis(matrix, photo[block][..., None], axis=1)
     target = _soft_targets(features, gallery.photos, rows, own, photo)
-    return Lists(gallery.photos[photo], rows, scalars, target, np.ones(len(rows), np.float32))
+    return Lists(gallery.photos[photo], rows, pair_features, target, np.ones(len(rows), np.float32))
 
 
 def own_only(lists: Lists) -> Lists:
     """The same lists with their own photo as the only right one: what an order is measured by."""
     target = np.zeros_like(lists.target)
     target[:, 0] = 1
-    return Lists(lists.photo, lists.text, lists.scalars, target, lists.weight)
+    return Lists(lists.photo, lists.text, lists.pair_features, target, lists.weight)
 
 
 def judged_pairs(
-    features: Features, judgments: Judgments, gallery: Gallery, settings: PairSettings
+    features: EmbeddedJudgments, judgments: Judgments, gallery: Gallery, settings: PairSettings
 ) -> tuple[Lists, np.ndarray]:
     """The judged pairs of a gallery's photos, with their generalised score; and which of them experts graded."""
     position = {features.photos[row]: place for place, row in enumerate(gallery.photos)}
@@ -124,15 +126,15 @@ def judged_pairs(
     text, photo = (np.array([row[i] for row in judged], np.int64) for i in (0, 1))
     target = np.array([row[2] for row in judged], np.float32)
     by_experts = np.array([row[3] for row in judged], bool)
-    scalars = np.empty((len(judged), 1, len(SCALARS)), np.float32)
+    pair_features = np.empty((len(judged), 1, len(PAIR_FEATURES)), np.float32)
     distinct, which = np.unique(text, return_inverse=True)
     for begin in range(0, len(distinct), BLOCK):
         rows = distinct[begin : begin + BLOCK]
-        matrix = gallery.space.matrix(gallery.side, gallery.queries(features, rows), slice(0, len(rows)))
+        matrix = gallery.joint_space.matrix(gallery.side, gallery.queries(features, rows), slice(0, len(rows)))
         inside = np.flatnonzero((which >= begin) & (which < begin + BLOCK))
-        scalars[inside, 0] = matrix[which[inside] - begin, photo[inside]]
+        pair_features[inside, 0] = matrix[which[inside] - begin, photo[inside]]
     weight = np.where(by_experts, settings.expert_weight, settings.crowd_weight).astype(np.float32)
-    return Lists(gallery.photos[photo][:, None], text, scalars, target[:, None], weight), by_experts
+    return Lists(gallery.photos[photo][:, None], text, pair_features, target[:, None], weight), by_experts
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,7 @@ class WordQueries:
     fits: np.ndarray
 
 
-def word_queries(features: Features, encoder: TextEncoder, settings: PairSettings) -> WordQueries:
+def word_queries(features: EmbeddedJudgments, encoder: TextEncoder, settings: PairSettings) -> WordQueries:
     """Usual words, as they are and in "a photo of a WORD" in turns; a photo fits if two of its captions say it."""
     owned = np.flatnonzero(features.owner >= 0)
     said = [words_of(features.texts[row]) for row in owned]
@@ -169,8 +171,8 @@ def word_pairs(
 
     `first_row`: the row of the first word's text vector among those that the MLP will see.
     """
-    query = gallery.space.query_side(queries.t, queries.texts, queries.tokens)
-    matrix = gallery.space.matrix(gallery.side, query, slice(0, len(queries.texts)))
+    query = gallery.joint_space.encode_queries(queries.t, queries.texts, queries.tokens)
+    matrix = gallery.joint_space.matrix(gallery.side, query, slice(0, len(queries.texts)))
     scores = candidate_scores(gallery.side, query)
     third = settings.word_pairs // 3
     photo, text = [], []
@@ -184,19 +186,19 @@ def word_pairs(
     places, words = np.concatenate(photo), np.concatenate(text)
     target = queries.fits[words, gallery.photos[places]]
     weight = np.full(len(words), settings.word_weight, np.float32)
-    scalars = matrix[words, places][:, None]
-    return Lists(gallery.photos[places][:, None], words + first_row, scalars, target[:, None], weight)
+    pair_features = matrix[words, places][:, None]
+    return Lists(gallery.photos[places][:, None], words + first_row, pair_features, target[:, None], weight)
 
 
-def candidate_scores(side: PhotoSide, query: QuerySide) -> np.ndarray:
+def candidate_scores(side: EncodedPhotos, query: EncodedQueries) -> np.ndarray:
     """Scores of the candidate stage, (queries, photos) float32."""
     scores: np.ndarray = query.candidate[:, :-1] @ side.z.T
-    scores += query.candidate[:, -1:] * side.hub
+    scores += query.candidate[:, -1:] * side.hubness
     return scores
 
 
 def _soft_targets(
-    features: Features, gallery: np.ndarray, rows: np.ndarray, own: np.ndarray, photo: np.ndarray
+    features: EmbeddedJudgments, gallery: np.ndarray, rows: np.ndarray, own: np.ndarray, photo: np.ndarray
 ) -> np.ndarray:
     """How likely a caption fits each photo, judged by the photo's other captions: (captions, photos) float32.
 

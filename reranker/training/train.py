@@ -9,12 +9,12 @@ import numpy as np
 from indexer.encoders import ImageEncoder, TextEncoder
 from indexer.encoders.network import cache_folder
 from indexer.errors import PhotoseekError
-from reranker.judgments.embedded import Features
+from reranker.judgments.embedded import EmbeddedJudgments
 from reranker.judgments.judged_folder import Judgments, grouped_split
 from reranker.metrics.metrics import ranks_of_own, recall_at
 from reranker.models.calibration import Calibration
-from reranker.models.joint_space import HUB_WEIGHT, MEANING_WEIGHT, NAMES_WEIGHT, SCALARS, Space
-from reranker.models.lexical_features import Lexicon
+from reranker.models.joint_space import HUB_WEIGHT, MEANING_WEIGHT, NAMES_WEIGHT, PAIR_FEATURES, JointSpace
+from reranker.models.lexical_features import LexicalFeatures
 from reranker.models.linear_map import MapSettings, unit
 from reranker.models.mlp import MLP, Lists, MLPSettings, fit, start
 from reranker.ranker import Ranker
@@ -30,9 +30,15 @@ from reranker.training.examples import (
     word_pairs,
     word_queries,
 )
-from reranker.training.fit_joint_space import KeptSpaces, SpaceSettings, captions_within, fit_space, guess_late
-from reranker.training.validation import gate, learn_match
-from reranker.training.vocabulary import Thing, learn_names, vocabulary_of
+from reranker.training.fit_joint_space import (
+    JointSpaceCache,
+    JointSpaceSettings,
+    captions_of_photos,
+    fit_joint_space,
+    fit_late_imputation,
+)
+from reranker.training.validation import gate, learn_no_match
+from reranker.training.vocabulary import Thing, learn_class_names, vocabulary_of
 
 # Shrinkages that the held-out photos choose from: (images, texts). Few photos need more.
 SHRINKAGES = ((1.0, 0.3), (3.0, 1.0))
@@ -47,9 +53,9 @@ Stage = Callable[[str, int, int], None]
 class TrainSettings:
     """Everything that training may be told."""
 
-    space: SpaceSettings = field(default_factory=SpaceSettings)
-    order: MLPSettings = field(default_factory=MLPSettings)
-    relevance: MLPSettings = field(default_factory=MLPSettings)
+    joint_space: JointSpaceSettings = field(default_factory=JointSpaceSettings)
+    ranking_mlp: MLPSettings = field(default_factory=MLPSettings)
+    relevance_mlp: MLPSettings = field(default_factory=MLPSettings)
     pairs: PairSettings = field(default_factory=PairSettings)
     choose_shrinkage: bool = True
     lexical: bool = True
@@ -63,7 +69,7 @@ class TrainSettings:
 
 
 def train(
-    features: Features,
+    features: EmbeddedJudgments,
     judgments: Judgments,
     encoders: tuple[ImageEncoder, TextEncoder],
     settings: TrainSettings | None = None,
@@ -84,7 +90,7 @@ def train(
     _check(features, encoders, base)
     count = len(features.photos)
     captions = np.flatnonzero(features.owner >= 0)
-    kept = KeptSpaces(cache_folder() / "training", features)
+    kept = JointSpaceCache(cache_folder() / "training", features)
     summary: dict[str, Any] = {
         "photos": count,
         "captions": len(captions),
@@ -94,16 +100,16 @@ def train(
         "seed": settings.seed,
     }
     if base is None:
-        space, spaces, fold_of = _new_spaces(features, encoders, settings, things, kept, summary, report)
+        joint_space, spaces, fold_of = _new_spaces(features, encoders, settings, things, kept, summary, report)
     else:
-        space, spaces, fold_of = base.space, [base.space], np.zeros(count, np.int64)
+        joint_space, spaces, fold_of = base.joint_space, [base.joint_space], np.zeros(count, np.int64)
         summary |= {"base": base.id, "before": {k: v for k, v in base.training.items() if k != "before"}}
         if things:
-            before = base.space.names
+            before = base.joint_space.class_names
             vocabulary = things if before.k else vocabulary_of(encoders[0], things)
-            names, unknown = learn_names(features, vocabulary, *encoders, before)
-            space = replace(space, names=names)
-            spaces = [space]
+            names, unknown = learn_class_names(features, vocabulary, *encoders, before)
+            joint_space = replace(joint_space, class_names=names)
+            spaces = [joint_space]
             summary |= {"names": len(names.keys), "names_without_example": unknown}
 
     described = np.unique(features.owner[captions])
@@ -113,7 +119,7 @@ def train(
     t = np.concatenate([unit(features.t), unit(material.words.t)])
     dims = (features.x.shape[1], t.shape[1])
 
-    order = None if base is None else base.order
+    order = None if base is None else base.ranking_mlp
     learns_order = base is None or not settings.keep_order
     if learns_order:
         # A base that was left with the candidates' own order has no network to go on with.
@@ -127,7 +133,7 @@ def train(
             t,
             own_only(material.lists[0]),
             own_only(material.lists[1]),
-            settings.order,
+            settings.ranking_mlp,
             listwise=True,
             seed=settings.seed,
             on_progress=lambda done, total: report("order", done, total),
@@ -138,11 +144,11 @@ def train(
         recalls = {}
         summary["order"] = "that of the base"
     if order is None:
-        order = candidate_order(*dims)
+        order = candidate_mlp(*dims)
 
     begins = {"learned anew": start(*dims, material.pairs[0], settings.seed)}
     if base is not None and not settings.fresh_relevance:
-        begins["goes on from the base"] = base.relevance
+        begins["goes on from the base"] = base.relevance_mlp
     tried = {
         name: fit(
             begin,
@@ -150,7 +156,7 @@ def train(
             t,
             material.pairs[0],
             material.pairs[1],
-            settings.relevance,
+            settings.relevance_mlp,
             listwise=False,
             seed=settings.seed,
             on_progress=lambda done, total: report("relevance", done, total),
@@ -162,38 +168,38 @@ def train(
     relevance, losses = tried[summary["relevance"]]
     summary["relevance_loss"] = [round(loss, 4) for loss in losses]
     measured = material.to_calibrate
-    logits = relevance.plain(features.x[measured.photo[:, 0]], t[measured.text], measured.scalars[:, 0])
+    logits = relevance.plain(features.x[measured.photo[:, 0]], t[measured.text], measured.pair_features[:, 0])
     calibration = Calibration.fit(logits, measured.target[:, 0], measured.weight, groups=measured.text)
     summary |= {"calibration": calibration.method, "calibration_pairs": len(measured)}
     summary["calibration_log_loss"] = {name: round(loss, 5) for name, loss in calibration.losses.items()}
     if base is None or learns_order:
-        match = learn_match(features, material.words, material.galleries, order)
+        match = learn_no_match(features, material.words, material.galleries, order)
     else:
-        match = base.match
+        match = base.no_match
     ranker = Ranker(
         image_encoder=encoders[0].fingerprint,
         text_encoder=encoders[1].fingerprint,
         text_encoder_name=encoders[1].name,
         image_encoder_name=encoders[0].name,
-        space=space,
-        order=order,
-        relevance=relevance,
+        joint_space=joint_space,
+        ranking_mlp=order,
+        relevance_mlp=relevance,
         calibration=calibration,
-        match=match,
+        no_match=match,
         training=summary,
-        figures={"validation_photos": float(held_out.sum()), **recalls},
+        results={"validation_photos": float(held_out.sum()), **recalls},
     ).finished()
     kept.clear()
     return ranker
 
 
-def candidate_order(d: int, e: int) -> MLP:
+def candidate_mlp(d: int, e: int) -> MLP:
     """An order that is the candidates' own: what a reranker has to beat."""
-    weights = np.zeros(len(SCALARS), np.float32)
+    weights = np.zeros(len(PAIR_FEATURES), np.float32)
     for name, weight in (("cosine", 1), ("meaning", MEANING_WEIGHT), ("named", NAMES_WEIGHT), ("hub", -HUB_WEIGHT)):
-        weights[SCALARS.index(name)] = weight
+        weights[PAIR_FEATURES.index(name)] = weight
     one = np.zeros(1, np.float32)
-    Wx, Wt, Ws = (np.zeros((rows, 1), np.float32) for rows in (d, e, len(SCALARS)))
+    Wx, Wt, Ws = (np.zeros((rows, 1), np.float32) for rows in (d, e, len(PAIR_FEATURES)))
     return MLP(Wx, Wt, Ws, one, np.zeros((1, 1), np.float32), one, one, weights, one)
 
 
@@ -211,7 +217,7 @@ def training_photos(judgments: Judgments, photo_set: str | None) -> tuple[str, .
     return judgments.sets[photo_set]
 
 
-def _check(features: Features, encoders: tuple[ImageEncoder, TextEncoder], base: Ranker | None) -> None:
+def _check(features: EmbeddedJudgments, encoders: tuple[ImageEncoder, TextEncoder], base: Ranker | None) -> None:
     if base is not None and (base.image_encoder, base.text_encoder) != tuple(e.fingerprint for e in encoders):
         raise PhotoseekError(
             f"ranker {base.id} was trained with {base.image_encoder} and {base.text_encoder}; --from needs the same "
@@ -226,31 +232,33 @@ def _check(features: Features, encoders: tuple[ImageEncoder, TextEncoder], base:
 
 
 def _new_spaces(
-    features: Features,
+    features: EmbeddedJudgments,
     encoders: tuple[ImageEncoder, TextEncoder],
     settings: TrainSettings,
     things: Sequence[Thing] | None,
-    kept: KeptSpaces,
+    kept: JointSpaceCache,
     summary: dict[str, Any],
     report: Stage,
-) -> tuple[Space, list[Space], np.ndarray]:
+) -> tuple[JointSpace, list[JointSpace], np.ndarray]:
     """The space of all photos, those of the cross-fit, and which of these has not seen a photo."""
     owned = np.flatnonzero(features.owner >= 0)
-    lexicon = Lexicon.fit([features.texts[row] for row in owned]) if settings.lexical else Lexicon.none()
-    names, unknown = learn_names(features, vocabulary_of(encoders[0], things or ()), *encoders)
+    lexical = (
+        LexicalFeatures.fit([features.texts[row] for row in owned]) if settings.lexical else LexicalFeatures.none()
+    )
+    names, unknown = learn_class_names(features, vocabulary_of(encoders[0], things or ()), *encoders)
     summary |= {"names": len(names.keys), "names_without_example": unknown}
 
-    def fitted(photos: np.ndarray, what: SpaceSettings, stage: str) -> Space:
+    def fitted(photos: np.ndarray, what: JointSpaceSettings, stage: str) -> JointSpace:
         return kept.get(
             photos,
             what,
             settings.seed,
             names,
-            lexicon,
-            lambda: fit_space(features, photos, lexicon, names, what, settings.seed, stage, report),
+            lexical,
+            lambda: fit_joint_space(features, photos, lexical, names, what, settings.seed, stage, report),
         )
 
-    chosen = settings.space
+    chosen = settings.joint_space
     everything = np.arange(len(features.photos))
     if settings.choose_shrinkage:
         chosen = replace(chosen, map=_choose_shrinkage(features, settings, fitted))
@@ -261,23 +269,31 @@ def _new_spaces(
         for fold in range(settings.folds)
     ]
     final = fitted(everything, chosen, f"{settings.folds + 1} of {settings.folds + 1}")
-    guess = guess_late(spaces, features, fold_of)
-    return replace(final, guess=guess), [replace(space, guess=guess) for space in spaces], fold_of
+    guess = fit_late_imputation(spaces, features, fold_of)
+    return (
+        replace(final, late_imputation=guess),
+        [replace(joint_space, late_imputation=guess) for joint_space in spaces],
+        fold_of,
+    )
 
 
 def _choose_shrinkage(
-    features: Features, settings: TrainSettings, fitted: Callable[[np.ndarray, SpaceSettings, str], Space]
+    features: EmbeddedJudgments,
+    settings: TrainSettings,
+    fitted: Callable[[np.ndarray, JointSpaceSettings, str], JointSpace],
 ) -> MapSettings:
     """The shrinkage whose tuned map ranks held-out photos best, by recall@1 + 5 + 10 with the hub term."""
     seen, held = grouped_split(np.arange(len(features.photos)), 0.2, settings.seed)
-    best, chosen = -1.0, settings.space.map
+    best, chosen = -1.0, settings.joint_space.map
     for number, (images, texts) in enumerate(SHRINKAGES, 1):
-        tried = replace(settings.space.map, shrink_images=images, shrink_texts=texts)
-        space = fitted(
-            np.sort(seen), replace(settings.space, map=tried, late=None), f"shrinkage {number} of {len(SHRINKAGES)}"
+        tried = replace(settings.joint_space.map, shrink_images=images, shrink_texts=texts)
+        joint_space = fitted(
+            np.sort(seen),
+            replace(settings.joint_space, map=tried, late_interaction=None),
+            f"shrinkage {number} of {len(SHRINKAGES)}",
         )
-        gallery = Gallery.of(features, np.sort(held), space)
-        rows, own = captions_within(features, gallery.photos)
+        gallery = Gallery.of(features, np.sort(held), joint_space)
+        rows, own = captions_of_photos(features, gallery.photos)
         ranks = ranks_of_own(candidate_scores(gallery.side, gallery.queries(features, rows)), own)
         total = sum(recall_at(ranks, k) for k in (1, 5, 10))
         if total > best:
@@ -298,13 +314,13 @@ class _Material:
 
 
 def _collect(
-    features: Features,
+    features: EmbeddedJudgments,
     judgments: Judgments,
     text: TextEncoder,
     settings: TrainSettings,
     fold_of: np.ndarray,
     held_out: np.ndarray,
-    spaces: Sequence[Space],
+    spaces: Sequence[JointSpace],
     report: Stage,
 ) -> _Material:
     generator = np.random.default_rng(settings.seed)

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reranker.judgments.embedded import Features
+from reranker.judgments.embedded import EmbeddedJudgments
 from reranker.metrics.metrics import ranks_of_own, recall_at
-from reranker.models.joint_space import QuerySide
+from reranker.models.joint_space import EncodedQueries
 from reranker.models.linear_map import unit
 from reranker.models.mlp import MLP
-from reranker.models.no_match import Match, fit_match, match_features
-from reranker.ranker import order_scores
+from reranker.models.no_match import NoMatchClassifier, fit_no_match, no_match_features
+from reranker.ranker import ranking_scores
 from reranker.training.examples import BLOCK, Gallery, WordQueries, candidate_scores
-from reranker.training.fit_joint_space import captions_within
+from reranker.training.fit_joint_space import captions_of_photos
 
 # Share of queries with a photo to find that may be told "no good match".
 MISSED = 0.05
@@ -34,16 +34,16 @@ class Asked:
     `side` and the unit text vectors `t` (queries, e) of the queries."""
 
     gallery: Gallery
-    side: QuerySide
+    side: EncodedQueries
     t: np.ndarray
     candidates: np.ndarray
-    order: np.ndarray
+    ranking_scores: np.ndarray
     fits: np.ndarray
     likeness: np.ndarray
 
 
 def gate(
-    features: Features, held: Sequence[Gallery], base: MLP | None, learned: MLP
+    features: EmbeddedJudgments, held: Sequence[Gallery], base: MLP | None, learned: MLP
 ) -> tuple[MLP | None, str, dict[str, float]]:
     """The learned order, unless it finds fewer photos on validation than the one it would replace: that of a base, or,
     as None, the candidates' own.
@@ -55,8 +55,8 @@ def gate(
         asked = ask_captions(features, gallery, learned)
         own = asked.fits.argmax(axis=1)
         ranks["candidates"].append(ranks_of_own(asked.candidates, own))
-        ranks["reranked"].append(ranks_of_own(asked.order, own))
-        before = asked.candidates if base is None else ask_captions(features, gallery, base).order
+        ranks["reranked"].append(ranks_of_own(asked.ranking_scores, own))
+        before = asked.candidates if base is None else ask_captions(features, gallery, base).ranking_scores
         ranks["before"].append(ranks_of_own(before, own))
     total = {name: sum(recall_at(np.concatenate(found), k) for k in (1, 5, 10)) for name, found in ranks.items()}
     better = total["reranked"] >= total["before"]
@@ -74,7 +74,9 @@ def gate(
     return base, verdict, figures
 
 
-def learn_match(features: Features, words: WordQueries, held: Sequence[Gallery], order: MLP) -> Match:
+def learn_no_match(
+    features: EmbeddedJudgments, words: WordQueries, held: Sequence[Gallery], order: MLP
+) -> NoMatchClassifier:
     """The no-match decision, from validation captions and words with a photo that fits, with all that fit taken away,
     and put to photos of other subjects; among all photos of a gallery and among some."""
     generator = np.random.default_rng(0)
@@ -93,37 +95,39 @@ def learn_match(features: Features, words: WordQueries, held: Sequence[Gallery],
                 there, gone = _with_and_without(queries, share, generator)
                 present.append(np.tile(there, (times, 1)))
                 absent.append(np.tile(gone, (times, 1)))
-    return fit_match(np.concatenate(present), np.concatenate(absent), MISSED)
+    return fit_no_match(np.concatenate(present), np.concatenate(absent), MISSED)
 
 
-def ask_captions(features: Features, gallery: Gallery, order: MLP) -> Asked:
+def ask_captions(features: EmbeddedJudgments, gallery: Gallery, order: MLP) -> Asked:
     """Every caption of a gallery's photos."""
-    rows, own = captions_within(features, gallery.photos)
+    rows, own = captions_of_photos(features, gallery.photos)
     fits = np.zeros((len(rows), len(gallery.photos)), bool)
     fits[np.arange(len(rows)), own] = True
     return _asked(features, gallery, gallery.queries(features, rows), unit(features.t[rows]), fits, order)
 
 
-def ask_words(features: Features, words: WordQueries, gallery: Gallery, order: MLP) -> Asked:
+def ask_words(features: EmbeddedJudgments, words: WordQueries, gallery: Gallery, order: MLP) -> Asked:
     """Usual words of the captions."""
-    side = gallery.space.query_side(words.t, words.texts, words.tokens)
+    side = gallery.joint_space.encode_queries(words.t, words.texts, words.tokens)
     return _asked(features, gallery, side, unit(words.t), words.fits[:, gallery.photos] > 0, order)
 
 
-def _asked(features: Features, gallery: Gallery, side: QuerySide, t: np.ndarray, fits: np.ndarray, order: MLP) -> Asked:
+def _asked(
+    features: EmbeddedJudgments, gallery: Gallery, side: EncodedQueries, t: np.ndarray, fits: np.ndarray, order: MLP
+) -> Asked:
     photo_part, text_part = order.photo_part(features.x[gallery.photos]), order.text_part(t)
     scores = np.empty(fits.shape, np.float32)
     for begin in range(0, len(t), BLOCK):
         rows = slice(begin, min(begin + BLOCK, len(t)))
-        for row, scalars in enumerate(gallery.space.matrix(gallery.side, side, rows), begin):
-            scores[row] = order_scores(order, photo_part, text_part[row], scalars)
+        for row, pair_features in enumerate(gallery.joint_space.matrix(gallery.side, side, rows), begin):
+            scores[row] = ranking_scores(order, photo_part, text_part[row], pair_features)
     likeness = t @ _said_of(features, gallery).T
     return Asked(gallery, side, t, candidate_scores(gallery.side, side), scores, fits, likeness)
 
 
-def _said_of(features: Features, gallery: Gallery) -> np.ndarray:
+def _said_of(features: EmbeddedJudgments, gallery: Gallery) -> np.ndarray:
     """(photos, e) float32, unit rows: the direction of the mean text vector of each photo's captions."""
-    rows, own = captions_within(features, gallery.photos)
+    rows, own = captions_of_photos(features, gallery.photos)
     sums = np.zeros((len(gallery.photos), features.t.shape[1]), np.float32)
     np.add.at(sums, own, unit(features.t[rows]))
     return unit(sums)
@@ -144,7 +148,7 @@ def _with_and_without(asked: Asked, share: float, generator: np.random.Generator
     Other subjects are photos by what their captions say, not by their scores: a query's scores there are as high as
     chance has them. The decision sees how many photos were asked, so there are as many of them as of the others.
     """
-    scores = np.where(_drawn(asked.fits, share, generator), asked.order, -np.inf)
+    scores = np.where(_drawn(asked.fits, share, generator), asked.ranking_scores, -np.inf)
     has_any = np.asarray(asked.fits.any(axis=1))
     present = _first_hits(asked, scores, has_any)
     scores[asked.fits] = -np.inf
@@ -152,18 +156,20 @@ def _with_and_without(asked: Asked, share: float, generator: np.random.Generator
     if share <= OTHER_SUBJECTS:
         others = asked.likeness < np.quantile(asked.likeness, OTHER_SUBJECTS, axis=1, keepdims=True)
         others &= ~asked.fits & (generator.random(others.shape) < share / OTHER_SUBJECTS)
-        absent.append(_first_hits(asked, np.where(others, asked.order, -np.inf)))
+        absent.append(_first_hits(asked, np.where(others, asked.ranking_scores, -np.inf)))
     return present, np.concatenate(absent)
 
 
 def _first_hits(asked: Asked, scores: np.ndarray, of: np.ndarray | None = None) -> np.ndarray:
-    """`match_features` of the best photo a query, by `scores` (queries, photos); none where every photo is gone."""
+    """`no_match_features` of the best photo a query, by `scores` (queries, photos); none where every photo is gone."""
     best = scores.argmax(axis=1)
-    found = np.take_along_axis(asked.order, best[:, None], axis=1)[:, 0]
-    scalars = []
+    found = np.take_along_axis(asked.ranking_scores, best[:, None], axis=1)[:, 0]
+    pair_features = []
     for begin in range(0, len(best), BLOCK):
         rows = slice(begin, min(begin + BLOCK, len(best)))
-        matrix = asked.gallery.space.matrix(asked.gallery.side, asked.side, rows)
-        scalars.append(np.take_along_axis(matrix, best[rows][:, None, None], axis=1)[:, 0])
+        matrix = asked.gallery.joint_space.matrix(asked.gallery.side, asked.side, rows)
+        pair_features.append(np.take_along_axis(matrix, best[rows][:, None, None], axis=1)[:, 0])
     left = np.isfinite(scores).sum(axis=1)
-    return match_features(found, np.concatenate(scalars), asked.side.usual, left)[left > 0 if of is None else of]
+    return no_match_features(found, np.concatenate(pair_features), asked.side.query_hubness, left)[
+        left > 0 if of is None else of
+    ]

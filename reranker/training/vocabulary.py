@@ -9,8 +9,8 @@ import numpy as np
 
 from indexer.encoders import ImageEncoder, TextEncoder
 from indexer.errors import PhotoseekError
-from reranker.judgments.embedded import Features
-from reranker.models.class_names import Names, extend_names, fit_names, named_texts
+from reranker.judgments.embedded import EmbeddedJudgments
+from reranker.models.class_names import ClassNameHead, extend_class_names, fit_class_names, named_texts
 from reranker.models.lexical_features import WORD
 from reranker.models.linear_map import unit
 
@@ -78,9 +78,13 @@ def vocabulary_of(image: ImageEncoder, things: Sequence[Thing]) -> list[Thing]:
     return [*(thing for thing in own_class_names(image) if thing.index not in named), *things]
 
 
-def learn_names(
-    features: Features, things: Sequence[Thing], image: ImageEncoder, text: TextEncoder, base: Names | None = None
-) -> tuple[Names, list[str]]:
+def learn_class_names(
+    features: EmbeddedJudgments,
+    things: Sequence[Thing],
+    image: ImageEncoder,
+    text: TextEncoder,
+    base: ClassNameHead | None = None,
+) -> tuple[ClassNameHead, list[str]]:
     """The names head for a vocabulary, and the things that nothing shows: no class, no photo, no caption. With a base,
     its names stay beside those of the vocabulary.
 
@@ -127,11 +131,11 @@ def learn_names(
         shown.append((thing, example + shift))
     extends = base is not None and base.k > 0
     if len(shown) < (1 if extends else 2):
-        return base or Names.none(features.x.shape[1], features.t.shape[1]), unknown
+        return base or ClassNameHead.none(features.x.shape[1], features.t.shape[1]), unknown
     names = [thing.names for thing, _ in shown]
     prototypes = np.stack([prototype for _, prototype in shown]).astype(np.float32)
     vectors = unit(text.encode(named_texts(names)))
     if base is not None and extends:
-        return extend_names(base, names, prototypes, vectors, shift), unknown
+        return extend_class_names(base, names, prototypes, vectors, shift), unknown
     sentences = unit(features.t[owned[:: max(1, len(owned) // SENTENCES)]])
-    return fit_names(names, prototypes, vectors, sentences, shift), unknown
+    return fit_class_names(names, prototypes, vectors, sentences, shift), unknown

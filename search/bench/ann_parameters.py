@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from indexer.views.ann_search import NEAREST, Effort, Tuning, least_probes, narrowed
+from indexer.views.ann_search import NEAREST, SearchParameters, Tuning, least_nprobe, narrowed
 from indexer.views.view import View
 
 PROBE_SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2)
@@ -39,7 +39,7 @@ def needs(view: View) -> tuple[float, float]:
     return lists_read + byte_codes + 2.0 * exact, 2.0 * (lists_read + lists * k + byte_codes + exact)
 
 
-def dials(view: View) -> list[dict[str, int]]:
+def parameter_grid(view: View) -> list[dict[str, int]]:
     """Settings for a curve of recall against time, the same for every kind of query: some numbers of lists to visit,
     each with some numbers of rows whose 8-bit codes are looked at; empty where there is nothing to set."""
     if view.tuning is None:
@@ -49,17 +49,17 @@ def dials(view: View) -> list[dict[str, int]]:
     settings = set()
     for depth in {max(1, round(effort.depth * share)) for share in DEPTH_SHARES}:
         # A search visits so many lists in any case: fewer would be measured as these.
-        least = max(1, least_probes(depth, view.indexed, lists))
+        least = max(1, least_nprobe(depth, view.indexed, lists))
         settings |= {(min(lists, max(least, round(effort.probes * share))), depth) for share in PROBE_SHARES}
     return [{"probes": probes, "depth": depth} for probes, depth in sorted(settings)]
 
 
 @contextmanager
-def dialled(view: View, setting: dict[str, int]) -> Iterator[None]:
-    """The view with a setting of `dials`, until the block ends."""
+def with_parameters(view: View, setting: dict[str, int]) -> Iterator[None]:
+    """The view with a setting of `parameter_grid`, until the block ends."""
     structure: Any = view._candidates
     before: Tuning = structure.tuning
-    structure.tuning = replace(before, kinds={kind: Effort(**setting, recall=0.0) for kind in before.kinds})
+    structure.tuning = replace(before, kinds={kind: SearchParameters(**setting, recall=0.0) for kind in before.kinds})
     try:
         yield
     finally:

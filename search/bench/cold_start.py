@@ -120,9 +120,9 @@ def main(folder: Path, texts: Sequence[str]) -> None:
     from search.searcher import Searcher
 
     searcher = Searcher(Index.open(folder))
-    searcher.query_side(texts[:1])
+    searcher.encode_queries(texts[:1])
     faiss_module()  # a library is read once a process, whatever index it opens
-    mapped = [getattr(searcher.view, name, None) for name in ("z", "hub", "hidden", "regions")]
+    mapped = [getattr(searcher.view, name, None) for name in ("z", "hubness", "hidden", "regions")]
     times = []
     for text in texts:
         for array in mapped:

@@ -13,10 +13,10 @@ KEPT_RATIOS = 0.9
 
 
 def view_blocks(view: View) -> Iterator[np.ndarray]:
-    """`[z ; hub]` of every row of a view, tail included: blocks of (n, k + 1) float32."""
+    """`[z ; hubness]` of every row of a view, tail included: blocks of (n, k + 1) float32."""
     for start in range(0, view.total_rows, BLOCK_ROWS):
         rows = np.arange(start, min(start + BLOCK_ROWS, view.total_rows))
-        yield np.concatenate([view.gather_z(rows), view.gather_hub(rows)[:, None]], axis=1)
+        yield np.concatenate([view.gather_z(rows), view.gather_hubness(rows)[:, None]], axis=1)
 
 
 def best_rows(

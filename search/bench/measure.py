@@ -15,7 +15,7 @@ from search.bench.ann_parameters import resident_bytes
 from search.bench.baselines import compare
 from search.bench.cold_start import measure_cold, read_through
 from search.bench.recall import kinds_of, measure_candidates, percentiles
-from search.bench.roofline import measure_floor
+from search.bench.roofline import measure_roofline
 from search.searcher import STAGES, Searcher
 
 BATCHES = (1, 10, 100, 1000)
@@ -96,10 +96,10 @@ def measure(
         throughput = _throughput(searcher, texts, lambda done: report("batches", done, len(BATCHES)))
         memory = _memory(searcher)
         found = measure_candidates(searcher, texts, lambda done, total: report("exact search", done, total))
-        floor = measure_floor(searcher, stages)
+        floor = measure_roofline(searcher, stages)
         rivals = {}
         if peers:
-            asked = searcher.query_side(next(iter(kinds_of(searcher, texts).values()))).candidate
+            asked = searcher.encode_queries(next(iter(kinds_of(searcher, texts).values()))).candidate
             rivals = {"peers": compare(searcher.view, asked, peers, report)}
     return {
         "photos": searcher.index.catalogue.photo_count(),
@@ -123,13 +123,13 @@ def measure_synthetic(real: Index, photos: int, queries: Sequence[str] | None, o
     made = synthetic_index(real, photos, on_stage)
     searcher = Searcher(real)
     texts = next(iter(kinds_of(searcher, list(queries or QUERIES)).values()))
-    return {"folder": str(made.folder), **likeness(real, made, searcher.query_side(texts).candidate)}
+    return {"folder": str(made.folder), **likeness(real, made, searcher.encode_queries(texts).candidate)}
 
 
 def _throughput(searcher: Searcher, texts: Sequence[str], on_size: Callable[[int], None]) -> dict[str, Any]:
     """Queries a second by how many are asked at once: whole answers, and candidates alone."""
     figures = {}
-    mapped = searcher.query_side([texts[i % len(texts)] for i in range(max(BATCHES))]).candidate
+    mapped = searcher.encode_queries([texts[i % len(texts)] for i in range(max(BATCHES))]).candidate
     for done, size in enumerate(BATCHES, 1):
         asked = [(str(i), texts[i % len(texts)]) for i in range(size)]
         rounds = max(1, ROUNDS // size)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from indexer.views.view import View
-from search.bench.ann_parameters import dialled, dials
+from search.bench.ann_parameters import parameter_grid, with_parameters
 from search.bench.exact_search import best_rows, recall, view_blocks
 from search.searcher import Searcher
 
@@ -30,7 +30,7 @@ def kinds_of(searcher: Searcher, texts: Sequence[str]) -> dict[str, list[str]]:
     words = list(dict.fromkeys(text for text in texts if len(text.split()) == 1))
     captions = list(dict.fromkeys(text for text in texts if len(text.split()) > 1))
     if len(words) < WORDS:
-        known = searcher.ranker.space.lexicon.words
+        known = searcher.ranker.joint_space.lexical.words
         places = np.linspace(0, len(known) - 1, min(len(known), WORDS - len(words))).astype(int)
         words = list(dict.fromkeys([*words, *(known[i] for i in places)]))
     return {kind: _spread(some) for kind, some in (("captions", captions), ("words", words)) if some}
@@ -41,7 +41,7 @@ def measure_candidates(
 ) -> dict[str, Any]:
     """`candidates`, `filters` and `curve` of the report; queries one at a time, recall against exact search."""
     view = searcher.view
-    queries = {kind: searcher.query_side(some).candidate for kind, some in kinds_of(searcher, texts).items()}
+    queries = {kind: searcher.encode_queries(some).candidate for kind, some in kinds_of(searcher, texts).items()}
     every = np.concatenate(list(queries.values()))
     kept = filters(searcher)
 
@@ -68,8 +68,8 @@ def measure_candidates(
         value = round(recall(rows, truth[name]), 5)
         filtered[name] = {"photos": len(allowed), f"recall@{RECALL_AT}": value, **percentiles(times)}
     curve = []
-    for setting in dials(view):
-        with dialled(view, setting):
+    for setting in parameter_grid(view):
+        with with_parameters(view, setting):
             rows, times = ask(view, every)
         start = 0
         point: dict[str, Any] = {**setting}

@@ -18,7 +18,7 @@ TEXT_WIDTH = 16  # word pieces that a short query is padded to
 WEIGHT_BYTES = {"bf16": 2, "f16": 2, "int8": 1}
 
 
-def measure_floor(searcher: Searcher, stages: dict[str, dict[str, float]]) -> dict[str, Any]:
+def measure_roofline(searcher: Searcher, stages: dict[str, dict[str, float]]) -> dict[str, Any]:
     """The machine's rates, and of every stage of one query `bytes` that it reads at least, `operations` (a product and
     a sum are two), `floor_ms`: the longer of what both take at the rates, and `times_floor`: its median over that.
 
@@ -34,12 +34,19 @@ def measure_floor(searcher: Searcher, stages: dict[str, dict[str, float]]) -> di
         "network_gflops": round(network_rate(encoder.precision) / 1e9, 1),
     }
     weights = matrix_weights(ranker.text_encoder)
-    space = ranker.space
-    maps = [space.map.B, space.meaning.B, space.names.keys, space.names.values, space.hubs.turn, space.hubs.photos]
-    mapped = sum(part.size for part in [*maps, ranker.order.Wt, ranker.relevance.Wt])
+    joint_space = ranker.joint_space
+    maps = [
+        joint_space.map.B,
+        joint_space.meaning.B,
+        joint_space.class_names.keys,
+        joint_space.class_names.values,
+        joint_space.hubness.turn,
+        joint_space.hubness.photos,
+    ]
+    mapped = sum(part.size for part in [*maps, ranker.ranking_mlp.Wt, ranker.relevance_mlp.Wt])
     k, m = view.z.shape[1] + 1, view.hidden.shape[1]
     regions = 0 if view.regions is None else int(np.prod(view.regions.shape[1:]))
-    second = ranker.order.W2.size + ranker.relevance.W2.size
+    second = ranker.ranking_mlp.W2.size + ranker.relevance_mlp.W2.size
     count = min(searcher.candidates, view.total_rows)
     work = {
         "encode": (weights * WEIGHT_BYTES.get(encoder.precision, 4), 2 * weights * TEXT_WIDTH),

@@ -17,8 +17,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from indexer.index import Index
-from indexer.views.view import PhotoSide, View
-from reranker.models.joint_space import QuerySide
+from indexer.views.view import EncodedPhotos, View
+from reranker.models.joint_space import EncodedQueries
 from reranker.moderation.photo_rule import PhotoRule, photo_scores
 from reranker.moderation.policy import Policy
 from reranker.ranker import Ranker
@@ -33,8 +33,8 @@ class Moderation:
     """The policy of an open index, with its audit log.
 
     Scores are kept in the view's folder under the policy's digest and the ranker's id: whoever first needs those of
-    photos that have none, computes them, so an edited policy and photos that come later are covered. `query_side` maps
-    texts for the view; `on_problem` is told, instead of an error, what of the log or the scores cannot be written.
+    photos that have none, computes them, so an edited policy and photos that come later are covered. `encode_queries`
+    maps texts for the view; `on_problem` is told, instead of an error, what of the log or the scores cannot be written.
     """
 
     def __init__(
@@ -42,14 +42,14 @@ class Moderation:
         index: Index,
         view: View,
         ranker: Ranker,
-        query_side: Callable[[Sequence[str]], QuerySide],
+        encode_queries: Callable[[Sequence[str]], EncodedQueries],
         on_problem: Callable[[str], None] | None = None,
     ) -> None:
         if index.policy is None:
             raise ValueError("the index has no policy")
         self.policy = Policy.load(index.policy)
         self._index, self._view, self._ranker = index, view, ranker
-        self._query_side = query_side
+        self._encode_queries = encode_queries
         self._on_problem = on_problem or _warn
         self._log = AuditLog(index.folder)
         self._reported: set[str] = set()
@@ -62,7 +62,7 @@ class Moderation:
         self._write([{"event": "query", "query": text, **self._rule(), "term": found.term, "words": found.words}])
         return self.policy.disclaimer
 
-    def block_photo(self, photo: str, side: PhotoSide, row: int | None) -> str | None:
+    def block_photo(self, photo: str, side: EncodedPhotos, row: int | None) -> str | None:
         """The disclaimer for a photo asked with, which is logged; None where it passes.
 
         side: of one photo; row: its row in the index, if it has one.
@@ -115,22 +115,22 @@ class Moderation:
         for start in range(0, len(rows), BLOCK):
             part = rows[start : start + BLOCK]
             here = slice(start, start + len(part))
-            side = PhotoSide(
-                view.gather_z(part), view.gather_hub(part), view.gather_hidden(part), view.gather_regions(part)
+            side = EncodedPhotos(
+                view.gather_z(part), view.gather_hubness(part), view.gather_hidden(part), view.gather_regions(part)
             )
             values[here], prompts[here] = self._shares(side)
             if on_progress is not None:
                 on_progress(start + len(part), len(rows))
         return values, prompts
 
-    def _shares(self, side: PhotoSide) -> tuple[np.ndarray, np.ndarray]:
+    def _shares(self, side: EncodedPhotos) -> tuple[np.ndarray, np.ndarray]:
         rule = self.policy.photos
         assert rule is not None
         return photo_scores(rule, self._ranker, side, self._prompts)
 
     @cached_property
-    def _prompts(self) -> QuerySide:
-        return self._query_side(() if self.policy.photos is None else self.policy.photos.texts)
+    def _prompts(self) -> EncodedQueries:
+        return self._encode_queries(() if self.policy.photos is None else self.policy.photos.texts)
 
     @property
     def _file(self) -> Path:

@@ -7,7 +7,7 @@ import pytest
 
 from experiments.ablation import _figures, measure
 from reranker.metrics.metrics import largest_share, ranks_of_own, recall_at
-from reranker.models.class_names import Names
+from reranker.models.class_names import ClassNameHead
 from reranker.training.examples import Gallery, candidate_scores
 from reranker.training.train import train
 from tiny_judged import ENCODERS, QUICK, made
@@ -27,20 +27,20 @@ def expected(scores, own):
 
 def test_the_candidates_are_those_of_a_search_and_go_without_their_hub_term(data):
     features, judgments, _ = made(PHOTOS, seed=0, regions=True)
-    space = train(features, judgments, ENCODERS, QUICK).space
+    joint_space = train(features, judgments, ENCODERS, QUICK).joint_space
     asked = data[1]
-    gallery = Gallery.of(asked, np.arange(ASKED), space)
+    gallery = Gallery.of(asked, np.arange(ASKED), joint_space)
     rows = np.flatnonzero(asked.owner >= 0)
     query = gallery.queries(asked, rows)
     own = asked.owner[rows]
     assert _figures(asked, gallery) == expected(candidate_scores(gallery.side, query), own)
-    flat = replace(gallery.side, hub=np.zeros_like(gallery.side.hub))
+    flat = replace(gallery.side, hubness=np.zeros_like(gallery.side.hubness))
     assert _figures(asked, gallery, ("hub",)) == expected(candidate_scores(flat, query), own)
 
 
 def test_every_part_has_its_row(data):
     seen, asked = data
-    table = dict(measure(seen, asked, Names.none(seen.x.shape[1], seen.t.shape[1]), 0))
+    table = dict(measure(seen, asked, ClassNameHead.none(seen.x.shape[1], seen.t.shape[1]), 0))
     parts = ["hub term", "meaning head", "names head", "lexical part", "tuning (closed form)"]
     titles = ["candidates", *(f"candidates without {part}" for part in parts), "reranked"]
     titles.append("reranked by the scalars alone, as the MLP weighs them")

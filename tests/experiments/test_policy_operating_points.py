@@ -40,9 +40,9 @@ def test_the_table_has_the_figures_with_regions_and_without(trained):
     blocked = {features.owner[row] for row, text in enumerate(features.texts) if "dog" in text.split()} - {-1}
     under = np.isin(np.arange(36), list(blocked))
     assert lines[0] == f"36 photos, {under.mean():.3f} of them under policy dogs"
-    query = ranker.query_side(*_asked())
+    query = ranker.encode_queries(*_asked())
     for start, name, regions in ((2, "with regions", features.regions), (7, "without regions", None)):
-        scores, _ = photo_scores(POLICY.photos, ranker, ranker.photo_side(features.x, regions), query)
+        scores, _ = photo_scores(POLICY.photos, ranker, ranker.encode_photos(features.x, regions), query)
         assert lines[start] == f"{name}: AUROC {auroc(scores[under], scores[~under]):.3f}"
         held = Held.of(scores, under, 0.5)
         assert lines[start + 1] == (

@@ -84,11 +84,11 @@ def test_a_few_photos_more_are_appended_to_the_view(photos, folder):
     grown.attach(RANKER)
     view = grown.view()
     assert (view.folder, view.indexed, view.rows, grown.facts()["tail"]) == (first.folder, 40, 42, 0)
-    everything = RANKER.photo_side(np.asarray(grown.embeddings(), np.float32))
+    everything = RANKER.encode_photos(np.asarray(grown.embeddings(), np.float32))
     assert np.array_equal(view.gather_z(np.arange(42)), everything.z)
     found, scores = view.search(np.ones((1, 4), np.float32), 42, None)
     assert sorted(found[0].tolist()) == list(range(42))
-    assert np.allclose(scores[0], -np.sort(-(everything.z.sum(axis=1) + everything.hub)))
+    assert np.allclose(scores[0], -np.sort(-(everything.z.sum(axis=1) + everything.hubness)))
 
 
 def test_another_ranker_replaces_the_one_before_and_what_a_crash_left(photos, folder):
@@ -106,8 +106,8 @@ def test_a_reader_that_opened_before_a_rebuild_keeps_its_answers(photos, folder)
     reader = Index.open(folder)
     view, stored = reader.view(), reader.embeddings()
     query = np.ones((1, 4), np.float32)
-    expected = RANKER.photo_side(np.asarray(stored, np.float32))
-    scores = expected.z.sum(axis=1) + expected.hub
+    expected = RANKER.encode_photos(np.asarray(stored, np.float32))
+    scores = expected.z.sum(axis=1) + expected.hubness
     grey(photos, b=200, new=1)
     (photos / "a.png").unlink()
     build(photos, folder).attach(RANKER)
@@ -115,7 +115,7 @@ def test_a_reader_that_opened_before_a_rebuild_keeps_its_answers(photos, folder)
     found, given = view.search(query, 10, None)
     assert found[0].tolist() == np.argsort(-scores, kind="stable").tolist()
     assert np.allclose(given[0], -np.sort(-scores))
-    assert np.array_equal(view.gather_hub(np.arange(4)), expected.hub)
+    assert np.array_equal(view.gather_hubness(np.arange(4)), expected.hubness)
     assert reader.rows == 4
     assert (reader.view().rows, reader.rows, len(reader.embeddings())) == (6, 6, 6)
 

@@ -10,12 +10,12 @@ from sklearn.isotonic import isotonic_regression
 
 import reranker
 from indexer.encoders.base import Tokens
-from indexer.views.view import PhotoSide
+from indexer.views.view import EncodedPhotos
 from reranker.models.calibration import Calibration
-from reranker.models.joint_space import SCALARS, QuerySide, candidate_of
-from reranker.models.lexical_features import Lexicon
-from reranker.models.no_match import match_features
-from reranker.ranker import NAMED_SCALE, Ranker, order_among, order_scores, pack, shown_relevance, unpack
+from reranker.models.joint_space import PAIR_FEATURES, EncodedQueries, candidate_of
+from reranker.models.lexical_features import LexicalFeatures
+from reranker.models.no_match import no_match_features
+from reranker.ranker import NAMED_SCALE, Ranker, correct_small_gallery, isotonic_relevance, pack, ranking_scores, unpack
 from reranker.training.examples import candidate_scores
 from tiny_space import WORDS, inputs, make_ranker
 
@@ -24,10 +24,10 @@ def arrays_of(ranker: Ranker) -> dict[str, np.ndarray]:
     return ranker._arrays()
 
 
-def sides(ranker: Ranker, regions: bool = True) -> tuple[PhotoSide, QuerySide]:
+def sides(ranker: Ranker, regions: bool = True) -> tuple[EncodedPhotos, EncodedQueries]:
     given = inputs()
-    photos = ranker.photo_side(given.x, given.regions if regions else None)
-    return photos, ranker.query_side(given.t, given.texts, given.tokens)
+    photos = ranker.encode_photos(given.x, given.regions if regions else None)
+    return photos, ranker.encode_queries(given.t, given.texts, given.tokens)
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
@@ -41,17 +41,25 @@ def test_a_loaded_ranker_is_the_saved_one_whatever_the_memory_order_of_its_matri
     assert set(found) == set(expected)
     for name, array in expected.items():
         assert np.array_equal(found[name], array), name
-    for name in ("image_encoder", "text_encoder", "text_encoder_name", "calibration", "match", "training", "figures"):
+    for name in (
+        "image_encoder",
+        "text_encoder",
+        "text_encoder_name",
+        "calibration",
+        "no_match",
+        "training",
+        "results",
+    ):
         assert getattr(loaded, name) == getattr(ranker, name), name
-    assert loaded.space.lexicon.words == WORDS
+    assert loaded.joint_space.lexical.words == WORDS
     (side, query), (other_side, other_query) = sides(ranker), sides(loaded)
-    for part in ("z", "hub", "hidden"):
+    for part in ("z", "hubness", "hidden"):
         assert np.array_equal(getattr(side, part), getattr(other_side, part)), part
     for row in range(3):
         one, two = ranker.scores(side, query, row), loaded.scores(other_side, other_query, row)
-        assert np.array_equal(one.order, two.order)
+        assert np.array_equal(one.ranking_scores, two.ranking_scores)
         assert np.array_equal(one.relevance, two.relevance)
-    assert np.array_equal(query.usual, other_query.usual)
+    assert np.array_equal(query.query_hubness, other_query.query_hubness)
 
 
 @pytest.mark.parametrize(
@@ -115,13 +123,20 @@ def test_the_id_tells_rankers_apart():
             ranker,
             make_ranker(1),
             make_ranker(late=False),
-            replace(ranker, match=replace(ranker.match, threshold=0.13)),
-            replace(ranker, order=ranker.relevance),
+            replace(ranker, no_match=replace(ranker.no_match, threshold=0.13)),
+            replace(ranker, ranking_mlp=ranker.relevance_mlp),
             replace(ranker, calibration=Calibration(1.7, -0.2)),
             replace(ranker, calibration=Calibration(1.7, -0.3, "isotonic", knots=((0.0, 0.1), (1.0, 0.9)))),
             replace(ranker, image_encoder="eyes@2"),
-            replace(ranker, space=replace(ranker.space, guess=ranker.space.guess + 1)),
-            replace(ranker, space=replace(ranker.space, lexicon=Lexicon(("cow", "dog"), ranker.space.lexicon.idf))),
+            replace(
+                ranker, joint_space=replace(ranker.joint_space, late_imputation=ranker.joint_space.late_imputation + 1)
+            ),
+            replace(
+                ranker,
+                joint_space=replace(
+                    ranker.joint_space, lexical=LexicalFeatures(("cow", "dog"), ranker.joint_space.lexical.idf)
+                ),
+            ),
         )
     }
     assert len(ids) == 10
@@ -129,28 +144,31 @@ def test_the_id_tells_rankers_apart():
 
 def test_what_a_ranker_was_trained_on_and_how_well_is_no_part_of_its_id():
     ranker = make_ranker()
-    assert replace(ranker, training={}, figures={}).finished().id == ranker.finished().id
+    assert replace(ranker, training={}, results={}).finished().id == ranker.finished().id
 
 
 def test_hidden_is_the_late_hub_term_and_both_networks_parts():
     ranker, given = make_ranker(), inputs()
     side, query = sides(ranker)
-    late = ranker.space.late
+    late = ranker.joint_space.late_interaction
     expected = [
-        late.hub_terms(late.regions(given.regions))[:, None],
-        given.x @ ranker.order.Wx,
-        given.x @ ranker.relevance.Wx,
+        late.mean_top_products(late.regions(given.regions))[:, None],
+        given.x @ ranker.ranking_mlp.Wx,
+        given.x @ ranker.relevance_mlp.Wx,
     ]
     np.testing.assert_allclose(side.hidden, np.concatenate(expected, axis=1), atol=1e-5)
     assert side.hidden.shape[1] == 1 + 24 + 16
-    texts = [given.t @ one.Wt + one.b1 for one in (ranker.order, ranker.relevance)]
+    texts = [given.t @ one.Wt + one.b1 for one in (ranker.ranking_mlp, ranker.relevance_mlp)]
     np.testing.assert_allclose(query.hidden, np.concatenate(texts, axis=1), atol=1e-5)
 
 
 def test_half_precision_embeddings_are_taken_as_they_are():
     ranker, given = make_ranker(), inputs()
     half = given.x.astype(np.float16)
-    stored, exact = ranker.photo_side(half, given.regions), ranker.photo_side(half.astype(np.float32), given.regions)
+    stored, exact = (
+        ranker.encode_photos(half, given.regions),
+        ranker.encode_photos(half.astype(np.float32), given.regions),
+    )
     assert np.array_equal(stored.hidden, exact.hidden)
     assert np.array_equal(stored.z, exact.z)
 
@@ -159,14 +177,14 @@ def plain(ranker: Ranker, regions: bool) -> tuple[np.ndarray, np.ndarray]:
     """Order and relevance logits of every query and photo, (3, 7) each, by the plain networks on the concatenated
     vector; what the gate takes for a name has the candidates' order."""
     given = inputs()
-    space = ranker.space
-    query = space.query_side(given.t, given.texts, given.tokens)
-    side = space.photo_side(given.x, given.regions if regions else None)
-    scalars = space.matrix(side, query, slice(0, 3))
+    joint_space = ranker.joint_space
+    query = joint_space.encode_queries(given.t, given.texts, given.tokens)
+    side = joint_space.encode_photos(given.x, given.regions if regions else None)
+    pair_features = joint_space.matrix(side, query, slice(0, 3))
     repeated = [np.repeat(given.t[row : row + 1], 7, axis=0) for row in range(3)]
     learned, relevance = (
-        np.stack([mlp.plain(given.x, repeated[row], scalars[row]) for row in range(3)])
-        for mlp in (ranker.order, ranker.relevance)
+        np.stack([mlp.plain(given.x, repeated[row], pair_features[row]) for row in range(3)])
+        for mlp in (ranker.ranking_mlp, ranker.relevance_mlp)
     )
     gate = query.gate[:, None]
     return (1 - gate) * learned + gate * 10 * candidate_scores(side, query), relevance
@@ -180,25 +198,25 @@ def test_scores_their_matrix_and_the_network_on_the_concatenated_vector_agree(na
     order, logits = plain(ranker, regions)
     relevance = 1 / (1 + np.exp(-(logits / 1.7 - 0.3)))
     matrix = ranker.score_matrix(side, query, slice(0, 3))
-    np.testing.assert_allclose(matrix.order, order, atol=2e-5)
+    np.testing.assert_allclose(matrix.ranking_scores, order, atol=2e-5)
     np.testing.assert_allclose(matrix.relevance, relevance, atol=1e-5)
-    np.testing.assert_allclose(ranker.score_matrix(side, query, slice(1, 2)).order, order[1:2], atol=2e-5)
+    np.testing.assert_allclose(ranker.score_matrix(side, query, slice(1, 2)).ranking_scores, order[1:2], atol=2e-5)
     for row in range(3):
         scores = ranker.scores(side, query, row)
-        np.testing.assert_allclose(scores.order, order[row], atol=2e-5)
+        np.testing.assert_allclose(scores.ranking_scores, order[row], atol=2e-5)
         np.testing.assert_allclose(scores.relevance, relevance[row], atol=1e-5)
-        np.testing.assert_allclose(scores.scalars, matrix.scalars[row], atol=1e-6)
+        np.testing.assert_allclose(scores.pair_features, matrix.pair_features[row], atol=1e-6)
 
 
 def test_a_sentence_has_the_learned_order_a_name_that_of_the_candidates_and_half_a_name_their_mean():
     ranker = make_ranker()
     side, query = sides(ranker)
-    scalars = ranker.space.scalars(side, query, 0)
-    parts = ranker.order.photo_part(inputs().x), ranker.order.text_part(inputs().t)[0]
+    pair_features = ranker.joint_space.pair_features(side, query, 0)
+    parts = ranker.ranking_mlp.photo_part(inputs().x), ranker.ranking_mlp.text_part(inputs().t)[0]
     for gate in (0.0, 0.5, 1.0):
-        scalars[:, SCALARS.index("gate")] = gate
-        learned, candidates = ranker.order.logits(*parts, scalars), candidate_of(scalars)
-        found = order_scores(ranker.order, *parts, scalars)
+        pair_features[:, PAIR_FEATURES.index("gate")] = gate
+        learned, candidates = ranker.ranking_mlp.logits(*parts, pair_features), candidate_of(pair_features)
+        found = ranking_scores(ranker.ranking_mlp, *parts, pair_features)
         np.testing.assert_allclose(found, (1 - gate) * learned + gate * NAMED_SCALE * candidates, atol=1e-5)
         if gate != 0.5:
             # To the last bit, so that ties stay ties.
@@ -210,22 +228,22 @@ def test_few_photos_are_spread_by_what_they_score_at_large_but_not_the_first_hit
     # 0, 1, 2.5, 5 and 10 behind the first: none, a fifth, a half and all of 0.6 of it.
     spread = [3, 2 - 0.2 * 0.6 * 1, 0.5 + 0.5 * 0.6 * 1, -2, -7 + 0.6 * 2]
     for photos in (1, 5, 100):
-        assert order_among(order, at_large, 0.0, photos).tolist() == pytest.approx(spread)
+        assert correct_small_gallery(order, at_large, 0.0, photos).tolist() == pytest.approx(spread)
     # Only what photos have beside each other counts.
-    assert order_among(order, at_large + 7, 0.0, 100).tolist() == pytest.approx(spread, abs=1e-5)
+    assert correct_small_gallery(order, at_large + 7, 0.0, 100).tolist() == pytest.approx(spread, abs=1e-5)
     # What is for a quarter a name, three quarters of it; a name, none.
-    assert order_among(order, at_large, 0.25, 100)[4] == pytest.approx(-7 + 0.75 * 0.6 * 2)
-    assert order_among(order, at_large, 1.0, 100).tolist() == order.tolist()
+    assert correct_small_gallery(order, at_large, 0.25, 100)[4] == pytest.approx(-7 + 0.75 * 0.6 * 2)
+    assert correct_small_gallery(order, at_large, 1.0, 100).tolist() == order.tolist()
 
 
 def test_the_more_photos_the_less_are_they_spread_and_from_500_on_not_at_all():
     order, at_large = np.float32([0, -9, -9]), np.float32([0, 1, -1])
     # Half of it where the logarithm is half-way from 100 to 500.
-    assert order_among(order, at_large, 0.0, round(100 * 5**0.5))[1] == pytest.approx(-9 - 0.3, abs=1e-3)
+    assert correct_small_gallery(order, at_large, 0.0, round(100 * 5**0.5))[1] == pytest.approx(-9 - 0.3, abs=1e-3)
     for photos in (500, 501, 10**6):
-        assert order_among(order, at_large, 0.0, photos) is order
+        assert correct_small_gallery(order, at_large, 0.0, photos) is order
     none = np.zeros(0, np.float32)
-    assert order_among(none, none, 0.0, 0) is none
+    assert correct_small_gallery(none, none, 0.0, 0) is none
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.floats(-3, 3))
@@ -233,24 +251,27 @@ def test_the_first_hit_stays_the_first_however_much_is_taken_off(seed, count, ex
     generator = np.random.default_rng(seed)
     order = generator.standard_normal(count).astype(np.float32)
     at_large = (10**exponent * generator.standard_normal(count)).astype(np.float32)
-    spread = order_among(order, at_large, 0.0, 50)
+    spread = correct_small_gallery(order, at_large, 0.0, 50)
     assert spread.dtype == np.float32
     assert (spread.argmax(), spread.max()) == (order.argmax(), order.max())
 
 
 def test_a_mean_caption_is_in_the_scale_of_the_order():
     ranker = make_ranker()
-    expected = ranker.order.ws[SCALARS.index("cosine")] * ranker.space.mean_caption()
+    expected = ranker.ranking_mlp.ws[PAIR_FEATURES.index("cosine")] * ranker.joint_space.mean_caption()
     np.testing.assert_allclose(ranker.mean_caption(), expected, atol=1e-7)
 
 
 def test_an_open_gate_sorts_photos_as_the_first_stage_does():
     ranker = make_ranker()
-    open_gate = np.zeros_like(ranker.space.names.gate)
+    open_gate = np.zeros_like(ranker.joint_space.class_names.gate)
     open_gate[-1] = 50.0
-    named = replace(ranker, space=replace(ranker.space, names=replace(ranker.space.names, gate=open_gate)))
+    named = replace(
+        ranker,
+        joint_space=replace(ranker.joint_space, class_names=replace(ranker.joint_space.class_names, gate=open_gate)),
+    )
     side, query = sides(named)
-    order = named.score_matrix(side, query, slice(0, 3)).order
+    order = named.score_matrix(side, query, slice(0, 3)).ranking_scores
     assert np.array_equal(np.argsort(-order), np.argsort(-candidate_scores(side, query)))
 
 
@@ -260,7 +281,7 @@ def test_what_a_view_keeps_of_photos_moves_scores_by_no_more_than_its_rounding()
     kept = replace(side, z=side.z.astype(np.float16), hidden=side.hidden.astype(np.float16))
     for row in range(3):
         exact, stored = ranker.scores(side, query, row), ranker.scores(kept, query, row)
-        np.testing.assert_allclose(stored.order, exact.order, atol=0.02)
+        np.testing.assert_allclose(stored.ranking_scores, exact.ranking_scores, atol=0.02)
         np.testing.assert_allclose(stored.relevance, exact.relevance, atol=0.005)
 
 
@@ -278,31 +299,36 @@ def test_a_search_is_tuned_to_captions_and_to_words_of_the_lexicon(monkeypatch):
     found = ranker.queries()
     assert (list(found), opened) == (["captions", "words"], [("ears@1", "ears")])
     words = found["words"]
-    expected = ranker.space.query_side(Ears().encode(list(WORDS)), WORDS, Tokens.none(2)).candidate
+    expected = ranker.joint_space.encode_queries(Ears().encode(list(WORDS)), WORDS, Tokens.none(2)).candidate
     assert np.array_equal(words[np.lexsort(words.T)], expected[np.lexsort(expected.T)])
-    photos = ranker.photo_side(inputs().x)
+    photos = ranker.encode_photos(inputs().x)
     assert {kind.shape[1] for kind in found.values()} == {photos.z.shape[1] + 1}
 
 
 def test_a_search_is_tuned_to_names_where_a_ranker_has_no_lexicon():
     ranker = make_ranker()
-    without = replace(ranker, space=replace(ranker.space, lexicon=Lexicon.none()))
+    without = replace(ranker, joint_space=replace(ranker.joint_space, lexical=LexicalFeatures.none()))
     # The map takes two columns fewer then, those of the words.
-    without = replace(without, space=replace(without.space, map=replace(ranker.space.map, B=ranker.space.map.B[:-2])))
+    without = replace(
+        without,
+        joint_space=replace(without.joint_space, map=replace(ranker.joint_space.map, B=ranker.joint_space.map.B[:-2])),
+    )
     assert {name: len(kind) for name, kind in without.queries().items()} == {"captions": 100, "names": 9}
     nameless = make_ranker(names=False)
-    space = replace(nameless.space, lexicon=Lexicon.none())
-    assert list(replace(nameless, space=space).queries()) == ["captions"]
+    joint_space = replace(nameless.joint_space, lexical=LexicalFeatures.none())
+    assert list(replace(nameless, joint_space=joint_space).queries()) == ["captions"]
 
 
 def test_gathered_photos_are_scored_as_among_all():
     ranker = make_ranker()
     side, query = sides(ranker)
     rows = np.array([6, 1])
-    part = PhotoSide(side.z[rows], side.hub[rows], side.hidden[rows], side.regions[rows])
+    part = EncodedPhotos(side.z[rows], side.hubness[rows], side.hidden[rows], side.regions[rows])
     for row in range(3):
         every = ranker.scores(side, query, row)
-        np.testing.assert_allclose(ranker.scores(part, query, row).order, every.order[rows], atol=1e-5)
+        np.testing.assert_allclose(
+            ranker.scores(part, query, row).ranking_scores, every.ranking_scores[rows], atol=1e-5
+        )
 
 
 def test_queries_in_a_batch_are_as_one_by_one():
@@ -310,16 +336,16 @@ def test_queries_in_a_batch_are_as_one_by_one():
     side, batch = sides(ranker)
     for row in range(3):
         one = slice(row, row + 1)
-        alone = ranker.query_side(given.t[one], given.texts[one], given.tokens.select(np.array([row])))
+        alone = ranker.encode_queries(given.t[one], given.texts[one], given.tokens.select(np.array([row])))
         np.testing.assert_allclose(alone.hidden[0], batch.hidden[row], atol=1e-5)
         np.testing.assert_allclose(
-            ranker.scores(side, alone, 0).order, ranker.scores(side, batch, row).order, atol=1e-5
+            ranker.scores(side, alone, 0).ranking_scores, ranker.scores(side, batch, row).ranking_scores, atol=1e-5
         )
 
 
 def test_the_length_of_a_text_vector_does_not_matter_to_the_networks():
     ranker, given = make_ranker(), inputs()
-    long = ranker.query_side(3 * given.t, given.texts, given.tokens)
+    long = ranker.encode_queries(3 * given.t, given.texts, given.tokens)
     np.testing.assert_allclose(long.hidden, sides(ranker)[1].hidden, atol=1e-5)
 
 
@@ -327,29 +353,29 @@ def test_the_chance_of_a_match_is_the_decisions_on_the_first_hits():
     ranker = make_ranker()
     side, query = sides(ranker)
     scores = ranker.score_matrix(side, query, slice(0, 3))
-    first, every = scores.order.argmax(axis=1), np.arange(3)
-    order, scalars = scores.order[every, first], scores.scalars[every, first]
-    expected = ranker.match.probability(match_features(order, scalars, query.usual, 40))
-    assert np.array_equal(ranker.match_probability(order, scalars, query.usual, 40), expected)
+    first, every = scores.ranking_scores.argmax(axis=1), np.arange(3)
+    order, pair_features = scores.ranking_scores[every, first], scores.pair_features[every, first]
+    expected = ranker.no_match.probability(no_match_features(order, pair_features, query.query_hubness, 40))
+    assert np.array_equal(ranker.match_probability(order, pair_features, query.query_hubness, 40), expected)
     assert expected.shape == (3,)
 
 
 def test_relevance_is_shown_as_it_is_where_it_falls_and_as_the_mean_where_it_rises():
     # The two in the middle become their mean, even where the second of them is not asked for.
     relevance = np.float32([0.9, 0.2, 0.6, 0.1])
-    assert shown_relevance(relevance, 4).tolist() == pytest.approx([0.9, 0.4, 0.4, 0.1])
-    assert shown_relevance(relevance, 2).tolist() == pytest.approx([0.9, 0.4])
-    assert shown_relevance(relevance, 1).tolist() == pytest.approx([0.9])
+    assert isotonic_relevance(relevance, 4).tolist() == pytest.approx([0.9, 0.4, 0.4, 0.1])
+    assert isotonic_relevance(relevance, 2).tolist() == pytest.approx([0.9, 0.4])
+    assert isotonic_relevance(relevance, 1).tolist() == pytest.approx([0.9])
     # All three, and one alone.
-    assert shown_relevance(np.float32([0.1, 0.2, 0.9]), 9).tolist() == pytest.approx([0.4] * 3)
-    assert shown_relevance(np.float32([0.3]), 9).tolist() == pytest.approx([0.3])
-    assert shown_relevance(np.zeros(0, np.float32), 9).tolist() == []
+    assert isotonic_relevance(np.float32([0.1, 0.2, 0.9]), 9).tolist() == pytest.approx([0.4] * 3)
+    assert isotonic_relevance(np.float32([0.3]), 9).tolist() == pytest.approx([0.3])
+    assert isotonic_relevance(np.zeros(0, np.float32), 9).tolist() == []
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 60), st.integers(1, 20), st.integers(1, 70))
 def test_shown_relevance_is_isotonic_regression_and_never_rises(seed, count, levels, asked):
     relevance = (np.random.default_rng(seed).integers(0, levels + 1, count) / levels).astype(np.float32)
-    shown = shown_relevance(relevance, asked)
+    shown = isotonic_relevance(relevance, asked)
     theirs = isotonic_regression(relevance.astype(np.float64), increasing=False)[:asked]
     np.testing.assert_allclose(shown, theirs, atol=1e-6)
     assert (np.diff(shown) <= 0).all()

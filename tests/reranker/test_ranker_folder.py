@@ -157,7 +157,7 @@ def test_a_ranker_replaces_a_ranker_and_an_empty_folder(saved):
 def test_the_shipped_ranker_loads():
     ranker = Ranker.default()
     assert ranker.id == ranker.finished().id == json.loads((DEFAULT_FOLDER / "ranker.json").read_text())["id"]
-    assert 0 < ranker.match.threshold < 1
+    assert 0 < ranker.no_match.threshold < 1
 
 
 def test_the_shipped_ranker_of_an_image_encoder_is_found_by_its_fingerprint(tmp_path, monkeypatch):

@@ -30,7 +30,10 @@ def test_a_sheet_shows_each_photo_in_its_cell_with_its_shape_kept(tmp_path: Path
     wide = photo(tmp_path, "wide.png", (255, 0, 0), (400, 200))
     tall = photo(tmp_path, "tall.png", (0, 0, 255), (50, 200))
     hits = tuple(Hit(i + 1, (wide, tall)[i % 2], 0.5, 0.5, 1, 1) for i in range(6))
-    answers = [SearchResult("1", "red and blue", hits, good=True), SearchResult("2", "nothing", (), good=False)]
+    answers = [
+        SearchResult("1", "red and blue", hits, good_match=True),
+        SearchResult("2", "nothing", (), good_match=False),
+    ]
     write_sheet(answers, tmp_path / "sheet.png")
     with Image.open(tmp_path / "sheet.png") as sheet:
         # Six photos take two rows; a query without photos keeps one.
@@ -53,7 +56,7 @@ def test_a_photo_that_is_gone_leaves_a_note_in_its_cell(tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"no photo")
     paths = [str(tmp_path / "gone.jpg"), str(tmp_path / "broken.jpg"), str(tmp_path)]
     hits = tuple(Hit(i + 1, path, 0.5, 0.5, 1, 1) for i, path in enumerate(paths))
-    write_sheet([SearchResult("1", "a dog", hits, good=True)], tmp_path / "sheet.jpg")
+    write_sheet([SearchResult("1", "a dog", hits, good_match=True)], tmp_path / "sheet.jpg")
     with Image.open(tmp_path / "sheet.jpg") as sheet:
         assert sheet.format == "JPEG"
         cells = [cell(sheet, 0, column, GAP) for column in range(3)]
@@ -63,7 +66,7 @@ def test_a_photo_that_is_gone_leaves_a_note_in_its_cell(tmp_path: Path) -> None:
 
 def heading(text: str, path: Path) -> np.ndarray:
     """The (34, width, 3) pixels of a heading."""
-    write_sheet([SearchResult("1", text, (), good=True)], path / "sheet.png")
+    write_sheet([SearchResult("1", text, (), good_match=True)], path / "sheet.png")
     with Image.open(path / "sheet.png") as sheet:
         return np.asarray(sheet.crop((0, GAP, WIDTH, GAP + HEADING)))
 
@@ -118,5 +121,5 @@ def test_letters_that_no_font_has_are_escaped(tmp_path: Path, fonts_of) -> None:
 )
 def test_a_sheet_that_cannot_be_written_is_refused(tmp_path: Path, name: str, count: int, line: str) -> None:
     with pytest.raises(PhotoseekError) as caught:
-        write_sheet([SearchResult("1", "a dog", (), good=False)] * count, tmp_path / name)
+        write_sheet([SearchResult("1", "a dog", (), good_match=False)] * count, tmp_path / name)
     assert str(caught.value) == f"contact sheet {tmp_path / name}: {line}"

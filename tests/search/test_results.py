@@ -22,13 +22,13 @@ ANSWERS = [
         "7",
         'a "red", bus\nat night',
         (Hit(1, "/p/bus.jpg", 0.875, 1.5, 640, 480, ("/p/copy.jpg",)), Hit(2, ODD, 0.25, -0.125, 30, 20)),
-        good=True,
+        good_match=True,
         notes=("the query is longer",),
-        match=0.123456,
+        match_probability=0.123456,
     ),
-    SearchResult("no 8", "चाय 🍵", (), good=False),
-    SearchResult("9", "", (), good=False, error="q.csv line 4: the query is empty"),
-    SearchResult("10", "a boy", (), good=False, blocked="not shown here"),
+    SearchResult("no 8", "चाय 🍵", (), good_match=False),
+    SearchResult("9", "", (), good_match=False, error="q.csv line 4: the query is empty"),
+    SearchResult("10", "a boy", (), good_match=False, blocked="not shown here"),
 ]
 RECORDS = [
     ("7", 'a "red", bus\nat night', 1, "/p/bus.jpg", 0.875, 1.5, True, None),
@@ -93,7 +93,9 @@ def test_parquet_read_back_is_what_was_written(tmp_path: Path) -> None:
 
 def test_a_trec_run_is_read_by_ir_measures(tmp_path: Path) -> None:
     path = tmp_path / "r.trec"
-    write_answers([*ANSWERS, SearchResult("no 11", "a cat", (Hit(1, "/p/é.jpg", 0.0, 2**-30, 1, 1),), good=True)], path)
+    write_answers(
+        [*ANSWERS, SearchResult("no 11", "a cat", (Hit(1, "/p/é.jpg", 0.0, 2**-30, 1, 1),), good_match=True)], path
+    )
     run = list(ir_measures.read_trec_run(str(path)))
     read = [(doc.query_id, unquote_to_bytes(doc.doc_id), doc.score) for doc in run]
     assert read == [
@@ -111,7 +113,8 @@ def test_scores_of_a_trec_run_fall_with_every_rank(tmp_path: Path) -> None:
     scores = [0.1 + 1e-12, 0.1, 0.1, 0.0, 0.0, -7.5, -7.5, -7.5, -20.0]
     hits = tuple(Hit(i + 1, f"/p/{9 - i}.jpg", 0.5, score, 1, 1) for i, score in enumerate(scores))
     write_answers(
-        [SearchResult("1", "a", hits, good=True), SearchResult("2", "b", hits[:2], good=True)], tmp_path / "r.trec"
+        [SearchResult("1", "a", hits, good_match=True), SearchResult("2", "b", hits[:2], good_match=True)],
+        tmp_path / "r.trec",
     )
     run = [
         (doc.query_id, doc.doc_id, np.float32(doc.score)) for doc in ir_measures.read_trec_run(str(tmp_path / "r.trec"))

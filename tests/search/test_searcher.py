@@ -10,8 +10,8 @@ from sklearn.isotonic import IsotonicRegression
 
 from answers import names, refusal, relevance_of, row_of, score_of
 from indexer.index import Index
-from reranker.models.no_match import match_features
-from reranker.ranker import Ranker, Scores, order_among
+from reranker.models.no_match import no_match_features
+from reranker.ranker import Ranker, Scores, correct_small_gallery
 from search import searcher as module
 from search.searcher import STAGES, Searcher
 
@@ -27,22 +27,22 @@ HALF = 3e-2
 class Exact:
     """What the ranker says of every row, from the stored embeddings and regions: no view, no FAISS.
 
-    `candidate`: (n,) scores of the candidate stage; `usual`: how high the query scores at large; `at_large`: (n,), what
+    `candidate`: (n,) scores of the candidate stage; `query_hubness`: how high it scores at large; `at_large`: (n,), what
     a photo scores for the mean caption; `gate`: how much the query looks like a name.
     """
 
     candidate: np.ndarray
     scores: Scores
-    usual: np.ndarray
+    query_hubness: np.ndarray
     at_large: np.ndarray
     gate: float
 
-    def order(self, rows: np.ndarray | None = None) -> np.ndarray:
+    def ranking_scores(self, rows: np.ndarray | None = None) -> np.ndarray:
         """What sorts candidates among as few photos as there are here, (n,), by default all: 0.6 of what they score at
         large, beside each other, is taken off those that are 5 or more behind the first, and a share of it off others.
         """
         shown = np.arange(len(self.at_large)) if rows is None else rows
-        learned, large = self.scores.order[shown], self.at_large[shown]
+        learned, large = self.scores.ranking_scores[shown], self.at_large[shown]
         taken = [0.6 * (1 - self.gate) * (one - large.mean()) for one in large]
         behind = [min((learned.max() - one) / 5, 1) for one in learned]
         assert np.abs(taken).max() < 2.5  # more would be cut
@@ -50,12 +50,12 @@ class Exact:
 
 
 def exact(searcher: Searcher, text: str) -> Exact:
-    side = searcher.ranker.photo_side(np.asarray(searcher.index.embeddings(), np.float32), searcher.index.regions())
-    query = searcher.query_side([text])
-    candidate = np.concatenate([side.z, side.hub[:, None]], axis=1) @ query.candidate[0]
-    heads = searcher.ranker.space.captions().mean(axis=0) * searcher.ranker.order.ws[0]
-    at_large = np.concatenate([side.z, side.hub[:, None]], axis=1) @ heads
-    return Exact(candidate, searcher.ranker.scores(side, query, 0), query.usual, at_large, float(query.gate[0]))
+    side = searcher.ranker.encode_photos(np.asarray(searcher.index.embeddings(), np.float32), searcher.index.regions())
+    query = searcher.encode_queries([text])
+    candidate = np.concatenate([side.z, side.hubness[:, None]], axis=1) @ query.candidate[0]
+    heads = searcher.ranker.joint_space.captions().mean(axis=0) * searcher.ranker.ranking_mlp.ws[0]
+    at_large = np.concatenate([side.z, side.hubness[:, None]], axis=1) @ heads
+    return Exact(candidate, searcher.ranker.scores(side, query, 0), query.query_hubness, at_large, float(query.gate[0]))
 
 
 def falling(values: np.ndarray) -> np.ndarray:
@@ -76,7 +76,7 @@ def test_hits_are_what_numpy_finds_over_every_row(searcher: Searcher, text: str)
     rows = np.array([row_of(searcher)[hit.path] for hit in answer.hits])
     assert sorted(rows) == list(range(ROWS))
     assert [hit.rank for hit in answer.hits] == list(range(1, ROWS + 1))
-    assert [hit.score for hit in answer.hits] == pytest.approx(expected.order()[rows], abs=HALF)
+    assert [hit.score for hit in answer.hits] == pytest.approx(expected.ranking_scores()[rows], abs=HALF)
     assert np.all(np.diff([hit.score for hit in answer.hits]) <= 0)
     shown = falling(expected.scores.relevance[rows])
     assert [hit.relevance for hit in answer.hits] == pytest.approx(shown, abs=HALF / 4)
@@ -87,11 +87,11 @@ def test_relevance_never_rises_down_the_hits_whatever_orders_them(
     searcher: Searcher, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def backwards(*arguments) -> np.ndarray:
-        return -order_among(*arguments)
+        return -correct_small_gallery(*arguments)
 
     plain = searcher.answer(text, PHOTOS)
     assert np.all(np.diff([hit.relevance for hit in plain.hits]) <= 0)
-    monkeypatch.setattr(module, "order_among", backwards)
+    monkeypatch.setattr(module, "correct_small_gallery", backwards)
     turned = searcher.answer(text, PHOTOS)
     assert [hit.score for hit in turned.hits] == pytest.approx([-hit.score for hit in plain.hits[::-1]])
     shown = [hit.relevance for hit in turned.hits]
@@ -105,12 +105,14 @@ def test_the_chance_of_a_match_is_the_rankers_of_the_first_hit(searcher: Searche
     answer = searcher.answer(text, 2)
     expected = exact(searcher, text)
     first = [row_of(searcher)[answer.hits[0].path]]
-    features = match_features(expected.scores.order[first], expected.scores.scalars[first], expected.usual, ROWS)
-    assert answer.match == pytest.approx(searcher.ranker.match.probability(features)[0], abs=HALF)
-    assert answer.good is (answer.match >= searcher.ranker.match.threshold)
-    assert answer.as_dict()["match_probability"] == round(answer.match, 4)
+    features = no_match_features(
+        expected.scores.ranking_scores[first], expected.scores.pair_features[first], expected.query_hubness, ROWS
+    )
+    assert answer.match_probability == pytest.approx(searcher.ranker.no_match.probability(features)[0], abs=HALF)
+    assert answer.good_match is (answer.match_probability >= searcher.ranker.no_match.threshold)
+    assert answer.as_dict()["match_probability"] == round(answer.match_probability, 4)
     # It does not hang on how many hits are wanted, nor on how relevant they are.
-    assert searcher.answer(text, 1, min_score=1.0).match == answer.match
+    assert searcher.answer(text, 1, min_score=1.0).match_probability == answer.match_probability
 
 
 def test_only_candidates_are_reranked(searcher: Searcher) -> None:
@@ -118,7 +120,7 @@ def test_only_candidates_are_reranked(searcher: Searcher) -> None:
     answer = Searcher(searcher.index, candidates=5).answer("a motorcycle", 5)
     rows = np.array([row_of(searcher)[hit.path] for hit in answer.hits])
     assert set(rows) == set(np.argsort(-expected.candidate)[:5])
-    assert [hit.score for hit in answer.hits] == pytest.approx(np.sort(expected.order(rows))[::-1], abs=HALF)
+    assert [hit.score for hit in answer.hits] == pytest.approx(np.sort(expected.ranking_scores(rows))[::-1], abs=HALF)
 
 
 def test_a_batch_answers_as_one_by_one(searcher: Searcher, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,9 +130,11 @@ def test_a_batch_answers_as_one_by_one(searcher: Searcher, monkeypatch: pytest.M
     monkeypatch.setattr(module, "BLOCK", 4)
     together = searcher.answer_many(queries, 4, on_progress=lambda done, total: progress.append((done, total)))
     assert progress == [(4, 6), (6, 6)]
-    assert [(a.id, a.text, a.good, names(a)) for a in together] == [(a.id, a.text, a.good, names(a)) for a in singly]
+    assert [(a.id, a.text, a.good_match, names(a)) for a in together] == [
+        (a.id, a.text, a.good_match, names(a)) for a in singly
+    ]
     for one, other in zip(singly, together, strict=True):
-        assert one.match == pytest.approx(other.match, abs=1e-4)
+        assert one.match_probability == pytest.approx(other.match_probability, abs=1e-4)
         assert score_of(one) == pytest.approx(score_of(other), abs=1e-3)
         assert relevance_of(one) == pytest.approx(relevance_of(other), abs=1e-4)
 
@@ -142,7 +146,7 @@ def test_it_sees_what_is_plain_to_see(searcher: Searcher) -> None:
 
 def test_words_look_for_their_places_where_the_index_has_regions(plain: Path, regional: Path) -> None:
     without, within = Searcher(Index.open(plain)), Searcher(Index.open(regional))
-    late = within.ranker.space.late
+    late = within.ranker.joint_space.late_interaction
     assert late is not None
     assert without.view.regions is None
     assert within.view.regions is not None
@@ -218,7 +222,7 @@ def test_min_score_leaves_out_what_is_below_it(searcher: Searcher) -> None:
     assert kept == tuple(hit for hit in every.hits if hit.relevance >= third)
     assert len(kept) >= 3
     none = searcher.answer("a motorcycle", PHOTOS, min_score=1.0)
-    assert (none.hits, none.good, none.match) == ((), every.good, every.match)
+    assert (none.hits, none.good_match, none.match_probability) == ((), every.good_match, every.match_probability)
 
 
 def test_without_takes_off_what_it_names(searcher: Searcher) -> None:
@@ -226,7 +230,7 @@ def test_without_takes_off_what_it_names(searcher: Searcher) -> None:
     answer = searcher.answer("a photo of a vehicle", PHOTOS, without="a motorcycle")
     rows = np.array([row_of(searcher)[hit.path] for hit in answer.hits])
     # What is missing of the unwanted multiplies the relevance, and its logarithm adds to the order.
-    order = wanted.order() + np.log(np.maximum(1 - unwanted.scores.relevance, 1e-6))
+    order = wanted.ranking_scores() + np.log(np.maximum(1 - unwanted.scores.relevance, 1e-6))
     # What the unwanted rather fits than not comes behind all else.
     order[unwanted.scores.relevance > 0.5] -= 100
     assert [hit.score for hit in answer.hits] == pytest.approx(order[rows], abs=2 * HALF)
@@ -245,15 +249,15 @@ def test_without_the_query_itself_nothing_is_left_but_every_photo_is_there(searc
 
 
 def test_under_keeps_to_a_folder(searcher: Searcher, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    space = {"astronaut.png", "moon.png", "rocket.jpg", "hubble_deep_field.jpg"}
+    joint_space = {"astronaut.png", "moon.png", "rocket.jpg", "hubble_deep_field.jpg"}
     for folder in (str(photos / "space"), f"{photos}/space/", "space", "./space/../space"):
-        assert set(names(searcher.answer("a dog", PHOTOS, under=folder))) == space
+        assert set(names(searcher.answer("a dog", PHOTOS, under=folder))) == joint_space
     monkeypatch.chdir(photos / "animals")
     assert set(names(searcher.answer("a dog", PHOTOS, under="."))) == {"chelsea.png", "horse.png"}
-    assert set(names(searcher.answer("a dog", PHOTOS, under="../space"))) == space
+    assert set(names(searcher.answer("a dog", PHOTOS, under="../space"))) == joint_space
     assert len(searcher.answer("a dog", PHOTOS, under=str(photos)).hits) == ROWS
     like = searcher.like(photos / "nature" / "flower.jpg", PHOTOS, under="space")
-    assert set(names(like)) == space
+    assert set(names(like)) == joint_space
 
 
 def test_under_a_folder_without_photos_is_refused(searcher: Searcher, built: Path, photos: Path) -> None:
@@ -270,7 +274,7 @@ def test_a_photo_is_most_like_itself(searcher: Searcher, photos: Path) -> None:
         rows = [row_of(searcher)[hit.path] for hit in answer.hits]
         assert answer.hits[0].path == path
         # Whether anything fits is not asked.
-        assert (answer.text, answer.good, answer.match) == (f"like {path}", True, None)
+        assert (answer.text, answer.good_match, answer.match_probability) == (f"like {path}", True, None)
         assert "match_probability" not in answer.as_dict()
         assert answer.hits[0].relevance == pytest.approx(1, abs=2e-3)
         cosines = x[rows] @ x[rows[0]]
@@ -295,7 +299,7 @@ def test_a_photo_from_elsewhere_finds_what_it_looks_like(searcher: Searcher, pho
 
 
 def test_an_index_with_another_ranker_is_refused(plain: Path, ranker: Ranker) -> None:
-    other = replace(ranker, match=replace(ranker.match, threshold=2.0)).finished()
+    other = replace(ranker, no_match=replace(ranker.no_match, threshold=2.0)).finished()
     assert refusal(lambda: Searcher(Index.open(plain), other)) == (
         f"index {plain} has ranker {ranker.id} attached, not {other.id}; photoseek use RANKER -i {plain} "
         "attaches another"

@@ -47,7 +47,7 @@ def test_removed_photos_never_come_back_and_new_ones_are_found_at_once(
         assert set(names(before)) == set(names(after)) == present
         # The tail is scored in full precision, the view in half.
         assert close(before, after)
-        assert before.match == pytest.approx(after.match, abs=HALF)
+        assert before.match_probability == pytest.approx(after.match_probability, abs=HALF)
     assert names(tail.answer("a cat looks at the camera", 1)) == ["chelsea.png"]
     assert names(tail.like(root / "flower.jpg", 1)) == ["flower.jpg"]
     assert set(names(tail.like(root / "flower.jpg", PHOTOS))) == present
@@ -106,30 +106,32 @@ def test_the_ranker_gets_the_regions_of_its_candidates_those_of_the_tail_too(
     monkeypatch.setattr(Ranker, "scores", looking)
     searcher = Searcher(Index.open(folder))
     searcher.search("a cat")
-    rows = searcher.view.search(searcher.query_side(["a cat"]).candidate, 200, searcher._alive)[0][0]
+    rows = searcher.view.search(searcher.encode_queries(["a cat"]).candidate, 200, searcher._alive)[0][0]
     regions = searcher.index.regions()
     if regions is None:
         assert given == [None]
     else:
-        assert ranker.space.late is not None
-        assert np.array_equal(given[0], ranker.space.late.regions(regions[rows]))
+        assert ranker.joint_space.late_interaction is not None
+        assert np.array_equal(given[0], ranker.joint_space.late_interaction.regions(regions[rows]))
 
 
 def test_the_verdict_is_good_from_the_rankers_own_point_on(grown: tuple[Path, Path], ranker: Ranker) -> None:
     _, folder = grown
     there, foreign = "a motorcycle", "quarterly sales figures of an insurance company"
-    chances = [answer.match for answer in Searcher(Index.open(folder)).answer_many([("1", there), ("2", foreign)])]
+    chances = [
+        answer.match_probability for answer in Searcher(Index.open(folder)).answer_many([("1", there), ("2", foreign)])
+    ]
     assert None not in chances
     assert chances[0] > chances[1]
-    between = replace(ranker.match, threshold=sum(chances) / 2)
-    Index.open(folder).attach(replace(ranker, match=between).finished())
+    between = replace(ranker.no_match, threshold=sum(chances) / 2)
+    Index.open(folder).attach(replace(ranker, no_match=between).finished())
     halfway = Searcher(Index.open(folder))
-    assert [answer.good for answer in halfway.answer_many([("1", there), ("2", foreign)])] == [True, False]
+    assert [answer.good_match for answer in halfway.answer_many([("1", there), ("2", foreign)])] == [True, False]
     assert len(halfway.answer(foreign, 3).hits) == 3
     # The very point is a match.
-    chance = halfway.answer(there).match
-    Index.open(folder).attach(replace(ranker, match=replace(ranker.match, threshold=chance)).finished())
-    assert Searcher(Index.open(folder)).answer(there).good
+    chance = halfway.answer(there).match_probability
+    Index.open(folder).attach(replace(ranker, no_match=replace(ranker.no_match, threshold=chance)).finished())
+    assert Searcher(Index.open(folder)).answer(there).good_match
 
 
 def test_a_blocked_query_has_the_disclaimer_and_no_hits(grown: tuple[Path, Path]) -> None:
@@ -138,7 +140,7 @@ def test_a_blocked_query_has_the_disclaimer_and_no_hits(grown: tuple[Path, Path]
     searcher = Searcher(Index.open(folder))
     first, blocked, last = searcher.answer_many([("a", "a cat"), ("b", "a child on a horse"), ("c", "the moon")], 2)
     disclaimer = "This image is unavailable in your country in compliance with local laws"
-    assert blocked == SearchResult("b", "a child on a horse", (), good=False, blocked=disclaimer)
+    assert blocked == SearchResult("b", "a child on a horse", (), good_match=False, blocked=disclaimer)
     assert [(a.id, len(a.hits), a.blocked) for a in (first, last)] == [("a", 2, None), ("c", 2, None)]
     assert searcher.answer_many([("b", "a child")])[0].blocked == disclaimer
     Index.open(folder).set_policy(None)

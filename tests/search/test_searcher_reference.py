@@ -27,34 +27,36 @@ def reference(searcher: Searcher, text: str, candidates: int) -> tuple[np.ndarra
     """Of the candidates, best first: the row, its order score and its relevance; NumPy's own casts, the whole text
     vector with its words, a maximum photo by photo, products of photos with every caption of the hub term."""
     ranker, view = searcher.ranker, searcher.view
-    space = ranker.space
+    joint_space = ranker.joint_space
     encoder = open_text_encoder(ranker.text_encoder, ranker.text_encoder_name)
     vectors, tokens = encoder.encode_with_tokens([text])
     t = unit(vectors)
-    q, meaning = space.map.texts(space.lexicon.extend(vectors, [text]))[0], space.meaning.texts(t)[0]
-    places, gates = space.names.texts(t)
+    q, meaning = joint_space.map.texts(joint_space.lexical.extend(vectors, [text]))[0], joint_space.meaning.texts(t)[0]
+    places, gates = joint_space.class_names.texts(t)
     named, gate = places[0], gates[0]
-    z, hub, hidden = (np.array(part, np.float32) for part in (view.z, view.hub, view.hidden))
+    z, hubness, hidden = (np.array(part, np.float32) for part in (view.z, view.hubness, view.hidden))
     k, r = len(q), len(meaning)
-    scalars = np.empty((len(z), 7), np.float32)
-    scalars[:, 0], scalars[:, 1], scalars[:, 2] = z[:, :k] @ q, z[:, k : k + r] @ meaning, hub
-    scalars[:, 3], scalars[:, 4] = gate * (z[:, k + r :] @ named), gate
-    if view.regions is None or space.late is None:
-        scalars[:, 5:] = space.guess[0] + scalars[:, :3] @ space.guess[1:]
+    pair_features = np.empty((len(z), 7), np.float32)
+    pair_features[:, 0], pair_features[:, 1], pair_features[:, 2] = z[:, :k] @ q, z[:, k : k + r] @ meaning, hubness
+    pair_features[:, 3], pair_features[:, 4] = gate * (z[:, k + r :] @ named), gate
+    if view.regions is None or joint_space.late_interaction is None:
+        pair_features[:, 5:] = joint_space.late_imputation[0] + pair_features[:, :3] @ joint_space.late_imputation[1:]
     else:
-        words = space.late.tokens(tokens)
+        words = joint_space.late_interaction.tokens(tokens)
         products = np.array(view.regions, np.float32) / 254 @ words.vectors.T
-        scalars[:, 5], scalars[:, 6] = products.max(axis=1) @ words.weights, hidden[:, 0]
-    candidate = scalars[:, 0] + 0.25 * scalars[:, 1] + 3 * scalars[:, 3] - 0.5 * (1 - gate) * hub
+        pair_features[:, 5], pair_features[:, 6] = products.max(axis=1) @ words.weights, hidden[:, 0]
+    candidate = pair_features[:, 0] + 0.25 * pair_features[:, 1] + 3 * pair_features[:, 3] - 0.5 * (1 - gate) * hubness
     logits = []
-    for mlp, part in ((ranker.order, hidden[:, 1:129]), (ranker.relevance, hidden[:, 129:])):
-        first = relu(part + t @ mlp.Wt + mlp.b1 + scalars @ mlp.Ws)
-        logits.append(relu(first @ mlp.W2 + mlp.b2) @ mlp.w3 + scalars @ mlp.ws + mlp.b3)
+    for mlp, part in ((ranker.ranking_mlp, hidden[:, 1:129]), (ranker.relevance_mlp, hidden[:, 129:])):
+        first = relu(part + t @ mlp.Wt + mlp.b1 + pair_features @ mlp.Ws)
+        logits.append(relu(first @ mlp.W2 + mlp.b2) @ mlp.w3 + pair_features @ mlp.ws + mlp.b3)
     order = (1 - gate) * logits[0] + gate * NAMED_SCALE * candidate
     rows = np.argsort(-candidate, kind="stable")[:candidates]
     # Among 17 photos: what a photo scores on average for captions is taken off, but not off photos near the first hit.
     both = np.concatenate([z[:, :k], 0.25 * z[:, k : k + r]], axis=1)[rows]
-    at_large = ranker.order.ws[0] * ((both @ space.hubs.turn @ space.hubs.captions.T).mean(axis=1) - 0.5 * hub[rows])
+    at_large = ranker.ranking_mlp.ws[0] * (
+        (both @ joint_space.hubness.turn @ joint_space.hubness.captions.T).mean(axis=1) - 0.5 * hubness[rows]
+    )
     first = order[rows]
     first = first - np.minimum((first.max() - first) / 5, 1) * 0.6 * (1 - gate) * (at_large - at_large.mean())
     return rows, first, ranker.calibration.apply(logits[1])[rows]

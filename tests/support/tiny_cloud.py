@@ -26,7 +26,7 @@ def make_index(folder: Path, count: int, ranker: Ranker, seed: int = 0) -> Index
     """An index of `count` rows in folders of fifty: a/00/0000.jpg and so on."""
     folder.mkdir(parents=True)
     Catalogue(folder / "catalogue.sqlite", create=True).close()
-    width = ranker.space.map.A.shape[0]
+    width = ranker.joint_space.map.A.shape[0]
     manifest = {"format": 1, "encoder": ranker.image_encoder, "encoder_name": "efficientnet-lite", "dim": width}
     (folder / "manifest.json").write_text(json.dumps({**manifest, "embeddings": "embeddings-1.f16"}))
     vector_files.append(folder / "embeddings-1.f16", 0, vectors(count, width, seed))

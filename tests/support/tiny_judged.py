@@ -7,14 +7,14 @@ from zlib import crc32
 import numpy as np
 
 from indexer.encoders import Tokens
-from reranker.judgments.embedded import Features
+from reranker.judgments.embedded import EmbeddedJudgments
 from reranker.judgments.judged_folder import CrowdRow, ExpertRow, Judgments
 from reranker.models.late_interaction import LateSettings
 from reranker.models.lexical_features import WORD
 from reranker.models.linear_map import MapSettings, unit
 from reranker.models.mlp import MLPSettings
 from reranker.training.examples import PairSettings
-from reranker.training.fit_joint_space import SpaceSettings
+from reranker.training.fit_joint_space import JointSpaceSettings
 from reranker.training.train import TrainSettings
 
 WORDS = ("dog", "cat", "man", "woman", "snow", "sea", "ball", "car")
@@ -64,21 +64,21 @@ class Ears:
 
 ENCODERS = (Eyes(), Ears())
 QUICK = TrainSettings(
-    space=SpaceSettings(
+    joint_space=JointSpaceSettings(
         map=MapSettings(k=8, epochs=10, batch=40, dropout_images=0.2),
-        late=LateSettings(k=32, epochs=8, batch=30, dropout_images=0.2, dropout_texts=0.1, bank=60),
+        late_interaction=LateSettings(k=32, epochs=8, batch=30, dropout_images=0.2, dropout_texts=0.1, bank=60),
         bank=200,
         reference=40,
     ),
-    order=MLPSettings(epochs=3, batch=512),
-    relevance=MLPSettings(epochs=3, batch=512),
+    ranking_mlp=MLPSettings(epochs=3, batch=512),
+    relevance_mlp=MLPSettings(epochs=3, batch=512),
     folds=2,
     choose_shrinkage=False,
     pairs=PairSettings(mined_from=20),
 )
 
 
-def made(photos: int, seed: int, regions: bool = False) -> tuple[Features, Judgments, np.ndarray]:
+def made(photos: int, seed: int, regions: bool = False) -> tuple[EmbeddedJudgments, Judgments, np.ndarray]:
     """Photos and four captions each that share eight known directions; a caption names the two strongest.
 
     With `regions`, a photo has three: the whole, and one of each of its two strongest; captions have a token a word.
@@ -102,7 +102,7 @@ def made(photos: int, seed: int, regions: bool = False) -> tuple[Features, Judgm
         expert=(),
         crowd=(),
     )
-    features = Features(names, x, captions, texts, t, owner, Tokens.none(len(owner), 10))
+    features = EmbeddedJudgments(names, x, captions, texts, t, owner, Tokens.none(len(owner), 10))
     if regions:
         of_photo = np.stack([hidden @ REGION, REGION[strongest[:, 0]], REGION[strongest[:, 1]]], axis=1)
         of_photo += 0.3 * generator.standard_normal(of_photo.shape)
@@ -111,7 +111,7 @@ def made(photos: int, seed: int, regions: bool = False) -> tuple[Features, Judgm
     return features, judgments, hidden
 
 
-def judged(features: Features, judgments: Judgments, hidden: np.ndarray, count: int) -> Judgments:
+def judged(features: EmbeddedJudgments, judgments: Judgments, hidden: np.ndarray, count: int) -> Judgments:
     """With the votes of a crowd, and grades, that follow how near the hidden directions of photo and caption are."""
     near = unit(hidden) @ unit(hidden)[features.owner].T
     generator = np.random.default_rng(3)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.views.view import PhotoSide
+from indexer.views.view import EncodedPhotos
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +22,12 @@ class TinyRanker:
     image_encoder: str = "tiny@1"
     text_encoder: str = "tiny-text@1"
 
-    def photo_side(self, embeddings: np.ndarray, regions: np.ndarray | None = None) -> PhotoSide:
+    def encode_photos(self, embeddings: np.ndarray, regions: np.ndarray | None = None) -> EncodedPhotos:
         """embeddings: (n, d) float32 -> z (n, d - 1), hub (n,), hidden (n, 2), regions (n, count, 2) int8 or None."""
         first = embeddings[:, :1]
         hidden = np.concatenate([first, 2 * first], axis=1)
         ends = None if regions is None else regions[:, :, [0, -1]]
-        return PhotoSide(embeddings[:, :-1], embeddings[:, -1], hidden, ends)
+        return EncodedPhotos(embeddings[:, :-1], embeddings[:, -1], hidden, ends)
 
     def queries(self) -> dict[str, np.ndarray]:
         return {}

@@ -6,13 +6,13 @@ import numpy as np
 
 from indexer.encoders import Tokens
 from reranker.models.calibration import Calibration
-from reranker.models.class_names import Names
-from reranker.models.joint_space import SCALARS, Hubs, Space
+from reranker.models.class_names import ClassNameHead
+from reranker.models.joint_space import PAIR_FEATURES, Hubness, JointSpace
 from reranker.models.late_interaction import LateInteraction, Words
-from reranker.models.lexical_features import Lexicon
+from reranker.models.lexical_features import LexicalFeatures
 from reranker.models.linear_map import LinearMap, unit
 from reranker.models.mlp import MLP
-from reranker.models.no_match import FEATURES, Match
+from reranker.models.no_match import FEATURES, NoMatchClassifier
 from reranker.ranker import Ranker
 
 # Embeddings, text vectors, regions and tokens; the heads; the vocabulary of the lexicon and of late interaction.
@@ -60,7 +60,7 @@ def make_late(generator: np.random.Generator, order: str = "C") -> LateInteracti
     return LateInteraction.of(weights, bank)
 
 
-def make_space(seed: int = 0, order: str = "C", names: bool = True, late: bool = True) -> Space:
+def make_space(seed: int = 0, order: str = "C", names: bool = True, late: bool = True) -> JointSpace:
     generator = np.random.default_rng(seed)
 
     def weights(*shape: int) -> np.ndarray:
@@ -70,22 +70,22 @@ def make_space(seed: int = 0, order: str = "C", names: bool = True, late: bool =
         return np.asarray(unit(random(generator, "C", *shape)), order=order)
 
     e = E + len(WORDS)
-    of_names = Names(
+    of_names = ClassNameHead(
         weights(D, NAMED), 0.1 * weights(NAMED), directions(9, E), directions(9, NAMED), 9 * weights(E + 2)
     )
-    return Space(
+    return JointSpace(
         map=LinearMap(weights(D, K), 0.1 * weights(K), weights(e, K), 0.1 * weights(K)),
         meaning=LinearMap(weights(D, MEANING), 0.1 * weights(MEANING), weights(E, MEANING), 0.1 * weights(MEANING)),
-        names=of_names if names else Names.none(D, E),
-        lexicon=Lexicon(WORDS, np.float32([1.5, 0.7])),
-        late=make_late(np.random.default_rng(seed + 50), order) if late else None,
-        hubs=Hubs(weights(K + MEANING, 4), weights(100, 4), weights(30, 4)),
-        guess=weights(4, 2),
+        class_names=of_names if names else ClassNameHead.none(D, E),
+        lexical=LexicalFeatures(WORDS, np.float32([1.5, 0.7])),
+        late_interaction=make_late(np.random.default_rng(seed + 50), order) if late else None,
+        hubness=Hubness(weights(K + MEANING, 4), weights(100, 4), weights(30, 4)),
+        late_imputation=weights(4, 2),
     )
 
 
 def make_mlp(d: int, e: int, generator: np.random.Generator, m: int = 24, order: str = "C") -> MLP:
-    s, p = len(SCALARS), 8
+    s, p = len(PAIR_FEATURES), 8
     shapes = ((d, m), (e, m), (s, m), (m,), (m, p), (p,), (p,), (s,), (1,))
     return MLP(*(random(generator, order, *shape) for shape in shapes))
 
@@ -96,13 +96,13 @@ def make_ranker(seed: int = 0, order: str = "C", names: bool = True, late: bool 
         image_encoder="eyes@1",
         text_encoder="ears@1",
         text_encoder_name="ears",
-        space=make_space(seed, order, names, late),
-        order=make_mlp(D, E, generator, 24, order),
-        relevance=make_mlp(D, E, generator, 16, order),
+        joint_space=make_space(seed, order, names, late),
+        ranking_mlp=make_mlp(D, E, generator, 24, order),
+        relevance_mlp=make_mlp(D, E, generator, 16, order),
         calibration=Calibration(1.7, -0.3),
-        match=Match(tuple(generator.standard_normal(FEATURES).tolist()), -0.25, 0.12),
+        no_match=NoMatchClassifier(tuple(generator.standard_normal(FEATURES).tolist()), -0.25, 0.12),
         training={"photos": 3, "order_loss": [0.5, 0.4]},
-        figures={"reranked_recall@1": 0.25},
+        results={"reranked_recall@1": 0.25},
     )
 
 

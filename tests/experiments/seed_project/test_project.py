@@ -58,8 +58,8 @@ def test_scores_of_held_out_pairs_are_those_of_the_ranker(one_thread: None) -> N
     for place, row in enumerate(held):
         photo, text = pairs.photo[row : row + 1], pairs.text[row : row + 1]
         assert pairs.names[row] == (features.photos[photo[0]], features.captions[text[0]])
-        side = ranker.photo_side(features.x[photo], features.regions[photo])
-        query = ranker.query_side(features.t[text], [features.texts[text[0]]], features.tokens.select(text))
+        side = ranker.encode_photos(features.x[photo], features.regions[photo])
+        query = ranker.encode_queries(features.t[text], [features.texts[text[0]]], features.tokens.select(text))
         assert relevance[place] == pytest.approx(float(ranker.scores(side, query, 0).relevance[0]), abs=1e-5)
         assert candidates[place] == pytest.approx(float(seed.candidate_scores(side, query)[0, 0]), abs=1e-5)
 

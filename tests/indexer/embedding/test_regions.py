@@ -267,8 +267,8 @@ def test_attaching_again_after_regions_came_builds_a_view_with_them(photos, fold
 
 @dataclass(frozen=True)
 class Blind(TinyRanker):
-    def photo_side(self, embeddings, regions=None):
-        return super().photo_side(embeddings)
+    def encode_photos(self, embeddings, regions=None):
+        return super().encode_photos(embeddings)
 
 
 def test_a_ranker_that_makes_nothing_of_regions_has_its_view_built_once(photos, folder):

@@ -26,17 +26,17 @@ def resident(name: str) -> int:
 def test_what_is_let_go_is_this_processs_memory_no_longer_and_reads_as_before(file):
     before = np.array(file)
     assert resident("rows.f16") == PAGES * os.sysconf("SC_PAGE_SIZE") // 1024
-    mapped.let_go(file[3:])  # a part of it is let go as a whole
+    mapped.release_pages(file[3:])  # a part of it is let go as a whole
     assert resident("rows.f16") == 0
     assert np.array_equal(file, before)
 
 
 def test_arrays_in_memory_are_left_alone():
     rows = np.arange(6).reshape(3, 2)
-    mapped.let_go(rows)
-    mapped.let_go(None)
+    mapped.release_pages(rows)
+    mapped.release_pages(None)
     mapped.read_at_random(rows)
-    mapped.ask_for(rows, np.array([0, 2]), 16)
+    mapped.prefetch(rows, np.array([0, 2]), 16)
     assert rows.tolist() == [[0, 1], [2, 3], [4, 5]]
 
 
@@ -45,7 +45,7 @@ def test_rows_to_be_read_are_asked_for_by_page(file, monkeypatch):
     monkeypatch.setattr(mapped, "_file", lambda rows: Asked(asked))
     page = os.sysconf("SC_PAGE_SIZE")
     # Rows of 256 bytes behind a head of 100: rows 0 and 1 lie on the first page, row 40 begins on the third.
-    mapped.ask_for(file, np.array([0, 1, 40]), 256, first=100)
+    mapped.prefetch(file, np.array([0, 1, 40]), 256, first=100)
     assert asked == [(0, 256 + page), (2 * page, 256 + page)]
 
 

@@ -110,11 +110,11 @@ def test_the_first_queries_ask_for_what_they_read_and_later_ones_do_not(tmp_path
     view = built(tmp_path, cloud(3, ROWS))
     asked: dict[int, list[np.ndarray]] = {}
 
-    def ask_for(mapped: np.ndarray, rows: np.ndarray, width: int, first: int = 0) -> None:
+    def prefetch(mapped: np.ndarray, rows: np.ndarray, width: int, first: int = 0) -> None:
         asked.setdefault(mapped.strides[0] if mapped is not view.hidden else -1, []).append(rows)
 
-    monkeypatch.setattr(candidates, "ask_for", ask_for)
-    monkeypatch.setattr(view_module, "ask_for", ask_for)
+    monkeypatch.setattr(candidates, "prefetch", prefetch)
+    monkeypatch.setattr(view_module, "prefetch", prefetch)
     monkeypatch.setattr(candidates, "COLD_SEARCHES", 5)
     found, _ = view.search(sentences(12, 7), 3, None, threads=1)
     codes, vectors = view.codes.codes.shape[1], view.z.strides[0]

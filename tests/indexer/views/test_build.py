@@ -13,7 +13,7 @@ from indexer.views import ann_build as candidate_lists
 from indexer.views import build as views
 from indexer.views import view as view_module
 from indexer.views.build import build_view
-from indexer.views.view import PhotoSide, View, is_whole, open_view
+from indexer.views.view import EncodedPhotos, View, is_whole, open_view
 from tiny_ranker import TinyRanker
 
 RANKER = TinyRanker()
@@ -30,7 +30,7 @@ def opened(folder: Path, rows: np.ndarray, tail: np.ndarray | None = None) -> Vi
     assert count == len(rows)
     view = open_view(folder / "views" / name)
     if tail is not None:
-        view.tail = RANKER.photo_side(tail)
+        view.tail = RANKER.encode_photos(tail)
     return view
 
 
@@ -113,7 +113,7 @@ def test_gathered_rows_come_from_the_view_and_its_tail_in_the_order_asked(tmp_pa
     for view in (opened(tmp_path / "a", rows), opened(tmp_path / "b", rows[:30], rows[30:])):
         assert view.total_rows == 50
         assert np.array_equal(view.gather_z(asked), rows[asked, :-1])
-        assert np.array_equal(view.gather_hub(asked), rows[asked, -1])
+        assert np.array_equal(view.gather_hubness(asked), rows[asked, -1])
         assert np.array_equal(view.gather_hidden(asked), rows[asked, :1] * [1, 2])
 
 
@@ -143,7 +143,7 @@ def test_gathered_regions_come_from_the_view_and_its_tail_in_the_order_asked(tmp
         assert json.loads((view.folder / "view.json").read_text())["regions"] == [3, 2]
         assert (view.folder / "regions.i8").stat().st_size == count * 3 * 2
         if count < 50:
-            view.tail = RANKER.photo_side(rows[count:], regions[count:])
+            view.tail = RANKER.encode_photos(rows[count:], regions[count:])
         gathered = view.gather_regions(asked)
         assert gathered.dtype == np.int8
         assert np.array_equal(gathered, regions[asked][:, :, [0, 4]])
@@ -159,7 +159,7 @@ def test_a_view_without_regions_gathers_none(tmp_path):
     assert (shape.pop("regions"), shape.pop("saw_regions")) == ([0, 0], False)
     (view.folder / "view.json").write_text(json.dumps(shape))
     view = open_view(view.folder)
-    view.tail = RANKER.photo_side(fractions(2, 3), regions_of(2, 3))
+    view.tail = RANKER.encode_photos(fractions(2, 3), regions_of(2, 3))
     assert view.gather_regions(np.arange(8)) is None
     assert (is_whole(view.folder), is_whole(view.folder, with_regions=True)) == (True, False)
 
@@ -184,10 +184,10 @@ def test_a_view_of_nothing_is_refused(tmp_path):
 class Crashing(TinyRanker):
     """Computes the first block and no more."""
 
-    def photo_side(self, embeddings: np.ndarray, regions: np.ndarray | None = None) -> PhotoSide:
+    def encode_photos(self, embeddings: np.ndarray, regions: np.ndarray | None = None) -> EncodedPhotos:
         if len(embeddings) < 16:
             raise ZeroDivisionError
-        return super().photo_side(embeddings, regions)
+        return super().encode_photos(embeddings, regions)
 
 
 def test_a_crash_while_building_leaves_nothing(tmp_path, monkeypatch):

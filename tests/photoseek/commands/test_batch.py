@@ -63,5 +63,5 @@ def test_batch_writes_scores_that_fall_and_the_chance_of_a_match(index: Path, tm
         assert scores == pytest.approx([hit.score for hit in searcher.search(text, 20)], abs=1e-3)
     rows = [json.loads(line) for line in (tmp_path / "r.jsonl").read_text().splitlines()]
     assert [row["match_probability"] for row in rows] == pytest.approx(
-        [searcher.answer(row["query"]).match for row in rows], abs=1e-3
+        [searcher.answer(row["query"]).match_probability for row in rows], abs=1e-3
     )

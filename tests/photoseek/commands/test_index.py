@@ -18,7 +18,7 @@ def test_use_attaches_a_ranker(photos: Path, tmp_path: Path) -> None:
     index, ranker = tmp_path / "index", tmp_path / "ranker"
     Index.build(photos, index)
     shipped = Ranker.default()
-    changed = replace(shipped, match=replace(shipped.match, threshold=0.25)).finished()
+    changed = replace(shipped, no_match=replace(shipped.no_match, threshold=0.25)).finished()
     changed.save(ranker)
     result = photoseek("use", ranker, "-i", index)
     assert (result.exit_code, result.stderr) == (0, "")

@@ -36,7 +36,7 @@ def test_search_prints_one_json_object_whose_paths_round_trip(index: Path) -> No
     printed = json.loads(result.stdout)
     assert printed == answer.as_dict()
     assert (printed["format"], printed["query"], printed["good_match"]) == (1, "a cat", True)
-    assert printed["match_probability"] == round(answer.match, 4)
+    assert printed["match_probability"] == round(answer.match_probability, 4)
     assert any(hit["path"].endswith(ODD) for hit in printed["hits"])
 
 

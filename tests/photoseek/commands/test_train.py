@@ -120,10 +120,10 @@ def test_train_keeps_the_order_of_its_base_and_learns_relevance(tmp_path: Path, 
     assert "before" in trained.training
     assert "before" not in lines
     # The image encoder is that of the base.
-    assert (trained.image_encoder, trained.match) == (base.image_encoder, base.match)
-    assert same(trained.order, base.order)
-    assert not same(trained.relevance, base.relevance)
-    assert np.array_equal(trained.space.map.A, base.space.map.A)
+    assert (trained.image_encoder, trained.no_match) == (base.image_encoder, base.no_match)
+    assert same(trained.ranking_mlp, base.ranking_mlp)
+    assert not same(trained.relevance_mlp, base.relevance_mlp)
+    assert np.array_equal(trained.joint_space.map.A, base.joint_space.map.A)
 
 
 def test_train_learns_from_the_score_that_is_asked_for(tmp_path: Path) -> None:
@@ -157,9 +157,11 @@ def test_train_learns_names_of_ones_own(tmp_path: Path) -> None:
     # Nothing shows what a glimsk is.
     assert trained.training["names_without_example"] == ["glimsk"]
     # Three names beside all that the base has.
-    assert trained.training["names"] == len(Ranker.default().space.names.keys) + 3
+    assert trained.training["names"] == len(Ranker.default().joint_space.class_names.keys) + 3
     vectors = load_text_encoder("minilm").encode(["zorblax", "a photo of a fnord", "two coins lie on a grey table"])
-    _, (zorblax, fnord, sentence) = trained.space.names.texts(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+    _, (zorblax, fnord, sentence) = trained.joint_space.class_names.texts(
+        vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    )
     assert min(zorblax, fnord) > 0.5 > sentence
     Index.build(SAMPLE / "train_images", index).attach(trained)
     searcher = Searcher(Index.open(index))

@@ -8,13 +8,13 @@ from sklearn.linear_model import Ridge
 
 from indexer.encoders import Tokens
 from reranker.evaluation import baselines
-from reranker.judgments.embedded import Features
+from reranker.judgments.embedded import EmbeddedJudgments
 from reranker.judgments.judged_folder import CrowdRow, Judgments
 from reranker.metrics.metrics import largest_share
 from reranker.models.linear_map import MapSettings, fit_cca, unit
 
 
-def made() -> tuple[Features, Judgments]:
+def made() -> tuple[EmbeddedJudgments, Judgments]:
     generator = np.random.default_rng(0)
     names = tuple(f"{i}.jpg" for i in range(20))
     captions = tuple(f"{name}#0" for name in names)
@@ -24,7 +24,7 @@ def made() -> tuple[Features, Judgments]:
     )
     texts = dict.fromkeys(captions, "a dog")
     judgments = Judgments(Path("judged"), {name: Path(name) for name in names}, {}, {}, texts, (), crowd)
-    return Features(names, x, captions, captions, t, np.arange(20), Tokens.none(20)), judgments
+    return EmbeddedJudgments(names, x, captions, captions, t, np.arange(20), Tokens.none(20)), judgments
 
 
 def test_ridge_on_the_concatenated_vector_is_sklearns_and_ranks_photos_alike_for_every_query():
@@ -46,7 +46,7 @@ def test_the_ridge_map_finds_photos_that_are_a_linear_function_of_their_text():
     t = unit(generator.standard_normal((200, 8)))
     x = unit(t @ generator.standard_normal((8, 8)))
     names = tuple(map(str, range(200)))
-    features = Features(names, x, names, names, t, np.arange(200), Tokens.none(200))
+    features = EmbeddedJudgments(names, x, names, names, t, np.arange(200), Tokens.none(200))
     scores = baselines.ridge_map(features, x, t)
     assert (scores.argmax(axis=1) == np.arange(200)).mean() > 0.5  # by chance 1 in 200
 
@@ -56,10 +56,10 @@ def test_the_cosine_is_that_of_a_closed_form_that_does_not_look_at_a_classifiers
     t = unit(generator.standard_normal((200, 8)))
     x = unit(t @ generator.standard_normal((8, 8)))
     names = tuple(map(str, range(200)))
-    features = Features(names, x, names, names, t, np.arange(200), Tokens.none(200))
+    features = EmbeddedJudgments(names, x, names, names, t, np.arange(200), Tokens.none(200))
     scores = baselines.cosine(features, x, t)
-    space = fit_cca(x, t, np.arange(200), MapSettings(shrink_images=3.0))
-    np.testing.assert_allclose(scores, space.texts(t) @ space.images(x).T, atol=1e-6)
+    joint_space = fit_cca(x, t, np.arange(200), MapSettings(shrink_images=3.0))
+    np.testing.assert_allclose(scores, joint_space.texts(t) @ joint_space.images(x).T, atol=1e-6)
     assert (scores.argmax(axis=1) == np.arange(200)).mean() > 0.5  # by chance 1 in 200
     seeing = np.concatenate([x, generator.standard_normal((200, 4)).astype(np.float32)], axis=1)
     with_view = baselines.cosine(replace(features, x=seeing, class_dim=4), seeing, t)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from reranker.evaluation.outcomes import LOST, crowding, fates, losses, margins, pick, recall_curve
+from reranker.evaluation.outcomes import LOST, crowding, losses, margins, outcomes_of_queries, pick, recall_curve
 from reranker.metrics.metrics import bootstrap, ranks_of_own, recall_at
 
 
@@ -22,7 +22,7 @@ def test_every_query_meets_one_fate() -> None:
     #                  kept  gained  reranked away  behind  not a candidate  moved beyond the reach
     before = np.array([0, 15, 2, 30, 99, 12])
     after = np.array([3, 0, 10, 10, 99, 300])
-    assert fates(before, after, 10, 20).tolist() == [0, 1, 2, 4, 4, 3]
+    assert outcomes_of_queries(before, after, 10, 20).tolist() == [0, 1, 2, 4, 4, 3]
     shares = losses(before, after, 10, 50)
     assert list(shares) == list(LOST)
     assert list(shares.values()) == pytest.approx([1 / 6, 1 / 6, 1 / 6, 2 / 6, 1 / 6])

@@ -15,7 +15,7 @@ from reranker.evaluation.evaluation import Evaluation, Photos, Queries, search
 from reranker.evaluation.protocols import PROTOCOLS, evaluate
 from reranker.judgments.judged_folder import Judgments, load_judgments
 from reranker.metrics.metrics import auroc, kendall_tau_b
-from reranker.ranker import order_among
+from reranker.ranker import correct_small_gallery
 from reranker.ranker_encoders import encoders_of
 from tiny_evaluation import SAMPLE, Colours, evaluation_of
 from tiny_judged import Ears
@@ -35,13 +35,13 @@ def test_the_official_protocol_is_the_recall_of_every_caption_against_the_photos
     figures = evaluate(evaluation, ["official"])["official"]
     _, features = evaluation.judged()
     ranker = evaluation.ranker
-    side = ranker.photo_side(features.x, features.regions)
+    side = ranker.encode_photos(features.x, features.regions)
     rows = [i for i, photo in enumerate(features.owner) if photo >= 0]
     hits = {1: 0, 5: 0, 10: 0}
     for row in rows:
         tokens = features.tokens.select(np.array([row]))
-        query = ranker.query_side(features.t[[row]], [features.texts[row]], tokens)
-        order = ranker.scores(side, query, 0).order
+        query = ranker.encode_queries(features.t[[row]], [features.texts[row]], tokens)
+        order = ranker.scores(side, query, 0).ranking_scores
         rank = int((order >= order[features.owner[row]]).sum()) - 1
         for k in hits:
             hits[k] += rank < k
@@ -54,12 +54,12 @@ def test_the_official_protocol_is_the_recall_of_every_caption_against_the_photos
 def test_the_agreement_of_meaning_with_the_crowd_is_taub_over_its_pairs(evaluation: Evaluation):
     figure = evaluate(evaluation, ["crowd_meaning"])["crowd_meaning"]["tau_b"]
     judgments, features = evaluation.judged()
-    space = evaluation.ranker.space
+    joint_space = evaluation.ranker.joint_space
     shown = []
     for row in judgments.crowd:
         photo, text = features.photos.index(row.photo), features.captions.index(row.caption)
-        meant = space.meaning.texts(features.t[[text]] / np.linalg.norm(features.t[text]))
-        shown.append(float((meant @ space.meaning.images(features.x[[photo]]).T)[0, 0]))
+        meant = joint_space.meaning.texts(features.t[[text]] / np.linalg.norm(features.t[text]))
+        shown.append(float((meant @ joint_space.meaning.images(features.x[[photo]]).T)[0, 0]))
     expected = kendall_tau_b(np.array(shown), np.array([row.share for row in judgments.crowd]))
     assert figure["value"] == pytest.approx(expected, abs=0.01)
 
@@ -68,14 +68,14 @@ def test_scores_of_pairs_are_those_of_each_pair_alone(evaluation: Evaluation):
     _, features = evaluation.judged()
     ranker = evaluation.ranker
     photo, text = np.array([3, 0, 3, 29, 11]), [7, 40, 7, 7, 0]
-    relevance, scalars = evaluation.pair_scores(ranker, photo, [features.captions[row] for row in text])
+    relevance, pair_features = evaluation.pair_scores(ranker, photo, [features.captions[row] for row in text])
     assert np.array_equal(relevance, evaluation.pair_relevance(ranker, photo, [features.captions[row] for row in text]))
     for place, (column, row) in enumerate(zip(photo, text, strict=True)):
-        side = ranker.photo_side(features.x[[column]], features.regions[[column]])
+        side = ranker.encode_photos(features.x[[column]], features.regions[[column]])
         tokens = features.tokens.select(np.array([row]))
-        alone = ranker.scores(side, ranker.query_side(features.t[[row]], [features.texts[row]], tokens), 0)
+        alone = ranker.scores(side, ranker.encode_queries(features.t[[row]], [features.texts[row]], tokens), 0)
         assert relevance[place] == pytest.approx(alone.relevance[0], abs=1e-5)
-        np.testing.assert_allclose(scalars[place], alone.scalars[0], atol=1e-5)
+        np.testing.assert_allclose(pair_features[place], alone.pair_features[0], atol=1e-5)
 
 
 def test_what_the_data_does_not_allow_is_left_out_and_nothing_at_all_is_refused(evaluation: Evaluation):
@@ -89,8 +89,8 @@ def test_what_the_data_does_not_allow_is_left_out_and_nothing_at_all_is_refused(
 
 
 def test_no_pairs_have_no_scores(evaluation: Evaluation):
-    relevance, scalars = evaluation.pair_scores(evaluation.ranker, np.zeros(0, np.int64), [])
-    assert (relevance.shape, scalars.shape) == ((0,), (0, 7))
+    relevance, pair_features = evaluation.pair_scores(evaluation.ranker, np.zeros(0, np.int64), [])
+    assert (relevance.shape, pair_features.shape) == ((0,), (0, 7))
 
 
 def of(evaluation: Evaluation, judgments: Judgments) -> Evaluation:
@@ -135,39 +135,44 @@ def test_a_search_ranks_its_first_candidates_by_their_order_and_the_others_as_th
     monkeypatch.setattr(shared, "RERANKED", 3)
     ranker, given = make_ranker(), inputs()
     found = search(ranker, Photos(given.x, given.regions), Queries(list(given.texts), given.t, given.tokens))
-    side = ranker.photo_side(given.x, given.regions)
-    order = ranker.score_matrix(side, ranker.query_side(given.t, given.texts, given.tokens), slice(0, 3)).order
+    side = ranker.encode_photos(given.x, given.regions)
+    order = ranker.score_matrix(
+        side, ranker.encode_queries(given.t, given.texts, given.tokens), slice(0, 3)
+    ).ranking_scores
     mean_caption = ranker.mean_caption()
-    at_large = side.z @ mean_caption[:-1] + side.hub * mean_caption[-1]
+    at_large = side.z @ mean_caption[:-1] + side.hubness * mean_caption[-1]
     for row in range(3):
         first = np.argsort(-found.candidates[row])[:3]
         rest = np.argsort(-found.candidates[row])[3:]
         assert found.learned[row, first] == pytest.approx(order[row, first], abs=1e-5)
         # Seven photos are few.
-        gate = ranker.space.names.texts(given.t)[1][row]
-        spread = order_among(order[row, first], at_large[first], gate, 7)
+        gate = ranker.joint_space.class_names.texts(given.t)[1][row]
+        spread = correct_small_gallery(order[row, first], at_large[first], gate, 7)
         expected = [*first[np.argsort(-spread)], *rest]
-        assert np.argsort(-found.order[row]).tolist() == expected
-        assert found.order[row, first] == pytest.approx(spread, abs=1e-5)
+        assert np.argsort(-found.ranking_scores[row]).tolist() == expected
+        assert found.ranking_scores[row, first] == pytest.approx(spread, abs=1e-5)
     # To 500 and more the rule does nothing, and a search of them is left alone.
     monkeypatch.setattr(shared, "MANY", 7)
     many = search(ranker, Photos(given.x, given.regions), Queries(list(given.texts), given.t, given.tokens))
-    assert np.array_equal(many.order, many.learned)
+    assert np.array_equal(many.ranking_scores, many.learned)
     assert np.array_equal(many.learned, found.learned)
 
 
 def test_the_chance_of_a_match_is_that_of_the_first_photo_that_is_left():
     ranker, given = make_ranker(), inputs()
     found = search(ranker, Photos(given.x, given.regions), Queries(list(given.texts), given.t, given.tokens))
-    side, query = ranker.photo_side(given.x, given.regions), ranker.query_side(given.t, given.texts, given.tokens)
-    gone = found.order.copy()
-    gone[np.arange(3), found.order.argmax(axis=1)] = -np.inf
-    for order in (found.order, gone):
+    side, query = (
+        ranker.encode_photos(given.x, given.regions),
+        ranker.encode_queries(given.t, given.texts, given.tokens),
+    )
+    gone = found.ranking_scores.copy()
+    gone[np.arange(3), found.ranking_scores.argmax(axis=1)] = -np.inf
+    for order in (found.ranking_scores, gone):
         for row in range(3):
             scores = ranker.scores(side, query, row)
             # Spreading few photos leaves the first hit, whichever photos are left.
-            best = np.where(np.isfinite(order[row]), scores.order, -np.inf).argmax()
-            first = scores.order[[best]], scores.scalars[[best]], query.usual[[row]]
+            best = np.where(np.isfinite(order[row]), scores.ranking_scores, -np.inf).argmax()
+            first = scores.ranking_scores[[best]], scores.pair_features[[best]], query.query_hubness[[row]]
             alone = ranker.match_probability(*first, np.isfinite(order[row]).sum())
             # Scalars are kept to half precision.
             assert found.match(order)[row] == pytest.approx(alone[0], abs=2e-3)
@@ -176,12 +181,12 @@ def test_the_chance_of_a_match_is_that_of_the_first_photo_that_is_left():
 def test_the_no_match_figures_are_of_queries_with_their_photo_there_and_gone(evaluation: Evaluation):
     figures = evaluate(evaluation, ["no_match"])["no_match"]
     found, own = evaluation.official()
-    gone = found.order.copy()
+    gone = found.ranking_scores.copy()
     gone[np.arange(len(own)), own] = -np.inf
-    present, absent = found.match(found.order), found.match(gone)
+    present, absent = found.match(found.ranking_scores), found.match(gone)
     assert figures["auroc_removed"]["value"] == pytest.approx(auroc(present, absent))
-    assert figures["refused_present"]["value"] == (present < evaluation.ranker.match.threshold).mean()
-    assert figures["refused_removed"]["value"] == (absent < evaluation.ranker.match.threshold).mean()
+    assert figures["refused_present"]["value"] == (present < evaluation.ranker.no_match.threshold).mean()
+    assert figures["refused_removed"]["value"] == (absent < evaluation.ranker.no_match.threshold).mean()
     assert "auroc_foreign" not in figures  # there are no named photos
 
 
@@ -208,7 +213,7 @@ def test_named_photos_are_found_by_their_names(evaluation: Evaluation, tmp_path:
     assert photos.x.shape == (24, 4)
     figures = evaluate(named, ["breadth"])["breadth"]["recall@10"]
     queries = named.queries(["a photo of a red ball", "a photo of a sea"])
-    top = np.argsort(-search(named.ranker, photos, queries).order, axis=1)[:, :10]
+    top = np.argsort(-search(named.ranker, photos, queries).ranking_scores, axis=1)[:, :10]
     expected = np.mean([(label[top[0]] == 0).sum() / 12, (label[top[1]] == 1).sum() / 12])
     assert figures["value"] == pytest.approx(expected)
 
@@ -249,9 +254,9 @@ def test_a_folds_ranker_has_the_order_of_the_given_one_and_a_relevance_of_its_ow
     judgments, features = evaluation.judged()
     seen = np.arange(24)
     learned = evaluation.train_on(features.select(seen), judgments.restrict(features.photos[:24]), 0)
-    assert np.array_equal(learned.order.ws, evaluation.ranker.order.ws)
-    assert np.array_equal(learned.space.map.A, evaluation.ranker.space.map.A)
-    assert not np.array_equal(learned.relevance.ws, evaluation.ranker.relevance.ws)
+    assert np.array_equal(learned.ranking_mlp.ws, evaluation.ranker.ranking_mlp.ws)
+    assert np.array_equal(learned.joint_space.map.A, evaluation.ranker.joint_space.map.A)
+    assert not np.array_equal(learned.relevance_mlp.ws, evaluation.ranker.relevance_mlp.ws)
     assert learned.training["order"] == "that of the base"
 
 

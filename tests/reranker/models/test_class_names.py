@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from indexer.encoders import TextEncoder, load_text_encoder
-from reranker.models.class_names import TEMPLATES, Names, extend_names, fit_names, named_texts
+from reranker.models.class_names import TEMPLATES, ClassNameHead, extend_class_names, fit_class_names, named_texts
 from reranker.models.linear_map import unit
 
 THINGS = (
@@ -33,10 +33,10 @@ SENTENCES = (
 )
 
 
-def small(values: np.ndarray | None = None, gate: tuple[float, ...] = (0, 0, 0, 0)) -> Names:
+def small(values: np.ndarray | None = None, gate: tuple[float, ...] = (0, 0, 0, 0)) -> ClassNameHead:
     """Two names along the axes of a text space of two; they lie along the axes of a photo space of two."""
     eye = np.eye(2, dtype=np.float32)
-    return Names(eye, np.zeros(2, np.float32), eye, eye if values is None else values, np.float32(gate))
+    return ClassNameHead(eye, np.zeros(2, np.float32), eye, eye if values is None else values, np.float32(gate))
 
 
 def test_a_query_takes_the_place_of_the_name_it_is_nearest_to():
@@ -59,13 +59,15 @@ def test_the_gate_is_a_logistic_of_the_query_its_best_similarities_and_a_bias():
 
 
 def test_photos_are_centred_turned_and_made_unit():
-    names = Names(2 * np.eye(2, dtype=np.float32), np.float32([2, 0]), *(np.eye(2, dtype=np.float32),) * 2, np.zeros(4))
+    names = ClassNameHead(
+        2 * np.eye(2, dtype=np.float32), np.float32([2, 0]), *(np.eye(2, dtype=np.float32),) * 2, np.zeros(4)
+    )
     # (4, 2) -> (8 - 2, 4 - 0) = (6, 4) -> / sqrt(52)
     np.testing.assert_allclose(names.images(np.float16([[4, 2]])), [[6 / 52**0.5, 4 / 52**0.5]], rtol=1e-5)
 
 
 def test_no_names_have_no_place_and_a_gate_that_is_shut():
-    none = Names.none(3, 4)
+    none = ClassNameHead.none(3, 4)
     assert none.k == 0
     assert none.images(np.ones((5, 3), np.float32)).shape == (5, 0)
     places, gate = none.texts(np.ones((2, 4), np.float32))
@@ -84,7 +86,7 @@ def test_fitting_puts_names_where_their_prototypes_are():
     prototypes = generator.standard_normal((3, 6)).astype(np.float32)
     centre = np.float32([0.1] * 6)
     vectors = unit(generator.standard_normal((16, 5)))
-    names = fit_names(
+    names = fit_class_names(
         [("a", "b"), ("c",), ("d",)], prototypes, vectors, unit(generator.standard_normal((9, 5))), centre
     )
     assert (names.k, names.keys.shape, names.values.shape) == (3, (4, 5), (4, 3))
@@ -99,10 +101,10 @@ def minilm() -> TextEncoder:
     return load_text_encoder("minilm")
 
 
-def fitted(minilm: TextEncoder, things: tuple[tuple[str, ...], ...]) -> Names:
+def fitted(minilm: TextEncoder, things: tuple[tuple[str, ...], ...]) -> ClassNameHead:
     prototypes = np.eye(len(things), 20, dtype=np.float32)
     vectors = unit(minilm.encode(named_texts(things)))
-    return fit_names(things, prototypes, vectors, unit(minilm.encode(SENTENCES)))
+    return fit_class_names(things, prototypes, vectors, unit(minilm.encode(SENTENCES)))
 
 
 def test_real_names_and_their_neighbours_lead_to_the_right_thing(minilm: TextEncoder):
@@ -140,7 +142,7 @@ def test_more_names_leave_those_of_the_base_where_they_are(minilm: TextEncoder):
     base = fitted(minilm, THINGS[:8])
     more, prototypes = THINGS[8:10], np.eye(20, dtype=np.float32)[8:10]
     vectors = unit(minilm.encode(named_texts(more)))
-    names = extend_names(base, more, prototypes, vectors, np.zeros(20, np.float32))
+    names = extend_class_names(base, more, prototypes, vectors, np.zeros(20, np.float32))
     assert (names.k, len(names.keys)) == (base.k + 2, len(base.keys) + 3)
     assert np.array_equal(names.gate, base.gate)
     asked = {"a photo of a violin": 0, "old lighthouse": 1, "beacon": 1, "castle": 7, "mountain bike": 8, "lava": 9}
@@ -155,7 +157,9 @@ def test_more_names_leave_those_of_the_base_where_they_are(minilm: TextEncoder):
 def test_a_name_that_the_base_has_leads_where_it_is_told_to_now(minilm: TextEncoder):
     base = fitted(minilm, THINGS)
     vectors = unit(minilm.encode(named_texts([("violin",)])))
-    names = extend_names(base, [("violin",)], np.eye(20, dtype=np.float32)[[3]], vectors, np.zeros(20, np.float32))
+    names = extend_class_names(
+        base, [("violin",)], np.eye(20, dtype=np.float32)[[3]], vectors, np.zeros(20, np.float32)
+    )
     # The zebra's place is none that the head has not.
     assert (names.k, len(names.keys)) == (base.k, len(base.keys))
     places, _ = names.texts(unit(minilm.encode(["a violin", "a teapot"])))

@@ -6,172 +6,177 @@ import numpy as np
 import pytest
 
 from indexer.encoders import Tokens
-from indexer.views.view import PhotoSide
-from reranker.models.class_names import Names
+from indexer.views.view import EncodedPhotos
+from reranker.models.class_names import ClassNameHead
 from reranker.models.joint_space import (
     HUB_WEIGHT,
     MEANING_WEIGHT,
     NAMES_WEIGHT,
-    SCALARS,
-    Hubs,
-    QuerySide,
-    Space,
+    PAIR_FEATURES,
+    EncodedQueries,
+    Hubness,
+    JointSpace,
     candidate_of,
     joined,
-    space_arrays,
-    space_of_arrays,
+    joint_space_arrays,
+    joint_space_of_arrays,
 )
 from reranker.training.examples import candidate_scores
 from tiny_space import LATE, MEANING, NAMED, D, K, inputs, make_space
 
 
-def gathered(side: PhotoSide, rows: np.ndarray) -> PhotoSide:
+def gathered(side: EncodedPhotos, rows: np.ndarray) -> EncodedPhotos:
     regions = None if side.regions is None else side.regions[rows]
-    return PhotoSide(side.z[rows], side.hub[rows], side.hidden[rows], regions)
+    return EncodedPhotos(side.z[rows], side.hubness[rows], side.hidden[rows], regions)
 
 
-def gated(space: Space, bias: float) -> Space:
+def gated(joint_space: JointSpace, bias: float) -> JointSpace:
     """The same space with a gate that looks at nothing: sigmoid(bias) for every query."""
-    gate = np.zeros_like(space.names.gate)
+    gate = np.zeros_like(joint_space.class_names.gate)
     gate[-1] = bias
-    return replace(space, names=replace(space.names, gate=gate))
+    return replace(joint_space, class_names=replace(joint_space.class_names, gate=gate))
 
 
-def sides(space: Space, regions: bool = True) -> tuple[PhotoSide, QuerySide]:
+def sides(joint_space: JointSpace, regions: bool = True) -> tuple[EncodedPhotos, EncodedQueries]:
     given = inputs()
-    photos = space.photo_side(given.x, given.regions if regions else None)
-    return photos, space.query_side(given.t, given.texts, given.tokens)
+    photos = joint_space.encode_photos(given.x, given.regions if regions else None)
+    return photos, joint_space.encode_queries(given.t, given.texts, given.tokens)
 
 
-def heads(space: Space) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def heads(joint_space: JointSpace) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Cosines of every query and photo in the map, in meaning and among names, computed head by head."""
     given = inputs()
-    mapped = space.map.texts(space.lexicon.extend(given.t, given.texts)) @ space.map.images(given.x).T
-    meaning = space.meaning.texts(given.t) @ space.meaning.images(given.x).T
-    return mapped, meaning, space.names.texts(given.t)[0] @ space.names.images(given.x).T
+    mapped = joint_space.map.texts(joint_space.lexical.extend(given.t, given.texts)) @ joint_space.map.images(given.x).T
+    meaning = joint_space.meaning.texts(given.t) @ joint_space.meaning.images(given.x).T
+    return mapped, meaning, joint_space.class_names.texts(given.t)[0] @ joint_space.class_names.images(given.x).T
 
 
 def test_captions_of_the_hub_terms_are_candidate_queries_where_their_turn_leaves_nothing_out():
-    space, given = gated(make_space(), -100), inputs()
-    _, query = sides(space)
+    joint_space, given = gated(make_space(), -100), inputs()
+    _, query = sides(joint_space)
     both = query.heads[:, : K + MEANING]
     whole = np.eye(K + MEANING, dtype=np.float32)
-    space = replace(space, hubs=replace(space.hubs, turn=whole, captions=both))
-    np.testing.assert_allclose(space.captions(), query.candidate, atol=1e-6)
-    assert space.captions().shape == (len(given.t), K + MEANING + NAMED + 1)
+    joint_space = replace(joint_space, hubness=replace(joint_space.hubness, turn=whole, captions=both))
+    np.testing.assert_allclose(joint_space.captions(), query.candidate, atol=1e-6)
+    assert joint_space.captions().shape == (len(given.t), K + MEANING + NAMED + 1)
 
 
 def test_the_mean_caption_gives_a_photos_mean_candidate_score_over_the_captions_of_the_hub_terms():
-    space, given = make_space(), inputs()
-    side, _ = sides(space)
-    both = joined(space.map, space.meaning, given.x)
-    products = both @ space.hubs.turn @ space.hubs.captions.T
-    mean = space.mean_caption()
+    joint_space, given = make_space(), inputs()
+    side, _ = sides(joint_space)
+    both = joined(joint_space.map, joint_space.meaning, given.x)
+    products = both @ joint_space.hubness.turn @ joint_space.hubness.captions.T
+    mean = joint_space.mean_caption()
     assert mean.shape == (K + MEANING + NAMED + 1,)
-    expected = products.mean(axis=1) - HUB_WEIGHT * side.hub
-    np.testing.assert_allclose(side.z @ mean[:-1] + side.hub * mean[-1], expected, atol=1e-6)
-    np.testing.assert_allclose(mean, space.captions().mean(axis=0), atol=1e-6)
+    expected = products.mean(axis=1) - HUB_WEIGHT * side.hubness
+    np.testing.assert_allclose(side.z @ mean[:-1] + side.hubness * mean[-1], expected, atol=1e-6)
+    np.testing.assert_allclose(mean, joint_space.captions().mean(axis=0), atol=1e-6)
 
 
 @pytest.mark.parametrize("names", [True, False])
 @pytest.mark.parametrize("regions", [True, False])
 def test_the_scalars_of_one_query_are_its_row_of_the_matrix(names, regions):
-    space = make_space(names=names)
-    side, query = sides(space, regions)
-    matrix = space.matrix(side, query, slice(0, 3))
-    assert matrix.shape == (3, 7, len(SCALARS))
-    np.testing.assert_allclose(space.matrix(side, query, slice(1, 3)), matrix[1:], atol=1e-6)
+    joint_space = make_space(names=names)
+    side, query = sides(joint_space, regions)
+    matrix = joint_space.matrix(side, query, slice(0, 3))
+    assert matrix.shape == (3, 7, len(PAIR_FEATURES))
+    np.testing.assert_allclose(joint_space.matrix(side, query, slice(1, 3)), matrix[1:], atol=1e-6)
     some = np.array([5, 0, 3])
     for row in range(3):
-        np.testing.assert_allclose(space.scalars(side, query, row), matrix[row], atol=1e-6)
-        np.testing.assert_allclose(space.scalars(gathered(side, some), query, row), matrix[row, some], atol=1e-6)
+        np.testing.assert_allclose(joint_space.pair_features(side, query, row), matrix[row], atol=1e-6)
+        np.testing.assert_allclose(
+            joint_space.pair_features(gathered(side, some), query, row), matrix[row, some], atol=1e-6
+        )
 
 
 def test_the_scalars_are_what_each_head_gives_alone():
-    space, given = make_space(), inputs()
-    side, query = sides(space)
-    mapped, meaning, named = heads(space)
-    gate = space.names.texts(given.t)[1]
-    regions = space.late.regions(given.regions)
-    late = space.late.matrix(regions, space.late.tokens(given.tokens))
-    found = dict(zip(SCALARS, np.moveaxis(space.matrix(side, query, slice(0, 3)), 2, 0), strict=True))
+    joint_space, given = make_space(), inputs()
+    side, query = sides(joint_space)
+    mapped, meaning, named = heads(joint_space)
+    gate = joint_space.class_names.texts(given.t)[1]
+    regions = joint_space.late_interaction.regions(given.regions)
+    late = joint_space.late_interaction.matrix(regions, joint_space.late_interaction.tokens(given.tokens))
+    found = dict(zip(PAIR_FEATURES, np.moveaxis(joint_space.matrix(side, query, slice(0, 3)), 2, 0), strict=True))
     everyone = np.ones((3, 7))
-    both = joined(space.map, space.meaning, given.x)
+    both = joined(joint_space.map, joint_space.meaning, given.x)
     expected = {
         "cosine": mapped,
         "meaning": meaning,
-        "hub": everyone * np.sort((both @ space.hubs.turn) @ space.hubs.captions.T, axis=1)[:, -10:].mean(axis=1),
+        "hub": everyone
+        * np.sort((both @ joint_space.hubness.turn) @ joint_space.hubness.captions.T, axis=1)[:, -10:].mean(axis=1),
         "named": gate[:, None] * named,
         "gate": everyone * gate[:, None],
         "late": late,
-        "late_hub": everyone * space.late.hub_terms(regions),
+        "late_hub": everyone * joint_space.late_interaction.mean_top_products(regions),
     }
     for name, values in expected.items():
         np.testing.assert_allclose(found[name], values, atol=1e-5, err_msg=name)
 
 
 def test_one_product_ranks_candidates_by_the_weighed_heads_less_the_hub_term():
-    space = make_space()
-    side, query = sides(space)
-    mapped, meaning, named = heads(space)
+    joint_space = make_space()
+    side, query = sides(joint_space)
+    mapped, meaning, named = heads(joint_space)
     gate = query.gate[:, None]
     assert 0.01 < gate.min() < gate.max() < 0.99
-    product = query.candidate @ np.concatenate([side.z, side.hub[:, None]], axis=1).T
-    weighed = mapped + MEANING_WEIGHT * meaning + NAMES_WEIGHT * gate * named - HUB_WEIGHT * (1 - gate) * side.hub
+    product = query.candidate @ np.concatenate([side.z, side.hubness[:, None]], axis=1).T
+    weighed = mapped + MEANING_WEIGHT * meaning + NAMES_WEIGHT * gate * named - HUB_WEIGHT * (1 - gate) * side.hubness
     np.testing.assert_allclose(product, weighed, atol=1e-5)
 
 
 @pytest.mark.parametrize("bias", [None, -50.0, 50.0])
 @pytest.mark.parametrize("regions", [True, False])
 def test_a_candidates_score_can_be_put_together_again_from_scalars(bias, regions):
-    space = make_space() if bias is None else gated(make_space(), bias)
-    side, query = sides(space, regions)
-    together = candidate_of(space.matrix(side, query, slice(0, 3)))
+    joint_space = make_space() if bias is None else gated(make_space(), bias)
+    side, query = sides(joint_space, regions)
+    together = candidate_of(joint_space.matrix(side, query, slice(0, 3)))
     np.testing.assert_allclose(together, candidate_scores(side, query), atol=1e-5)
     for row in range(3):
-        np.testing.assert_allclose(candidate_of(space.scalars(side, query, row)), together[row], atol=1e-6)
+        np.testing.assert_allclose(candidate_of(joint_space.pair_features(side, query, row)), together[row], atol=1e-6)
 
 
 @pytest.mark.parametrize(("bias", "gate"), [(-50.0, 0.0), (50.0, 1.0)])
 def test_a_shut_gate_leaves_names_out_and_an_open_one_the_hub_term(bias, gate):
-    space = gated(make_space(), bias)
-    side, query = sides(space)
-    mapped, meaning, named = heads(space)
+    joint_space = gated(make_space(), bias)
+    side, query = sides(joint_space)
+    mapped, meaning, named = heads(joint_space)
     assert query.gate == pytest.approx([gate] * 3, abs=1e-6)
-    product = query.candidate @ np.concatenate([side.z, side.hub[:, None]], axis=1).T
-    counted = NAMES_WEIGHT * named if gate else -HUB_WEIGHT * side.hub
+    product = query.candidate @ np.concatenate([side.z, side.hubness[:, None]], axis=1).T
+    counted = NAMES_WEIGHT * named if gate else -HUB_WEIGHT * side.hubness
     np.testing.assert_allclose(product, mapped + MEANING_WEIGHT * meaning + counted, atol=1e-5)
-    scalars = space.matrix(side, query, slice(0, 3))
-    np.testing.assert_allclose(scalars[..., 3], gate * named, atol=1e-5)
+    pair_features = joint_space.matrix(side, query, slice(0, 3))
+    np.testing.assert_allclose(pair_features[..., 3], gate * named, atol=1e-5)
 
 
 def test_a_space_without_names_is_one_whose_gate_is_shut():
-    space = make_space()
-    without = replace(space, names=Names.none(D, inputs().t.shape[1]))
-    assert (space.widths, without.widths) == ((K, MEANING, NAMED), (K, MEANING, 0))
-    shut = gated(space, -50.0)
+    joint_space = make_space()
+    without = replace(joint_space, class_names=ClassNameHead.none(D, inputs().t.shape[1]))
+    assert (joint_space.widths, without.widths) == ((K, MEANING, NAMED), (K, MEANING, 0))
+    shut = gated(joint_space, -50.0)
     products = []
     for one in (shut, without):
         side, query = sides(one)
-        products.append(query.candidate @ np.concatenate([side.z, side.hub[:, None]], axis=1).T)
+        products.append(query.candidate @ np.concatenate([side.z, side.hubness[:, None]], axis=1).T)
     np.testing.assert_allclose(products[0], products[1], atol=1e-5)
 
 
 @pytest.mark.parametrize("lacking", ["regions", "tokens", "late"])
 def test_late_scores_are_guessed_where_a_photo_a_query_or_the_space_has_none(lacking):
-    space, given = make_space(late=lacking != "late"), inputs()
+    joint_space, given = make_space(late=lacking != "late"), inputs()
     tokens = Tokens.none(3, given.tokens.vectors.shape[1]) if lacking == "tokens" else given.tokens
-    side = space.photo_side(given.x, None if lacking == "regions" else given.regions)
-    query = space.query_side(given.t, given.texts, tokens)
+    side = joint_space.encode_photos(given.x, None if lacking == "regions" else given.regions)
+    query = joint_space.encode_queries(given.t, given.texts, tokens)
     assert (side.regions is None) == (lacking != "tokens")
     assert (query.words is None) == (lacking != "regions")
-    scalars = space.matrix(side, query, slice(0, 3))
+    pair_features = joint_space.matrix(side, query, slice(0, 3))
     # A line in cosine, meaning and hub each for the late score and for its hub term.
-    guessed = space.guess[0] + np.einsum("qns,sg->qng", scalars[..., :3], space.guess[1:])
-    np.testing.assert_allclose(scalars[..., 5:], guessed, atol=1e-5)
+    guessed = joint_space.late_imputation[0] + np.einsum(
+        "qns,sg->qng", pair_features[..., :3], joint_space.late_imputation[1:]
+    )
+    np.testing.assert_allclose(pair_features[..., 5:], guessed, atol=1e-5)
     whole = make_space()
     known = whole.matrix(*sides(whole), slice(0, 3))
-    np.testing.assert_allclose(scalars[..., :5], known[..., :5], atol=1e-6)
+    np.testing.assert_allclose(pair_features[..., :5], known[..., :5], atol=1e-6)
 
 
 def test_the_photo_side_has_heads_of_length_one_and_mapped_regions():
@@ -185,42 +190,50 @@ def test_the_photo_side_has_heads_of_length_one_and_mapped_regions():
 
 
 def test_queries_in_a_batch_are_as_one_by_one():
-    space, given = make_space(), inputs()
-    side, batch = sides(space)
+    joint_space, given = make_space(), inputs()
+    side, batch = sides(joint_space)
     for row in range(3):
         one = slice(row, row + 1)
-        alone = space.query_side(given.t[one], given.texts[one], given.tokens.select(np.array([row])))
-        for part in ("heads", "gate", "candidate", "usual"):
+        alone = joint_space.encode_queries(given.t[one], given.texts[one], given.tokens.select(np.array([row])))
+        for part in ("heads", "gate", "candidate", "query_hubness"):
             np.testing.assert_allclose(getattr(alone, part)[0], getattr(batch, part)[row], atol=1e-6, err_msg=part)
-        np.testing.assert_allclose(space.scalars(side, alone, 0), space.scalars(side, batch, row), atol=1e-6)
+        np.testing.assert_allclose(
+            joint_space.pair_features(side, alone, 0), joint_space.pair_features(side, batch, row), atol=1e-6
+        )
 
 
 def test_a_usual_score_is_how_high_a_query_scores_among_the_nearest_reference_photos():
-    space = make_space()
-    _, query = sides(space)
-    asked = query.heads[:, : K + MEANING] @ space.hubs.turn
-    np.testing.assert_allclose(query.usual, np.sort(asked @ space.hubs.photos.T)[:, -5:].mean(axis=1), atol=1e-6)
+    joint_space = make_space()
+    _, query = sides(joint_space)
+    asked = query.heads[:, : K + MEANING] @ joint_space.hubness.turn
+    np.testing.assert_allclose(
+        query.query_hubness, np.sort(asked @ joint_space.hubness.photos.T)[:, -5:].mean(axis=1), atol=1e-6
+    )
 
 
 def test_hubs_turn_products_into_fewer_directions_without_loss_where_there_are_no_more():
     generator = np.random.default_rng(0)
     captions, photos = (generator.standard_normal((n, 7)).astype(np.float32) for n in (50, 30))
-    hubs = Hubs.fit(captions, photos)
-    assert hubs.turn.shape == (7, 7)
-    np.testing.assert_allclose(photos @ hubs.turn @ hubs.captions.T, photos @ captions.T, atol=1e-4)
-    np.testing.assert_allclose(captions @ hubs.turn @ hubs.photos.T, captions @ photos.T, atol=1e-4)
-    np.testing.assert_allclose(hubs.terms(photos), np.sort(photos @ captions.T)[:, -10:].mean(axis=1), atol=1e-4)
-    np.testing.assert_allclose(hubs.usual(captions), np.sort(captions @ photos.T)[:, -5:].mean(axis=1), atol=1e-4)
+    hubness_bank = Hubness.fit(captions, photos)
+    assert hubness_bank.turn.shape == (7, 7)
+    np.testing.assert_allclose(photos @ hubness_bank.turn @ hubness_bank.captions.T, photos @ captions.T, atol=1e-4)
+    np.testing.assert_allclose(captions @ hubness_bank.turn @ hubness_bank.photos.T, captions @ photos.T, atol=1e-4)
+    np.testing.assert_allclose(
+        hubness_bank.terms(photos), np.sort(photos @ captions.T)[:, -10:].mean(axis=1), atol=1e-4
+    )
+    np.testing.assert_allclose(
+        hubness_bank.query_hubness(captions), np.sort(captions @ photos.T)[:, -5:].mean(axis=1), atol=1e-4
+    )
 
 
 def test_hubs_keep_the_128_directions_that_hold_the_most():
     generator = np.random.default_rng(0)
     spread = np.where(np.arange(140) < 128, 1.0, 0.01)
     captions, photos = (generator.standard_normal((300, 140)).astype(np.float32) * spread for _ in range(2))
-    hubs = Hubs.fit(captions, photos)
-    assert hubs.turn.shape == (140, 128)
-    np.testing.assert_allclose(photos @ hubs.turn @ hubs.captions.T, photos @ captions.T, atol=0.05)
-    np.testing.assert_allclose(captions @ hubs.turn @ hubs.photos.T, captions @ photos.T, atol=0.05)
+    hubness_bank = Hubness.fit(captions, photos)
+    assert hubness_bank.turn.shape == (140, 128)
+    np.testing.assert_allclose(photos @ hubness_bank.turn @ hubness_bank.captions.T, photos @ captions.T, atol=0.05)
+    np.testing.assert_allclose(captions @ hubness_bank.turn @ hubness_bank.photos.T, captions @ photos.T, atol=0.05)
 
 
 def test_hubs_drop_what_captions_have_alone_or_photos_have_alone_however_much_it_is():
@@ -228,33 +241,35 @@ def test_hubs_drop_what_captions_have_alone_or_photos_have_alone_however_much_it
     captions, photos = (generator.standard_normal((400, 148)).astype(np.float32) for _ in range(2))
     captions[:, :20] *= 0.001
     photos[:, :20] *= 10
-    hubs = Hubs.fit(captions, photos)
+    hubness_bank = Hubness.fit(captions, photos)
     products = photos @ captions.T
-    assert np.abs(photos @ hubs.turn @ hubs.captions.T - products).max() < 0.05 * np.abs(products).max()
+    assert np.abs(photos @ hubness_bank.turn @ hubness_bank.captions.T - products).max() < 0.05 * np.abs(products).max()
 
 
 def test_hubs_of_fewer_photos_than_directions_are_finite():
     generator = np.random.default_rng(0)
     captions, photos = (generator.standard_normal((n, 40)).astype(np.float32) for n in (60, 5))
-    hubs = Hubs.fit(captions, photos)
-    np.testing.assert_allclose(photos @ hubs.turn @ hubs.captions.T, photos @ captions.T, atol=1e-3)
+    hubness_bank = Hubness.fit(captions, photos)
+    np.testing.assert_allclose(photos @ hubness_bank.turn @ hubness_bank.captions.T, photos @ captions.T, atol=1e-3)
 
 
 def test_photos_joined_are_the_map_beside_the_weighed_meaning():
-    space, given = make_space(), inputs()
-    both = joined(space.map, space.meaning, given.x)
+    joint_space, given = make_space(), inputs()
+    both = joined(joint_space.map, joint_space.meaning, given.x)
     np.testing.assert_allclose(np.linalg.norm(both[:, :K], axis=1), 1, atol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(both[:, K:], axis=1), 0.25, atol=1e-5)
 
 
 @pytest.mark.parametrize("late", [True, False])
 def test_a_space_taken_apart_and_put_together_scores_alike(late):
-    space = make_space(late=late)
-    again = space_of_arrays(space_arrays(space), space.lexicon.words)
-    assert np.array_equal(again.matrix(*sides(again), slice(0, 3)), space.matrix(*sides(space), slice(0, 3)))
-    assert [f.name for f in fields(again)] == [f.name for f in fields(space)]
+    joint_space = make_space(late=late)
+    again = joint_space_of_arrays(joint_space_arrays(joint_space), joint_space.lexical.words)
+    assert np.array_equal(
+        again.matrix(*sides(again), slice(0, 3)), joint_space.matrix(*sides(joint_space), slice(0, 3))
+    )
+    assert [f.name for f in fields(again)] == [f.name for f in fields(joint_space)]
     for part in ("hubs.turn", "late.A") if late else ("hubs.turn",):
-        arrays = space_arrays(space)
+        arrays = joint_space_arrays(joint_space)
         del arrays[part]
         with pytest.raises(KeyError, match=part.replace(".", r"\.")):
-            space_of_arrays(arrays, space.lexicon.words)
+            joint_space_of_arrays(arrays, joint_space.lexical.words)

@@ -104,9 +104,9 @@ def test_words_have_their_own_shift_and_weights_that_sum_to_one(late):
 def test_hub_terms_are_the_mean_of_the_five_best_captions_of_the_bank(late):
     regions = late.regions(inputs().regions)
     scores = plain(late, regions, late.bank)
-    np.testing.assert_allclose(late.hub_terms(regions), np.sort(scores, axis=0)[-5:].mean(axis=0), atol=1e-5)
+    np.testing.assert_allclose(late.mean_top_products(regions), np.sort(scores, axis=0)[-5:].mean(axis=0), atol=1e-5)
     few = replace(late, bank=Words(late.bank.vectors[:4], late.bank.weights[:4], late.bank.offsets[:3]))
-    np.testing.assert_allclose(few.hub_terms(regions), scores[:2].mean(axis=0), atol=1e-5)
+    np.testing.assert_allclose(few.mean_top_products(regions), scores[:2].mean(axis=0), atol=1e-5)
 
 
 @pytest.mark.usefixtures("one_thread")

@@ -14,7 +14,7 @@ from reranker.models.linear_map import (
     fit_map,
     fit_meaning,
     fit_ridge,
-    hub_terms,
+    mean_top_products,
     tune,
     unit,
 )
@@ -33,20 +33,20 @@ def related(photos: int, captions: np.ndarray, seed: int = 0) -> tuple[np.ndarra
     return (x + 3).astype(np.float32), (t - 1).astype(np.float32), photo
 
 
-def scores(space: LinearMap, x: np.ndarray, t: np.ndarray) -> np.ndarray:
+def scores(joint_space: LinearMap, x: np.ndarray, t: np.ndarray) -> np.ndarray:
     """Products before rows are made unit, in which the sign of a direction does not show."""
-    return (x @ space.A - space.a) @ (t @ space.B - space.b).T
+    return (x @ joint_space.A - joint_space.a) @ (t @ joint_space.B - joint_space.b).T
 
 
 def test_images_and_texts_are_affine_and_unit():
-    space = LinearMap(
+    joint_space = LinearMap(
         np.array([[1, 0], [0, 2]], np.float32), np.float32([1, 0]), np.eye(2, dtype=np.float32), np.float32([0, 1])
     )
     # (4, 2) -> (4 - 1, 2 x 2) = (3, 4) -> (0.6, 0.8); (5, 13) -> (5, 12) -> (5, 12) / 13
-    np.testing.assert_allclose(space.images(np.array([[4, 2]], np.float16)), [[0.6, 0.8]], rtol=1e-6)
-    np.testing.assert_allclose(space.texts(np.array([[5, 13]], np.float32)), [[5 / 13, 12 / 13]], rtol=1e-6)
-    assert space.images(np.array([[4, 2]], np.float16)).dtype == np.float32
-    assert space.k == 2
+    np.testing.assert_allclose(joint_space.images(np.array([[4, 2]], np.float16)), [[0.6, 0.8]], rtol=1e-6)
+    np.testing.assert_allclose(joint_space.texts(np.array([[5, 13]], np.float32)), [[5 / 13, 12 / 13]], rtol=1e-6)
+    assert joint_space.images(np.array([[4, 2]], np.float16)).dtype == np.float32
+    assert joint_space.k == 2
 
 
 def test_unit_rows_have_length_one_and_zero_rows_stay_zero():
@@ -67,17 +67,17 @@ def test_cca_equals_the_textbook_solution_by_symmetric_roots(k):
     u, s, v = np.linalg.svd(root_x @ cross @ root_t)
     between = root_x @ (u[:, :k] * s[:k] ** 2) @ v[:k] @ root_t
     expected = (x - rows.mean(0)) @ between @ (t - t.mean(0)).T
-    space = fit_cca(x, t, photo, settings)
-    assert (space.A.shape, space.B.shape) == ((D, k), (E, k))
-    np.testing.assert_allclose(scores(space, x, t), expected, rtol=1e-3, atol=1e-4)
+    joint_space = fit_cca(x, t, photo, settings)
+    assert (joint_space.A.shape, joint_space.B.shape) == ((D, k), (E, k))
+    np.testing.assert_allclose(scores(joint_space, x, t), expected, rtol=1e-3, atol=1e-4)
 
 
 def test_cca_without_shrinkage_finds_the_correlations_that_scikit_learn_finds():
     x, t, photo = related(300, np.ones(300, int))
-    space = fit_cca(x, t, photo, MapSettings(k=4, shrink_images=1e-6, shrink_texts=1e-6))
+    joint_space = fit_cca(x, t, photo, MapSettings(k=4, shrink_images=1e-6, shrink_texts=1e-6))
     theirs = CCA(n_components=4, max_iter=5000, tol=1e-10).fit(x, t).transform(x, t)
     for direction in range(4):
-        ours = np.corrcoef((x @ space.A)[:, direction], (t @ space.B)[:, direction])[0, 1]
+        ours = np.corrcoef((x @ joint_space.A)[:, direction], (t @ joint_space.B)[:, direction])[0, 1]
         assert ours == pytest.approx(np.corrcoef(theirs[0][:, direction], theirs[1][:, direction])[0, 1], abs=2e-3)
 
 
@@ -116,11 +116,11 @@ def test_the_order_of_the_sentences_does_not_matter():
 
 def test_the_ridge_map_equals_scikit_learns_ridge():
     x, t, photo = related(60, np.full(60, 3))
-    space = fit_ridge(x, t, photo, strength=0.3)
+    joint_space = fit_ridge(x, t, photo, strength=0.3)
     alpha = 0.3 * np.trace(np.cov(t.T, bias=True)) / E * len(t)
     theirs = Ridge(alpha=alpha).fit(t.astype(np.float64), x[photo].astype(np.float64)).predict(t)
-    np.testing.assert_allclose(t @ space.B - space.b, theirs - x[photo].mean(axis=0), atol=1e-3)
-    assert np.array_equal(space.A, np.eye(D))
+    np.testing.assert_allclose(t @ joint_space.B - joint_space.b, theirs - x[photo].mean(axis=0), atol=1e-3)
+    assert np.array_equal(joint_space.A, np.eye(D))
 
 
 def test_the_meaning_map_with_all_directions_equals_scikit_learns_ridge_on_mean_captions():
@@ -128,10 +128,10 @@ def test_the_meaning_map_with_all_directions_equals_scikit_learns_ridge_on_mean_
     means = np.stack([t[photo == i].mean(axis=0) for i in range(60)]).astype(np.float64)
     alpha = 0.5 * np.trace(np.cov(x.T, bias=True)) / D * 60
     theirs = Ridge(alpha=alpha).fit(x.astype(np.float64), means).predict(x) - means.mean(axis=0)
-    space = fit_meaning(x, t, photo, k=E, strength=0.5)
+    joint_space = fit_meaning(x, t, photo, k=E, strength=0.5)
     # The directions are a rotation of the text space, so products and lengths are those of the text space.
-    np.testing.assert_allclose((x @ space.A - space.a) @ space.B.T, theirs, atol=2e-3)
-    np.testing.assert_allclose(scores(space, x, t), theirs @ (t - means.mean(axis=0)).T, rtol=1e-3, atol=1e-2)
+    np.testing.assert_allclose((x @ joint_space.A - joint_space.a) @ joint_space.B.T, theirs, atol=2e-3)
+    np.testing.assert_allclose(scores(joint_space, x, t), theirs @ (t - means.mean(axis=0)).T, rtol=1e-3, atol=1e-2)
 
 
 def test_the_meaning_map_leaves_photos_without_captions_out():
@@ -146,23 +146,23 @@ def test_fewer_meaning_directions_are_the_best_approximation_of_the_regression()
     x, t, photo = related(60, np.full(60, 2))
     whole = fit_meaning(x, t, photo, k=E)
     u, s, v = np.linalg.svd(whole.A @ whole.B.T, full_matrices=False)
-    space = fit_meaning(x, t, photo, k=2)
-    np.testing.assert_allclose(space.A @ space.B.T, (u[:, :2] * s[:2]) @ v[:2], atol=1e-5)
+    joint_space = fit_meaning(x, t, photo, k=2)
+    np.testing.assert_allclose(joint_space.A @ joint_space.B.T, (u[:, :2] * s[:2]) @ v[:2], atol=1e-5)
 
 
 def test_hub_terms_are_the_mean_of_the_nearest_queries_photo_by_photo():
     generator = np.random.default_rng(0)
     z, bank = unit(generator.standard_normal((4200, 3))), unit(generator.standard_normal((40, 3)))
     expected = [np.sort(bank @ row)[-10:].mean() for row in z]
-    np.testing.assert_allclose(hub_terms(z, bank), expected, atol=1e-6)
-    np.testing.assert_allclose(hub_terms(z[:5], bank, nearest=1), (z[:5] @ bank.T).max(axis=1), atol=1e-6)
+    np.testing.assert_allclose(mean_top_products(z, bank), expected, atol=1e-6)
+    np.testing.assert_allclose(mean_top_products(z[:5], bank, nearest=1), (z[:5] @ bank.T).max(axis=1), atol=1e-6)
 
 
 def test_a_bank_of_fewer_queries_than_asked_is_used_whole():
     z = np.eye(2, dtype=np.float32)
     bank = np.array([[1, 0], [0.6, 0.8]], np.float32)
     # (1 + 0.6) / 2 and (0 + 0.8) / 2
-    np.testing.assert_allclose(hub_terms(z, bank, nearest=10), [0.8, 0.4], rtol=1e-6)
+    np.testing.assert_allclose(mean_top_products(z, bank, nearest=10), [0.8, 0.4], rtol=1e-6)
 
 
 def wide(photos: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -176,15 +176,15 @@ def wide(photos: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return unit(x), unit(t), photo
 
 
-def recall(space: LinearMap, data: tuple[np.ndarray, np.ndarray, np.ndarray]) -> float:
+def recall(joint_space: LinearMap, data: tuple[np.ndarray, np.ndarray, np.ndarray]) -> float:
     x, t, photo = data
-    return recall_at(ranks_of_own(space.texts(t) @ space.images(x).T, photo), 1)
+    return recall_at(ranks_of_own(joint_space.texts(t) @ joint_space.images(x).T, photo), 1)
 
 
-def contrastive_loss(space: LinearMap, data: tuple[np.ndarray, np.ndarray, np.ndarray], scale: float) -> float:
+def contrastive_loss(joint_space: LinearMap, data: tuple[np.ndarray, np.ndarray, np.ndarray], scale: float) -> float:
     """Cross-entropy from sentence to photo among all photos."""
     x, t, photo = data
-    logits = scale * space.texts(t) @ space.images(x).T
+    logits = scale * joint_space.texts(t) @ joint_space.images(x).T
     return float((np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(t)), photo]).mean())
 
 

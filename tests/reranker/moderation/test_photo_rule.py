@@ -21,8 +21,8 @@ def test_the_share_of_a_photo_that_fits_nothing_is_0():
 @pytest.mark.parametrize("late", [True, False])
 def test_photo_scores_are_the_shares_of_the_rankers_relevance(late):
     given, ranker = inputs(), make_ranker(late=late)
-    side = ranker.photo_side(given.x, given.regions)
-    query = ranker.query_side(given.t, given.texts, given.tokens)
+    side = ranker.encode_photos(given.x, given.regions)
+    query = ranker.encode_queries(given.t, given.texts, given.tokens)
     rule = PhotoRule(given.texts[:2], given.texts[2:], 0.5)
     share, strongest = photo_scores(rule, ranker, side, query)
     relevance = ranker.score_matrix(side, query, slice(0, 3)).relevance

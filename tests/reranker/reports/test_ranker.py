@@ -9,10 +9,10 @@ import pytest
 
 from indexer.errors import PhotoseekError
 from page_reader import assert_self_contained, parsed, texts
-from reranker.evaluation.comparison import beside, beside_lines, check_runs, write_html, write_trec
+from reranker.evaluation.comparison import check_runs, compare_rankers, comparison_lines, write_html, write_trec
 from reranker.evaluation.evaluation import Evaluation
 from reranker.evaluation.protocols import PROTOCOLS, evaluate
-from reranker.evaluation.results import Figures, Threshold, flat, misses
+from reranker.evaluation.results import Results, Threshold, flat, misses
 from reranker.judgments.judged_folder import load_judgments
 from reranker.metrics.metrics import kendall_tau_c, percentiles, ranks_of_own
 from reranker.moderation.policy import Policy
@@ -47,7 +47,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory):
 
 
 def test_a_report_has_every_chapter_and_the_figures_of_the_text(
-    measured: tuple[Evaluation, Figures], tmp_path: Path
+    measured: tuple[Evaluation, Results], tmp_path: Path
 ) -> None:
     evaluation, figures = measured
     path = tmp_path / "report.html"
@@ -67,11 +67,11 @@ def test_a_report_has_every_chapter_and_the_figures_of_the_text(
     found, own = evaluation.official()
     table = [texts(row, "td") for row in page.findall(".//section[@id='every-query']//tbody/tr")]
     assert len(table) == len(own)
-    assert sorted(int(row[1]) for row in table) == sorted((ranks_of_own(found.order, own) + 1).tolist())
-    assert table[0][1] == str(ranks_of_own(found.order, own).max() + 1)
+    assert sorted(int(row[1]) for row in table) == sorted((ranks_of_own(found.ranking_scores, own) + 1).tolist())
+    assert table[0][1] == str(ranks_of_own(found.ranking_scores, own).max() + 1)
 
 
-def test_every_figure_has_an_interval_around_it(measured: tuple[Evaluation, Figures]) -> None:
+def test_every_figure_has_an_interval_around_it(measured: tuple[Evaluation, Results]) -> None:
     _, figures = measured
     for name, leaf in flat(figures).items():
         assert set(leaf) == {"value", "low", "high"}, name
@@ -79,7 +79,7 @@ def test_every_figure_has_an_interval_around_it(measured: tuple[Evaluation, Figu
             assert leaf["low"] <= leaf["value"] <= leaf["high"], name
 
 
-def test_parts_of_queries_add_up_to_all(measured: tuple[Evaluation, Figures], tmp_path: Path) -> None:
+def test_parts_of_queries_add_up_to_all(measured: tuple[Evaluation, Results], tmp_path: Path) -> None:
     evaluation, figures = measured
     write_html(tmp_path / "r.html", evaluation, figures, None)
     rows = parsed(tmp_path / "r.html").findall(".//section[@id='where-queries-are-lost']//tbody/tr")
@@ -90,7 +90,7 @@ def test_parts_of_queries_add_up_to_all(measured: tuple[Evaluation, Figures], tm
         assert parts[0] + parts[1] == pytest.approx(figures["official"][f"recall@{k}"]["value"])
 
 
-def test_hostile_captions_do_nothing_in_a_report(measured: tuple[Evaluation, Figures], tmp_path: Path) -> None:
+def test_hostile_captions_do_nothing_in_a_report(measured: tuple[Evaluation, Results], tmp_path: Path) -> None:
     evaluation, figures = measured
     bad = "</script><img src=http://x onerror=alert(1)> {{ 7 * 7 }} $x^$"
     judgments, features = evaluation.judged()
@@ -102,25 +102,31 @@ def test_hostile_captions_do_nothing_in_a_report(measured: tuple[Evaluation, Fig
     assert all(text.startswith(bad) for text in shown)
 
 
-def test_a_ranker_beside_itself_differs_in_nothing(measured: tuple[Evaluation, Figures], tmp_path: Path) -> None:
+def test_a_ranker_beside_itself_differs_in_nothing(measured: tuple[Evaluation, Results], tmp_path: Path) -> None:
     evaluation, figures = measured
-    comparison = beside(evaluation, figures, evaluation.ranker, ["official", "expert_meaning", "course", "baseline"])
+    comparison = compare_rankers(
+        evaluation, figures, evaluation.ranker, ["official", "expert_meaning", "course", "baseline"]
+    )
     assert set(comparison.figures) == {"official", "expert_meaning"}
     assert set(comparison.differing) == set(flat(comparison.figures))
     assert all(leaf == {"value": 0.0, "low": 0.0, "high": 0.0} for leaf in comparison.differing.values())
     write_html(tmp_path / "r.html", evaluation, figures, None, None, comparison)
     assert {row[4] for row in _rows(tmp_path / "r.html", "two-rankers")} == {"no difference shown"}
     with pytest.raises(PhotoseekError) as refusal:
-        beside(evaluation, figures, evaluation.ranker, ["course"])
+        compare_rankers(evaluation, figures, evaluation.ranker, ["course"])
     identity = evaluation.ranker.id
     assert str(refusal.value) == f"--compare: course cannot tell rankers {identity} and {identity} apart"
 
 
-def test_a_difference_is_that_of_the_same_drawn_queries(measured: tuple[Evaluation, Figures]) -> None:
+def test_a_difference_is_that_of_the_same_drawn_queries(measured: tuple[Evaluation, Results]) -> None:
     evaluation, figures = measured
-    space = evaluation.ranker.space
-    worse = replace(evaluation.ranker, space=replace(space, map=replace(space.map, A=space.map.A[:, ::-1])), id="worse")
-    comparison = beside(evaluation, figures, worse, ["official"])
+    joint_space = evaluation.ranker.joint_space
+    worse = replace(
+        evaluation.ranker,
+        joint_space=replace(joint_space, map=replace(joint_space.map, A=joint_space.map.A[:, ::-1])),
+        id="worse",
+    )
+    comparison = compare_rankers(evaluation, figures, worse, ["official"])
     leaf = comparison.differing["official.candidates.recall@5"]
     _, own = evaluation.official()
     second = replace(evaluation, ranker=worse, _cache={k: evaluation._cache[k] for k in ("encoders", "judged")})
@@ -129,14 +135,14 @@ def test_a_difference_is_that_of_the_same_drawn_queries(measured: tuple[Evaluati
     generator = np.random.default_rng(0)
     draws = [(hit - other)[generator.integers(0, len(own), len(own))].mean() for _ in range(500)]
     assert (leaf["low"], leaf["high"]) == pytest.approx(percentiles(np.array(draws)))
-    lines = beside_lines(figures, comparison).splitlines()
+    lines = comparison_lines(figures, comparison).splitlines()
     assert lines[1] == "beside ranker worse                             this   other  difference"
     both = [flat(one)["official.candidates.recall@5"]["value"] for one in (figures, comparison.figures)]
     numbers = f"{both[0]:>8.4f}{both[1]:>8.4f}  {leaf['value']:+.4f}  [{leaf['low']:+.4f}, {leaf['high']:+.4f}]"
     assert f"{'official.candidates.recall@5':<44}{numbers}" in lines
 
 
-def test_trec_files_give_the_same_recall_to_others(measured: tuple[Evaluation, Figures], tmp_path: Path) -> None:
+def test_trec_files_give_the_same_recall_to_others(measured: tuple[Evaluation, Results], tmp_path: Path) -> None:
     evaluation, figures = measured
     check_runs(tmp_path / "trec", ["official"])
     written = [path.name for path in write_trec(tmp_path / "trec", evaluation, figures)]
@@ -150,19 +156,21 @@ def test_trec_files_give_the_same_recall_to_others(measured: tuple[Evaluation, F
     ]
     found, own = evaluation.official()
     # Ties count against the own photo in our recall, by the photos' ids in TREC's.
-    strict = float((ranks_of_own(found.order, own) < 5).mean())
-    kind = float(((found.order > found.order[np.arange(len(own)), own][:, None]).sum(axis=1) < 5).mean())
+    strict = float((ranks_of_own(found.ranking_scores, own) < 5).mean())
+    kind = float(
+        ((found.ranking_scores > found.ranking_scores[np.arange(len(own)), own][:, None]).sum(axis=1) < 5).mean()
+    )
     qrels = list(ir_measures.read_trec_qrels(str(tmp_path / "trec" / "official.qrels")))
     run = list(ir_measures.read_trec_run(str(tmp_path / "trec" / "official.run")))
     assert len(qrels) == len(own)
-    assert len(run) == found.order.size
+    assert len(run) == found.ranking_scores.size
     assert strict <= ir_measures.calc_aggregate([ir_measures.R @ 5], qrels, run)[ir_measures.R @ 5] <= kind
     with pytest.raises(PhotoseekError) as refusal:
         write_trec(tmp_path / "none", evaluation, {"hubs": figures["hubs"]})
     assert str(refusal.value) == f"--trec: judged data {SAMPLE} allows none of official, course_default, course"
 
 
-def test_a_figure_of_agreement_is_drawn_as_it_is(measured: tuple[Evaluation, Figures], tmp_path: Path) -> None:
+def test_a_figure_of_agreement_is_drawn_as_it_is(measured: tuple[Evaluation, Results], tmp_path: Path) -> None:
     evaluation, figures = measured
     judgments, _ = evaluation.judged()
     shown = evaluation.folds(0)["expert"]

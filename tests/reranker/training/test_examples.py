@@ -8,11 +8,11 @@ import pytest
 
 from indexer.encoders import Tokens
 from reranker.judgments.aggregate import AGGREGATIONS, Aggregation
-from reranker.judgments.embedded import Features
+from reranker.judgments.embedded import EmbeddedJudgments
 from reranker.judgments.judged_folder import CrowdRow, ExpertRow, Judgments
-from reranker.models.class_names import Names
-from reranker.models.joint_space import SCALARS, Hubs, Space
-from reranker.models.lexical_features import Lexicon
+from reranker.models.class_names import ClassNameHead
+from reranker.models.joint_space import PAIR_FEATURES, Hubness, JointSpace
+from reranker.models.lexical_features import LexicalFeatures
 from reranker.models.linear_map import LinearMap, unit
 from reranker.models.mlp import Lists
 from reranker.training.examples import (
@@ -36,15 +36,17 @@ EYE = np.eye(4, dtype=np.float32)
 PLAIN = LinearMap(EYE, np.zeros(4, np.float32), EYE, np.zeros(4, np.float32))
 
 
-def space_of(features: Features) -> Space:
+def space_of(features: EmbeddedJudgments) -> JointSpace:
     """Both maps leave vectors as they are; no names, no words, no regions; the captions are the bank."""
     captions = np.concatenate([unit(features.t), unit(features.t)], axis=1)
-    hubs = Hubs.fit(captions, np.concatenate([features.x, 0.25 * features.x], axis=1))
-    return Space(PLAIN, PLAIN, Names.none(4, 4), Lexicon.none(), None, hubs, np.zeros((4, 2), np.float32))
+    hubness_bank = Hubness.fit(captions, np.concatenate([features.x, 0.25 * features.x], axis=1))
+    return JointSpace(
+        PLAIN, PLAIN, ClassNameHead.none(4, 4), LexicalFeatures.none(), None, hubness_bank, np.zeros((4, 2), np.float32)
+    )
 
 
 @pytest.fixture
-def features() -> Features:
+def features() -> EmbeddedJudgments:
     """24 photos with two captions each; photos 0 and 1 have captions that say exactly the same."""
     generator = np.random.default_rng(0)
     x = unit(generator.standard_normal((PHOTOS, 4)))
@@ -53,43 +55,47 @@ def features() -> Features:
     t[:4] = t[0]
     names = tuple(f"{i}.jpg" for i in range(PHOTOS))
     captions = tuple(f"{names[photo]}#{n % 2}" for n, photo in enumerate(owner))
-    return Features(names, x, captions, captions, t, owner, Tokens.none(len(owner)))
+    return EmbeddedJudgments(names, x, captions, captions, t, owner, Tokens.none(len(owner)))
 
 
-def judgments_of(features: Features, expert: tuple[ExpertRow, ...] = (), crowd: tuple[CrowdRow, ...] = ()) -> Judgments:
+def judgments_of(
+    features: EmbeddedJudgments, expert: tuple[ExpertRow, ...] = (), crowd: tuple[CrowdRow, ...] = ()
+) -> Judgments:
     photos = {name: Path(name) for name in features.photos}
     captions = dict(zip(features.captions, features.texts, strict=True))
     return Judgments(Path("judged"), photos, {}, {}, captions, expert, crowd)
 
 
-def whole(features: Features) -> Gallery:
+def whole(features: EmbeddedJudgments) -> Gallery:
     return Gallery.of(features, np.arange(len(features.photos)), space_of(features))
 
 
-def listed(features: Features, gallery: Gallery, settings: PairSettings, seed: int = 0) -> Lists:
+def listed(features: EmbeddedJudgments, gallery: Gallery, settings: PairSettings, seed: int = 0) -> Lists:
     return caption_lists(features, gallery, settings, np.random.default_rng(seed))
 
 
-def scalars_of(features: Features, photo: int, caption: int) -> np.ndarray:
+def pair_features_of(features: EmbeddedJudgments, photo: int, caption: int) -> np.ndarray:
     """The scalars of one pair alone."""
-    space = space_of(features)
-    query = space.query_side(features.t[[caption]], [features.texts[caption]], Tokens.none(1))
-    return space.scalars(space.photo_side(features.x[[photo]], None), query, 0)[0]
+    joint_space = space_of(features)
+    query = joint_space.encode_queries(features.t[[caption]], [features.texts[caption]], Tokens.none(1))
+    return joint_space.pair_features(joint_space.encode_photos(features.x[[photo]], None), query, 0)[0]
 
 
-def test_galleries_part_folds_and_sides_and_have_two_photos_or_more(features: Features):
+def test_galleries_part_folds_and_sides_and_have_two_photos_or_more(features: EmbeddedJudgments):
     spaces = [space_of(features), space_of(features)]
     found = list(galleries(features, FOLD_OF, HELD, spaces))
     assert [held for held, _ in found] == [False, True, False, True]
     for (held, gallery), fold in zip(found, (0, 0, 1, 1), strict=True):
         assert gallery.photos.tolist() == [i for i in range(PHOTOS) if i % 2 == fold and (i >= 16) == held]
-        assert gallery.space is spaces[fold]
+        assert gallery.joint_space is spaces[fold]
         np.testing.assert_allclose(gallery.side.z[:, :4], features.x[gallery.photos], atol=1e-6)
     lonely = np.arange(PHOTOS) == 3
     assert [held for held, _ in galleries(features, FOLD_OF, lonely, spaces)] == [False, False]
 
 
-def test_each_caption_comes_first_with_its_photo_then_with_others_of_the_same_fold_and_side(features: Features):
+def test_each_caption_comes_first_with_its_photo_then_with_others_of_the_same_fold_and_side(
+    features: EmbeddedJudgments,
+):
     settings = PairSettings(mined=3, mined_from=4, random=2)
     for _, gallery in galleries(features, FOLD_OF, HELD, [space_of(features)] * 2):
         lists = listed(features, gallery, settings)
@@ -104,7 +110,7 @@ def test_each_caption_comes_first_with_its_photo_then_with_others_of_the_same_fo
         assert (lists.weight == 1).all()
 
 
-def test_mined_photos_are_different_ones_of_the_first_candidates(features: Features):
+def test_mined_photos_are_different_ones_of_the_first_candidates(features: EmbeddedJudgments):
     gallery = whole(features)
     lists = listed(features, gallery, PairSettings(mined=4, mined_from=6, random=0))
     scores = candidate_scores(gallery.side, gallery.queries(features, lists.text))
@@ -117,7 +123,7 @@ def test_mined_photos_are_different_ones_of_the_first_candidates(features: Featu
     )
 
 
-def test_a_gallery_with_fewer_photos_than_are_mined_gives_lists_of_the_same_length(features: Features):
+def test_a_gallery_with_fewer_photos_than_are_mined_gives_lists_of_the_same_length(features: EmbeddedJudgments):
     settings = PairSettings(mined=5, mined_from=50, random=1)
     parts = [listed(features, Gallery.of(features, np.arange(n), space_of(features)), settings) for n in (2, 4, 20)]
     assert [part.photo.shape[1] for part in parts] == [7, 7, 7]
@@ -129,27 +135,27 @@ def test_a_gallery_with_fewer_photos_than_are_mined_gives_lists_of_the_same_leng
         assert len(set(photos[:6].tolist())) == 6
 
 
-def test_a_gallery_without_captions_gives_no_lists(features: Features):
+def test_a_gallery_without_captions_gives_no_lists(features: EmbeddedJudgments):
     alone = replace(features, owner=np.where(features.owner < 20, features.owner, -1))
     lists = listed(alone, Gallery.of(alone, np.arange(20, 24), space_of(features)), PairSettings())
     assert lists.photo.shape == (0, 12)
-    assert lists.scalars.shape == (0, 12, len(SCALARS))
+    assert lists.pair_features.shape == (0, 12, len(PAIR_FEATURES))
 
 
-def test_a_photo_whose_captions_say_the_same_is_no_true_negative(features: Features):
+def test_a_photo_whose_captions_say_the_same_is_no_true_negative(features: EmbeddedJudgments):
     lists = listed(features, whole(features), PairSettings(mined=23, mined_from=23, random=0))
     of_first = dict(zip(lists.photo[0].tolist(), lists.target[0].tolist(), strict=True))
     assert sorted(of_first) == list(range(PHOTOS))
     assert of_first[1] > max(target for photo, target in of_first.items() if photo > 1)
 
 
-def test_with_one_caption_a_photo_there_is_nothing_to_judge_negatives_by(features: Features):
+def test_with_one_caption_a_photo_there_is_nothing_to_judge_negatives_by(features: EmbeddedJudgments):
     single = replace(features, owner=np.where(np.arange(2 * PHOTOS) % 2, -1, features.owner))
     lists = listed(single, whole(single), PairSettings(mined=3, mined_from=9, random=1))
     assert lists.target.tolist() == [[1, 0, 0, 0, 0]] * PHOTOS
 
 
-def test_lists_that_measure_an_order_have_their_own_photo_as_the_only_right_one(features: Features):
+def test_lists_that_measure_an_order_have_their_own_photo_as_the_only_right_one(features: EmbeddedJudgments):
     lists = listed(features, whole(features), PairSettings(mined=3, mined_from=9, random=1))
     strict = own_only(lists)
     assert strict.target.tolist() == [[1, 0, 0, 0, 0]] * (2 * PHOTOS)
@@ -157,20 +163,20 @@ def test_lists_that_measure_an_order_have_their_own_photo_as_the_only_right_one(
     assert lists.target[:, 1:].any()
 
 
-def test_the_scalars_of_listed_and_judged_pairs_are_those_of_the_pair_alone(features: Features):
+def test_the_scalars_of_listed_and_judged_pairs_are_those_of_the_pair_alone(features: EmbeddedJudgments):
     lists = listed(features, whole(features), PairSettings(mined=3, mined_from=9, random=1))
     for row in (0, 17, 46):
         for column in range(5):
-            alone = scalars_of(features, lists.photo[row, column], lists.text[row])
-            np.testing.assert_allclose(lists.scalars[row, column], alone, atol=1e-5)
+            alone = pair_features_of(features, lists.photo[row, column], lists.text[row])
+            np.testing.assert_allclose(lists.pair_features[row, column], alone, atol=1e-5)
     crowd = tuple(CrowdRow(f"{p}.jpg", f"{c}.jpg#1", 2, 1) for p, c in [(3, 8), (9, 8), (23, 0)])
     pairs, _ = judged_pairs(features, judgments_of(features, crowd=crowd), whole(features), PairSettings())
     for row in range(3):
-        alone = scalars_of(features, pairs.photo[row, 0], pairs.text[row])
-        np.testing.assert_allclose(pairs.scalars[row, 0], alone, atol=1e-5)
+        alone = pair_features_of(features, pairs.photo[row, 0], pairs.text[row])
+        np.testing.assert_allclose(pairs.pair_features[row, 0], alone, atol=1e-5)
 
 
-def test_judged_pairs_carry_the_generalised_score_and_their_weight(features: Features):
+def test_judged_pairs_carry_the_generalised_score_and_their_weight(features: EmbeddedJudgments):
     expert = (ExpertRow("0.jpg", "5.jpg#1", (3, 3, 2)), ExpertRow("2.jpg", "5.jpg#0", (1, 2, 3)))
     crowd = (CrowdRow("2.jpg", "7.jpg#0", 1, 3), CrowdRow("3.jpg", "7.jpg#0", 1, 3))
     settings = PairSettings(crowd_weight=2.0, expert_weight=8.0)
@@ -186,7 +192,7 @@ def test_judged_pairs_carry_the_generalised_score_and_their_weight(features: Fea
 
 
 @pytest.mark.parametrize("aggregate", AGGREGATIONS.values())
-def test_judged_pairs_carry_the_score_of_the_aggregation(features: Features, aggregate: Aggregation):
+def test_judged_pairs_carry_the_score_of_the_aggregation(features: EmbeddedJudgments, aggregate: Aggregation):
     grades = [(1, 1, 2), (4, 4, 4), (1, 2, 3), (2, 2, 3)]
     expert = tuple(ExpertRow(f"{i}.jpg", "5.jpg#0", grades[i % 4]) for i in range(12))
     crowd = tuple(CrowdRow(f"{i}.jpg", "5.jpg#0", i % 4, 3 - i % 4) for i in range(6, 20))
@@ -202,34 +208,34 @@ def test_judged_pairs_carry_the_score_of_the_aggregation(features: Features, agg
     assert found == {pair: (pytest.approx(of.score), of.by_experts) for pair, of in scored.items()}
 
 
-def test_without_judgments_there_are_no_judged_pairs_and_they_join_with_others(features: Features):
+def test_without_judgments_there_are_no_judged_pairs_and_they_join_with_others(features: EmbeddedJudgments):
     pairs, by_experts = judged_pairs(features, judgments_of(features), whole(features), PairSettings())
     assert (len(pairs), by_experts.dtype, len(pairs.take(np.flatnonzero(by_experts)))) == (0, bool, 0)
     lists = listed(features, whole(features), PairSettings())
     joined = Lists.join([pairs, lists.pairs()])
     assert len(joined) == 2 * PHOTOS * 12
     assert (joined.photo.dtype, joined.text.dtype) == (np.int64, np.int64)
-    assert {joined.scalars.dtype, joined.target.dtype, joined.weight.dtype} == {np.dtype(np.float32)}
+    assert {joined.pair_features.dtype, joined.target.dtype, joined.weight.dtype} == {np.dtype(np.float32)}
 
 
-def test_candidate_scores_are_the_product_with_photos_and_their_hub_term(features: Features):
+def test_candidate_scores_are_the_product_with_photos_and_their_hub_term(features: EmbeddedJudgments):
     gallery = whole(features)
     scores = candidate_scores(gallery.side, gallery.queries(features, np.arange(5)))
     cosine = features.t[:5] @ features.x.T
-    np.testing.assert_allclose(scores, 1.25 * cosine - 0.5 * gallery.side.hub, atol=1e-5)
+    np.testing.assert_allclose(scores, 1.25 * cosine - 0.5 * gallery.side.hubness, atol=1e-5)
 
 
 SAID = ("dog", "dog and cat", "cat", "a sea", "the dog", "xy dog", "and the", "snow")
 
 
-def said(features: Features) -> Features:
+def said(features: EmbeddedJudgments) -> EmbeddedJudgments:
     """Eight photos of one caption each, and of photo 0 a second that says "dog", too."""
     part = made(8, seed=0)[0]
     owner = np.array([0, 1, 2, 3, 4, 5, 6, 7, 0, *[-1] * 23])
     return replace(part, texts=(*SAID, "Dogs or a DOG", *["dog"] * 23), owner=owner)
 
 
-def test_words_of_enough_captions_are_queries_in_two_forms_by_turns(features: Features):
+def test_words_of_enough_captions_are_queries_in_two_forms_by_turns(features: EmbeddedJudgments):
     ears = Ears()
     words = word_queries(said(features), ears, PairSettings(word_captions=2))
     # "and" is of two captions, too, but says nothing; captions of no photo here do not count.
@@ -241,13 +247,13 @@ def test_words_of_enough_captions_are_queries_in_two_forms_by_turns(features: Fe
     assert words.fits[1].tolist() == [1, 0.5, 0, 0, 0.5, 0.5, 0, 0]
 
 
-def test_words_that_are_too_rare_or_too_short_are_no_queries(features: Features):
+def test_words_that_are_too_rare_or_too_short_are_no_queries(features: EmbeddedJudgments):
     words = word_queries(said(features), Ears(), PairSettings(word_captions=50))
     assert (words.texts, words.t.shape, words.fits.shape, len(words.tokens)) == ((), (0, 30), (0, 8), 0)
     assert "xy" not in word_queries(said(features), Ears(), PairSettings(word_captions=1)).texts
 
 
-def test_words_are_paired_with_photos_that_fit_with_candidates_and_at_random(features: Features):
+def test_words_are_paired_with_photos_that_fit_with_candidates_and_at_random(features: EmbeddedJudgments):
     gallery = whole(features)
     fits = np.zeros((2, PHOTOS), np.float32)
     fits[0, [1, 5]], fits[1, 20] = (1, 0.5), 1
@@ -265,10 +271,10 @@ def test_words_are_paired_with_photos_that_fit_with_candidates_and_at_random(fea
         assert len(near & set(photos.tolist())) >= 3
         assert np.array_equal(pairs.target[pairs.text == 100 + word, 0], fits[word, photos])
     row = int(np.flatnonzero((pairs.photo[:, 0] == 5) & (pairs.text == 100))[0])
-    np.testing.assert_allclose(pairs.scalars[row, 0], scalars_of(features, 5, 7), atol=1e-5)
+    np.testing.assert_allclose(pairs.pair_features[row, 0], pair_features_of(features, 5, 7), atol=1e-5)
 
 
-def test_words_are_paired_with_photos_of_the_gallery_only(features: Features):
+def test_words_are_paired_with_photos_of_the_gallery_only(features: EmbeddedJudgments):
     odd = Gallery.of(features, np.arange(1, PHOTOS, 2), space_of(features))
     words = WordQueries(("one",), features.t[[7]], Tokens.none(1), np.ones((1, PHOTOS), np.float32))
     pairs = word_pairs(words, odd, PairSettings(), np.random.default_rng(0), 0)

@@ -5,17 +5,17 @@ import numpy as np
 import pytest
 
 from indexer.errors import PhotoseekError
-from reranker.judgments.embedded import Features
+from reranker.judgments.embedded import EmbeddedJudgments
 from reranker.judgments.judged_folder import Judgments
 from reranker.metrics.metrics import auroc, ranks_of_own, recall_at
-from reranker.models.joint_space import SCALARS, space_arrays
+from reranker.models.joint_space import PAIR_FEATURES, joint_space_arrays
 from reranker.models.linear_map import unit
 from reranker.models.mlp import MLP, MLPSettings
 from reranker.ranker import Ranker, Scores
-from reranker.training import fit_joint_space as fit_space
+from reranker.training import fit_joint_space as fit_joint_space
 from reranker.training import train as training
 from reranker.training.examples import Gallery, candidate_scores
-from reranker.training.train import candidate_order, train, training_photos
+from reranker.training.train import candidate_mlp, train, training_photos
 from reranker.training.vocabulary import Thing
 from tiny_judged import ENCODERS, QUICK, WORDS, Ears, Eyes, judged, made
 
@@ -23,9 +23,13 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 SHORT = replace(
     QUICK,
-    space=replace(QUICK.space, map=replace(QUICK.space.map, epochs=1), late=replace(QUICK.space.late, epochs=1)),
-    order=MLPSettings(epochs=1, batch=512),
-    relevance=MLPSettings(epochs=1, batch=512),
+    joint_space=replace(
+        QUICK.joint_space,
+        map=replace(QUICK.joint_space.map, epochs=1),
+        late_interaction=replace(QUICK.joint_space.late_interaction, epochs=1),
+    ),
+    ranking_mlp=MLPSettings(epochs=1, batch=512),
+    relevance_mlp=MLPSettings(epochs=1, batch=512),
 )
 
 
@@ -37,14 +41,14 @@ def cache(one_thread: None, tmp_path_factory: pytest.TempPathFactory):
         yield folder
 
 
-def scores(ranker: Ranker, features: Features, regions: bool = True) -> Scores:
-    side = ranker.photo_side(features.x, features.regions if regions else None)
-    query = ranker.query_side(features.t, features.texts, features.tokens)
+def scores(ranker: Ranker, features: EmbeddedJudgments, regions: bool = True) -> Scores:
+    side = ranker.encode_photos(features.x, features.regions if regions else None)
+    query = ranker.encode_queries(features.t, features.texts, features.tokens)
     return ranker.score_matrix(side, query, slice(0, len(features.texts)))
 
 
-def recall(ranker: Ranker, features: Features, k: int, regions: bool = True) -> float:
-    return recall_at(ranks_of_own(scores(ranker, features, regions).order, features.owner), k)
+def recall(ranker: Ranker, features: EmbeddedJudgments, k: int, regions: bool = True) -> float:
+    return recall_at(ranks_of_own(scores(ranker, features, regions).ranking_scores, features.owner), k)
 
 
 def is_kept(one: MLP, other: MLP) -> bool:
@@ -75,8 +79,8 @@ def test_captions_alone_teach_to_find_photos_that_were_never_seen(trained: Ranke
 
 def test_a_ranker_of_regions_finds_with_and_without_them(whole: Ranker):
     fresh, _, _ = made(60, seed=1, regions=True)
-    assert whole.space.late is not None
-    assert whole.space.guess.any()
+    assert whole.joint_space.late_interaction is not None
+    assert whole.joint_space.late_imputation.any()
     for regions in (True, False):
         assert recall(whole, fresh, 1, regions) > 0.8
         assert recall(whole, fresh, 10, regions) > 0.95
@@ -84,10 +88,10 @@ def test_a_ranker_of_regions_finds_with_and_without_them(whole: Ranker):
 
 def test_a_trained_ranker_says_what_it_learned_from(trained: Ranker):
     assert (trained.image_encoder, trained.text_encoder, trained.text_encoder_name) == ("eyes@1", "ears@1", "ears")
-    space = trained.space
-    assert space.lexicon.words == tuple(sorted(WORDS))
-    assert (space.map.A.shape, space.map.B.shape) == ((40, 8), (30 + 8, 8))
-    assert (space.late, space.names.k) == (None, 0)
+    joint_space = trained.joint_space
+    assert joint_space.lexical.words == tuple(sorted(WORDS))
+    assert (joint_space.map.A.shape, joint_space.map.B.shape) == ((40, 8), (30 + 8, 8))
+    assert (joint_space.late_interaction, joint_space.class_names.k) == (None, 0)
     expected = {
         "photos": 60,
         "captions": 240,
@@ -103,12 +107,12 @@ def test_a_trained_ranker_says_what_it_learned_from(trained: Ranker):
     }
     assert {name: trained.training[name] for name in expected} == expected
     for name in ("order_loss", "relevance_loss"):
-        assert 2 <= len(trained.training[name]) <= 1 + QUICK.order.epochs
+        assert 2 <= len(trained.training[name]) <= 1 + QUICK.ranking_mlp.epochs
     losses = trained.training["calibration_log_loss"]
     assert list(losses) == ["temperature", "beta"]  # too few for isotonic regression
     assert trained.training["calibration"] == trained.calibration.method == min(losses, key=losses.get)
-    assert trained.figures["validation_photos"] == 18
-    assert 0 < trained.match.threshold < 1
+    assert trained.results["validation_photos"] == 18
+    assert 0 < trained.no_match.threshold < 1
     assert trained.finished().id == trained.id
 
 
@@ -141,7 +145,7 @@ def test_relevance_is_measured_on_the_crowds_pairs_if_there_are_fifty_or_more(co
     features, judgments, hidden = made(40, seed=0)
     given = judged(features, judgments, hidden, count)
     ranker = train(features, given, ENCODERS, SHORT)
-    held = ranker.figures["validation_photos"]
+    held = ranker.results["validation_photos"]
     assert held == 12
     if kind == "caption":
         assert ranker.training["calibration_pairs"] == 12 * 4 * 4
@@ -158,14 +162,14 @@ def test_an_interrupted_training_goes_on_with_the_spaces_it_had(cache: Path, mon
     features, judgments, _ = made(40, seed=3, regions=True)
     asked: list[str] = []
 
-    def counted(features, photos, lexicon, names, settings, seed, stage, report):
+    def counted(features, photos, lexical, names, settings, seed, stage, report):
         asked.append(stage)
-        return fit_space.fit_space(features, photos, lexicon, names, settings, seed, stage, report)
+        return fit_joint_space.fit_joint_space(features, photos, lexical, names, settings, seed, stage, report)
 
     def interrupt(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "fit_space", counted)
+    monkeypatch.setattr(training, "fit_joint_space", counted)
     with monkeypatch.context() as patch:
         patch.setattr(training, "fit", interrupt)
         with pytest.raises(KeyboardInterrupt):
@@ -199,7 +203,7 @@ def test_twenty_photos_are_enough_and_the_stages_are_told_in_their_order():
 def test_twenty_photos_are_enough_for_the_three_folds_of_the_defaults():
     features, judgments, hidden = made(20, seed=0)
     ranker = train(features, judged(features, judgments, hidden, 30), ENCODERS, replace(SHORT, folds=3))
-    assert ranker.figures["validation_photos"] == 6
+    assert ranker.results["validation_photos"] == 6
     assert recall(ranker, made(20, seed=1)[0], 10) > 0.8
 
 
@@ -207,7 +211,7 @@ def test_photos_without_captions_are_learned_from_but_never_the_only_ones_to_val
     features, judgments, _ = made(80, seed=0)
     few = replace(features, owner=np.where(features.owner % 4 == 0, features.owner, -1))
     ranker = train(few, judgments, ENCODERS, SHORT)
-    assert (ranker.training["captions"], ranker.figures["validation_photos"]) == (80, 6)
+    assert (ranker.training["captions"], ranker.results["validation_photos"]) == (80, 6)
 
 
 def test_too_few_photos_or_captions_are_refused():
@@ -224,12 +228,12 @@ def test_too_few_photos_or_captions_are_refused():
 def test_a_base_keeps_its_space_and_teaches_its_networks_on(whole: Ranker):
     features, judgments, hidden = made(60, seed=2, regions=True)
     ranker = train(features, judged(features, judgments, hidden, 200), ENCODERS, SHORT, base=whole)
-    for name, array in space_arrays(whole.space).items():
-        assert np.array_equal(space_arrays(ranker.space)[name], array), name
+    for name, array in joint_space_arrays(whole.joint_space).items():
+        assert np.array_equal(joint_space_arrays(ranker.joint_space)[name], array), name
     assert ranker.training["base"] == whole.id
     assert ranker.training["before"]["crowd_rows"] == 400
     assert ranker.training["crowd_rows"] == 200
-    assert not is_kept(ranker.relevance, whole.relevance)
+    assert not is_kept(ranker.relevance_mlp, whole.relevance_mlp)
     assert ranker.id != whole.id
     assert recall(ranker, made(60, seed=1, regions=True)[0], 10) > 0.95
 
@@ -240,25 +244,27 @@ def test_a_relevance_starts_from_the_base_or_anew_as_validation_photos_prefer(
 ):
     features, judgments, hidden = made(60, seed=1, regions=True)
     given = judged(features, judgments, hidden, 200)
-    still = replace(SHORT, relevance=replace(SHORT.relevance, learning_rate=1e-9), keep_order=True)
+    still = replace(SHORT, relevance_mlp=replace(SHORT.relevance_mlp, learning_rate=1e-9), keep_order=True)
     base = whole
     if spoiled == "base":
-        base = replace(whole, relevance=replace(whole.relevance, ws=-whole.relevance.ws)).finished()
+        base = replace(whole, relevance_mlp=replace(whole.relevance_mlp, ws=-whole.relevance_mlp.ws)).finished()
     else:
         begin = training.start
-        monkeypatch.setattr(training, "start", lambda *arguments: replace(begin(*arguments), ws=-whole.relevance.ws))
+        monkeypatch.setattr(
+            training, "start", lambda *arguments: replace(begin(*arguments), ws=-whole.relevance_mlp.ws)
+        )
     ranker = train(features, given, ENCODERS, still, base=base)
     forgets = train(features, given, ENCODERS, replace(still, fresh_relevance=True), base=base)
     assert forgets.training["relevance"] == "learned anew"
     assert ranker.training["order"] == forgets.training["order"] == "that of the base"
-    assert is_kept(ranker.order, base.order)
+    assert is_kept(ranker.ranking_mlp, base.ranking_mlp)
     # Learning nothing, one has the base's weights of the scalars, the other those it starts with.
     if spoiled == "base":
         assert ranker.training["relevance"] == "learned anew"
-        assert is_kept(ranker.relevance, forgets.relevance)
+        assert is_kept(ranker.relevance_mlp, forgets.relevance_mlp)
     else:
         assert ranker.training["relevance"] == "goes on from the base"
-        np.testing.assert_allclose(ranker.relevance.ws, base.relevance.ws, atol=1e-4)
+        np.testing.assert_allclose(ranker.relevance_mlp.ws, base.relevance_mlp.ws, atol=1e-4)
         assert ranker.training["relevance_loss"][0] < forgets.training["relevance_loss"][0]
 
 
@@ -267,16 +273,16 @@ def test_a_base_takes_names_of_things_on(whole: Ranker):
     things = [Thing((word,)) for word in ("dog", "cat", "sea", "cow")]
     ranker = train(features, judgments, ENCODERS, SHORT, base=whole, things=things)
     assert (ranker.training["names"], ranker.training["names_without_example"]) == (3, ["cow"])
-    assert (whole.space.names.k, ranker.space.names.k) == (0, 3)
-    assert np.array_equal(ranker.space.map.A, whole.space.map.A)
+    assert (whole.joint_space.class_names.k, ranker.joint_space.class_names.k) == (0, 3)
+    assert np.array_equal(ranker.joint_space.map.A, whole.joint_space.map.A)
 
 
 def test_a_base_that_was_left_with_the_candidates_order_learns_one_anew(trained: Ranker):
     features, judgments, _ = made(60, seed=2)
-    base = replace(trained, order=candidate_order(40, 30)).finished()
+    base = replace(trained, ranking_mlp=candidate_mlp(40, 30)).finished()
     ranker = train(features, judgments, ENCODERS, SHORT, base=base)
     assert ranker.training["order"] == "learned"
-    assert ranker.order.hidden > 1
+    assert ranker.ranking_mlp.hidden > 1
 
 
 @pytest.mark.parametrize(
@@ -293,7 +299,7 @@ def test_a_base_of_other_encoders_is_refused(trained: Ranker, eyes: Eyes, ears: 
 
 def wrong_order(d: int, e: int) -> MLP:
     """An order that puts the best candidate last."""
-    best = candidate_order(d, e)
+    best = candidate_mlp(d, e)
     return replace(best, ws=-best.ws)
 
 
@@ -315,21 +321,21 @@ def test_an_order_that_finds_less_than_what_it_would_replace_is_refused(
     verdict = ranker.training["order"]
     assert verdict.startswith("refused: on validation the learned one finds less (recall@1 + 5 + 10 ")
     assert f") than {what} (" in verdict
-    assert is_kept(ranker.order, trained.order if with_base else candidate_order(40, 30))
+    assert is_kept(ranker.ranking_mlp, trained.ranking_mlp if with_base else candidate_mlp(40, 30))
     assert recall(ranker, made(60, seed=1)[0], 1) > 0.8
 
 
 def test_the_candidates_own_order_is_that_of_the_first_stage():
     features, _, _ = made(40, seed=0)
     ranker = train(features, made(40, seed=0)[1], ENCODERS, SHORT)
-    gallery = Gallery.of(features, np.arange(40), ranker.space)
+    gallery = Gallery.of(features, np.arange(40), ranker.joint_space)
     query = gallery.queries(features, np.arange(160))
-    scalars = ranker.space.matrix(gallery.side, query, slice(0, 160))
-    order = candidate_order(40, 30)
+    pair_features = ranker.joint_space.matrix(gallery.side, query, slice(0, 160))
+    order = candidate_mlp(40, 30)
     assert order.hidden == 1
-    logits = order.plain(features.x, np.repeat(features.t[:1], 40, axis=0), scalars[0])
+    logits = order.plain(features.x, np.repeat(features.t[:1], 40, axis=0), pair_features[0])
     np.testing.assert_allclose(logits, candidate_scores(gallery.side, query)[0], atol=1e-5)
-    assert scalars.shape[2] == len(SCALARS)
+    assert pair_features.shape[2] == len(PAIR_FEATURES)
 
 
 def test_words_and_names_are_learned_where_captions_say_them_often():
@@ -343,8 +349,8 @@ def test_words_and_names_are_learned_where_captions_say_them_often():
     assert ranker.training["calibration_pairs"] == 18 * 4 * 4  # of captions alone, not of words
     fresh, _, hidden = made(60, seed=1, regions=True)
     t, tokens = Ears().encode_with_tokens(WORDS)
-    query = ranker.query_side(t, WORDS, tokens)
-    order = ranker.score_matrix(ranker.photo_side(fresh.x, fresh.regions), query, slice(0, 8)).order
+    query = ranker.encode_queries(t, WORDS, tokens)
+    order = ranker.score_matrix(ranker.encode_photos(fresh.x, fresh.regions), query, slice(0, 8)).ranking_scores
     top = np.argsort(-order, axis=1)[:, :5]
     # Five of 120 numbers of spread 1 by chance are 0 on average.
     assert np.mean([hidden[photos, word].mean() for word, photos in enumerate(top)]) > 0.8
@@ -359,15 +365,15 @@ def test_an_encoders_own_classes_are_names():
     eyes = Eyes(class_dim=16, prototypes=prototypes)
     ranker = train(seeing, judgments, (eyes, Ears()), SHORT)
     assert (ranker.training["names"], ranker.training["names_without_example"]) == (1000, [])
-    assert ranker.space.names.k == 16
-    assert not ranker.space.map.A[40:].any()
+    assert ranker.joint_space.class_names.k == 16
+    assert not ranker.joint_space.map.A[40:].any()
 
 
 def test_without_a_lexicon_text_vectors_are_as_the_encoder_gives_them():
     features, judgments, _ = made(24, seed=0)
     ranker = train(features, judgments, ENCODERS, replace(SHORT, lexical=False))
-    assert ranker.space.lexicon.words == ()
-    assert ranker.space.map.B.shape == (30, 8)
+    assert ranker.joint_space.lexical.words == ()
+    assert ranker.joint_space.map.B.shape == (30, 8)
 
 
 def test_the_photos_to_train_on_are_those_of_a_folder_or_all_that_are_in_no_test():

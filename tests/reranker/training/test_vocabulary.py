@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from indexer.errors import PhotoseekError
-from reranker.models.class_names import Names
+from reranker.models.class_names import ClassNameHead
 from reranker.models.linear_map import unit
-from reranker.training.vocabulary import Thing, learn_names, own_class_names, read_class_names
+from reranker.training.vocabulary import Thing, learn_class_names, own_class_names, read_class_names
 from tiny_judged import HEARD, SEEN, WORDS, Ears, Eyes, made
 
 CLASSES = 16
@@ -79,7 +79,7 @@ def features():
     return made(120, seed=0)[0]
 
 
-def nearest(names: Names, word: str, count: int, x: np.ndarray) -> np.ndarray:
+def nearest(names: ClassNameHead, word: str, count: int, x: np.ndarray) -> np.ndarray:
     """The rows of the photos that lie nearest to where a word leads."""
     heard = unit(Ears().encode([word]))
     places, _ = names.texts(heard)
@@ -89,7 +89,7 @@ def nearest(names: Names, word: str, count: int, x: np.ndarray) -> np.ndarray:
 def test_captions_that_say_a_name_show_how_it_looks(features):
     # "men" is no plural that adds an s, and no caption says it; "t-shirt" is said nowhere.
     things = [Thing((word,)) for word in WORDS] + [Thing(("t-shirt",)), Thing(("42",))]
-    names, unknown = learn_names(features, things, Eyes(), Ears())
+    names, unknown = learn_class_names(features, things, Eyes(), Ears())
     assert unknown == ["t-shirt", "42"]
     assert names.keys.shape == (8, 30)
     for word in WORDS:
@@ -102,7 +102,7 @@ def test_a_name_is_found_as_whole_words_in_its_plural_and_across_signs(features)
     texts = ["Two dogs .", "A T-shirt !", "the hotdog stand", "a tea pot", "teas"] + ["nothing"] * 475
     said = replace(features, texts=tuple(texts))
     things = [Thing((name,)) for name in ("dog", "t-shirt", "stand", "tea pot", "pot", "shirts", "hot dog", "ea")]
-    _, unknown = learn_names(said, things, Eyes(), Ears())
+    _, unknown = learn_class_names(said, things, Eyes(), Ears())
     assert unknown == ["shirts", "hot dog", "ea"]
 
 
@@ -110,7 +110,7 @@ def test_photos_show_how_a_thing_looks(features):
     hidden = made(120, seed=0)[2]
     best = {word: np.argsort(-hidden[:, WORDS.index(word)])[:5] for word in ("snow", "sea", "car")}
     things = [Thing((word,), None, tuple(features.photos[row] for row in rows)) for word, rows in best.items()]
-    names, unknown = learn_names(features, things, Eyes(), Ears())
+    names, unknown = learn_class_names(features, things, Eyes(), Ears())
     assert unknown == []
     means = np.stack([features.x[rows].mean(axis=0) for rows in best.values()])
     np.testing.assert_allclose(names.values, names.images(means), atol=1e-5)
@@ -131,7 +131,9 @@ def with_classes(features, classes: int = 1000):
 
 def test_an_index_is_a_class_of_the_encoder_and_so_is_a_class_by_its_own_name(features):
     seeing, eyes, shown = with_classes(features)
-    names, unknown = learn_names(seeing, [Thing(("dog",), int(shown[3])), Thing(("Golden Retriever",))], eyes, Ears())
+    names, unknown = learn_class_names(
+        seeing, [Thing(("dog",), int(shown[3])), Thing(("Golden Retriever",))], eyes, Ears()
+    )
     assert unknown == []
     places = names.images(eyes.prototypes[[shown[3], 207]])
     np.testing.assert_allclose(names.values, places, atol=1e-5)
@@ -141,33 +143,35 @@ def test_an_index_is_a_class_of_the_encoder_and_so_is_a_class_by_its_own_name(fe
 def test_where_the_encoder_has_classes_photos_count_by_what_its_classifier_sees(features):
     seeing, eyes, shown = with_classes(features)
     things = [Thing(("dog",), None, (seeing.photos[3],)), Thing(("cat",), 7)]
-    names, _ = learn_names(seeing, things, eyes, Ears())
+    names, _ = learn_class_names(seeing, things, eyes, Ears())
     np.testing.assert_allclose(names.values, names.images(eyes.prototypes[[shown[3], 7]]), atol=1e-5)
 
 
 def test_without_a_classifier_an_index_is_passed_over_for_captions(features):
-    names, unknown = learn_names(features, [Thing(("dog",), 5), Thing(("cat",), 6), Thing(("cow",), 7)], Eyes(), Ears())
+    names, unknown = learn_class_names(
+        features, [Thing(("dog",), 5), Thing(("cat",), 6), Thing(("cow",), 7)], Eyes(), Ears()
+    )
     assert (len(names.keys), unknown) == (2, ["cow"])
 
 
 def test_a_class_that_the_encoder_lacks_and_a_photo_that_is_not_judged_are_refused(features):
     seeing, eyes, _ = with_classes(features)
-    assert refusal(lambda: learn_names(seeing, [Thing(("dog",), 1000)], eyes, Ears())) == (
+    assert refusal(lambda: learn_class_names(seeing, [Thing(("dog",), 1000)], eyes, Ears())) == (
         "class names: 'dog' has index 1000, eyes has no such class"
     )
-    assert refusal(lambda: learn_names(features, [Thing(("dog",), None, ("x.jpg",))], Eyes(), Ears())) == (
+    assert refusal(lambda: learn_class_names(features, [Thing(("dog",), None, ("x.jpg",))], Eyes(), Ears())) == (
         "class names: photo 'x.jpg' of 'dog' is not among the judged photos"
     )
 
 
 @pytest.mark.parametrize("things", [[], [Thing(("dog",))], [Thing(("dog",)), Thing(("cow",))]])
 def test_fewer_than_two_things_that_are_shown_make_no_names(features, things):
-    names, unknown = learn_names(features, things, Eyes(), Ears())
+    names, unknown = learn_class_names(features, things, Eyes(), Ears())
     assert (names.k, names.A.shape, names.keys.shape) == (0, (40, 0), (0, 30))
     assert unknown == [thing.names[0] for thing in things if thing.names[0] == "cow"]
 
 
 def test_names_are_heard_as_the_encoder_says_them(features):
-    names, _ = learn_names(features, [Thing(("dog",)), Thing(("cat",))], Eyes(), Ears())
+    names, _ = learn_class_names(features, [Thing(("dog",)), Thing(("cat",))], Eyes(), Ears())
     np.testing.assert_allclose(np.diag(names.keys @ unit(HEARD[:2].astype(np.float32)).T), 1, atol=0.01)
     assert SEEN.shape == (8, names.A.shape[0])

@@ -12,7 +12,7 @@ import pytest
 
 from answers import refusal
 from indexer.index import Index
-from indexer.views.ann_search import Effort, Tuning
+from indexer.views.ann_search import SearchParameters, Tuning
 from indexer.views.byte_codes import ByteCodes
 from photoseek.commands.console import say
 from reranker.ranker import Ranker
@@ -119,11 +119,11 @@ def test_dropped_files_leave_the_cache(tmp_path: Path) -> None:
 
 def test_recall_is_that_of_an_own_computation(searcher: Searcher, figures: dict[str, Any]) -> None:
     view = searcher.view
-    vectors = np.concatenate([np.asarray(view.z, np.float32), np.asarray(view.hub)[:, None]], axis=1)
+    vectors = np.concatenate([np.asarray(view.z, np.float32), np.asarray(view.hubness)[:, None]], axis=1)
     for kind, texts in bench_recall.kinds_of(searcher, TEXTS).items():
         shares = []
         for text in texts:
-            query = searcher.query_side([text]).candidate
+            query = searcher.encode_queries([text]).candidate
             exact = np.argsort(-(vectors @ query[0]))[:100]
             shares.append(len(set(exact) & set(view.search(query, 100, None)[0][0])) / 100)
         assert figures["candidates"][kind]["recall@100"] == pytest.approx(np.mean(shares), abs=2e-3)
@@ -138,7 +138,7 @@ def test_captions_and_words_are_told_apart_and_words_filled_up(searcher: Searche
     assert kinds["captions"] == TEXTS[:3]
     assert kinds["words"][:2] == ["dog", "violin"]
     assert 95 <= len(kinds["words"]) <= 100
-    assert set(kinds["words"][2:]) <= set(searcher.ranker.space.lexicon.words)
+    assert set(kinds["words"][2:]) <= set(searcher.ranker.joint_space.lexical.words)
 
 
 def test_filters_keep_random_shares_and_one_folder(searcher: Searcher, figures: dict[str, Any]) -> None:
@@ -183,7 +183,7 @@ def test_peers_have_the_shape_of_the_view_and_find_the_same(figures: dict[str, A
 
 
 def test_what_is_not_installed_or_does_not_fit_is_named(searcher: Searcher, monkeypatch: pytest.MonkeyPatch) -> None:
-    queries = searcher.query_side(TEXTS).candidate
+    queries = searcher.encode_queries(TEXTS).candidate
     monkeypatch.setitem(peers.MODULES, "hnswlib", "no_such_package")
     found = peers.compare(searcher.view, queries, ["hnswlib", "flat"])
     assert found["hnswlib"] == {"missing": "no_such_package is not installed; pip install 'photoseek[bench]'"}
@@ -232,7 +232,7 @@ def test_the_line_goes_through_settings_that_no_other_one_beats() -> None:
 
 
 def test_dials_turn_what_a_tuned_structure_has(searcher: Searcher) -> None:
-    efforts = {"captions": Effort(8, 500, 0.99), "words": Effort(4, 700, 0.99)}
+    efforts = {"captions": SearchParameters(8, 500, 0.99), "words": SearchParameters(4, 700, 0.99)}
     tuning = Tuning(64, efforts, np.eye(2, dtype=np.float32))
 
     @dataclass
@@ -249,18 +249,18 @@ def test_dials_turn_what_a_tuned_structure_has(searcher: Searcher) -> None:
         codes: ByteCodes
         _candidates: Structure
 
-    assert bench_structure.dials(searcher.view) == []
+    assert bench_structure.parameter_grid(searcher.view) == []
     codes = ByteCodes(np.ones(384, np.float32), np.zeros((PHOTOS, 384), np.uint8), 0)
     tuned = Tuned(tuning, searcher.view.folder, searcher.view.z, PHOTOS, PHOTOS, codes, Structure(tuning))
-    settings = bench_structure.dials(replace(tuned, indexed=64_000))
+    settings = bench_structure.parameter_grid(replace(tuned, indexed=64_000))
     # A list holds 1,000: those that hold four times as many as 1,000 rows are 4, four times as many as 500 are 2.
     found = {depth: [s["probes"] for s in settings if s["depth"] == depth] for depth in (125, 250, 500, 1000)}
     assert found == {125: [1, 2, 4, 8, 16], 250: [1, 2, 4, 8, 16], 500: [2, 4, 8, 16], 1000: [4, 8, 16]}
     assert len(settings) == 17
     # Of 600 rows four times as many are all.
-    assert bench_structure.dials(tuned)[-1] == {"probes": 64, "depth": 1000}
-    with bench_structure.dialled(tuned, {"probes": 1, "depth": 500}):
-        assert tuned._candidates.tuning.kinds == {kind: Effort(1, 500, 0.0) for kind in efforts}
+    assert bench_structure.parameter_grid(tuned)[-1] == {"probes": 64, "depth": 1000}
+    with bench_structure.with_parameters(tuned, {"probes": 1, "depth": 500}):
+        assert tuned._candidates.tuning.kinds == {kind: SearchParameters(1, 500, 0.0) for kind in efforts}
     assert tuned._candidates.tuning is tuning
     # An eighth of the file; 384 codes of 500 rows; two bytes a coordinate of 2 x 100 + 100 rows.
     size, operations = bench_structure.needs(tuned)

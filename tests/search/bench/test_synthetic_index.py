@@ -47,7 +47,7 @@ def test_a_search_needs_no_photo_files(made: Index) -> None:
 
 
 def test_dimension_and_similarities_are_those_of_the_real_ones(real: Index, made: Index) -> None:
-    queries = Searcher(real).query_side(["a dog in the snow", "people on a beach", "dog"]).candidate
+    queries = Searcher(real).encode_queries(["a dog in the snow", "people on a beach", "dog"]).candidate
     found = synthetic.compare(real, made, queries)
     assert found["compared"] == REAL
     for side in ("real", "synthetic"):

@@ -12,7 +12,7 @@ import pytest
 from answers import names, row_of
 from indexer.encoders import ImageEncoder
 from indexer.index import Index
-from indexer.views.view import PhotoSide
+from indexer.views.view import EncodedPhotos
 from reranker.moderation.photo_rule import photo_scores
 from reranker.ranker import Ranker
 from search.contact_sheet import write_sheet
@@ -106,7 +106,7 @@ def test_where_all_is_held_back_there_are_no_hits(guarded: tuple[Path, Path], po
     cats(policy, point=1e-6)
     searcher = Searcher(Index.open(folder))
     answer = searcher.answer("an animal", 5, under=str(root))
-    assert (answer.hits, answer.good, answer.blocked) == ((), False, None)
+    assert (answer.hits, answer.good_match, answer.blocked) == ((), False, None)
     assert searcher.answer("an animal").hits == ()
 
 
@@ -132,8 +132,10 @@ def test_scores_are_kept_and_are_the_rankers_own(guarded: tuple[Path, Path], mon
     values, strongest = first.moderation.scores
     rows = np.arange(first.view.total_rows)
     view, rule = first.view, first.moderation.policy.photos
-    side = PhotoSide(view.gather_z(rows), view.gather_hub(rows), view.gather_hidden(rows), view.gather_regions(rows))
-    share, prompt = photo_scores(rule, first.ranker, side, first.query_side(rule.texts))
+    side = EncodedPhotos(
+        view.gather_z(rows), view.gather_hubness(rows), view.gather_hidden(rows), view.gather_regions(rows)
+    )
+    share, prompt = photo_scores(rule, first.ranker, side, first.encode_queries(rule.texts))
     assert np.array_equal(values, share)
     assert np.array_equal(strongest, prompt)
     monkeypatch.setattr("search.moderation.policy_filter.photo_scores", None)
@@ -175,7 +177,7 @@ def test_another_ranker_is_scored_anew(guarded: tuple[Path, Path], ranker: Ranke
 
     _, folder = guarded
     Searcher(Index.open(folder)).search("the moon")
-    other = replace(ranker, match=replace(ranker.match, threshold=0.5)).finished()
+    other = replace(ranker, no_match=replace(ranker.no_match, threshold=0.5)).finished()
     Index.open(folder).attach(other)
     assert held_names(Searcher(Index.open(folder))) == ["chelsea.png"]
     assert [entry["ranker"] for entry in logged(folder, "photo")] == [ranker.id, other.id]
@@ -203,7 +205,7 @@ def test_a_photo_under_the_policy_cannot_be_asked_with(
         asked.write_bytes((root / "chelsea.png").read_bytes() + b"more")
     searcher = Searcher(Index.open(folder))
     answer = searcher.like(asked, 3)
-    assert (answer.hits, answer.good, answer.blocked) == ((), False, "No cats.")
+    assert (answer.hits, answer.good_match, answer.blocked) == ((), False, "No cats.")
     (entry,) = logged(folder, "like")
     score = entry.pop("score")
     row = row_of(searcher)[str(root / "chelsea.png")]
