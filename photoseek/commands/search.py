@@ -173,7 +173,4 @@ def batch(
         write_sheet(answers, sheet)
     wrong = len(asked) - len(good)
     unmatched = sum(not answer.good_match for answer in answers if answer.error is None)
-    click.echo(
-        f"{len(good)} queries answered, {unmatched} without a good match, "
-        f"{wrong} with an error -> {output}"
-    )
+    click.echo(f"{len(good)} queries answered, {unmatched} without a good match, {wrong} with an error -> {output}")

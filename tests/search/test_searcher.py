@@ -27,8 +27,8 @@ HALF = 3e-2
 class Exact:
     """What the ranker says of every row, from the stored embeddings and regions: no view, no FAISS.
 
-    `candidate`: (n,) scores of the candidate stage; `query_hubness`: how high it scores at large; `at_large`: (n,), what
-    a photo scores for the mean caption; `gate`: how much the query looks like a name.
+    `candidate`: (n,) scores of the candidate stage; `query_hubness`: how high it scores at large; `at_large`: (n,),
+    what a photo scores for the mean caption; `gate`: how much the query looks like a name.
     """
 
     candidate: np.ndarray
