@@ -1,4 +1,4 @@
-"""The indexer room: photos -> embeddings -> index folder. See README.md."""
+"""Index photos: photos -> embeddings -> index folder. See README.md."""
 
 from typing import TYPE_CHECKING, Any
 

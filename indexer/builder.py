@@ -1,81 +1,122 @@
-"""An index made or brought up to date.
+"""Build an index or bring it up to date.
 
     folder -walk-> new and changed files -pipeline-> rows, in their order -> files, fsynced -> one transaction for 512
 
-Photos that are gone become tombstones in the last transaction; regions of an index that was begun without come behind
-it.
+Photos that are gone become dead rows in the last transaction. Region vectors of an index that was begun without are
+added after that.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from indexer.embedding.pipeline import Decoding, Result, embed_files, sample_pixels
-from indexer.embedding.precision import choose_index_precision
-from indexer.embedding.regions import fill
+from indexer.callbacks import BuildCallbacks
+from indexer.embedding.index_precision import choose_index_precision
+from indexer.embedding.pipeline import Decoding, EmbeddedPhoto, Result, embed_files, sample_pixels
+from indexer.embedding.regions import fill_regions
 from indexer.encoders import REGION_KINDS, ImageEncoder, load_image_encoder
 from indexer.errors import PhotoseekError
-from indexer.index import Index, Progress
 from indexer.photos.scan import PhotoFile, Skipped, hidden_folders, walk
 from indexer.storage import manifest, vector_files
-from indexer.storage.atomic_files import writing
-from indexer.storage.catalogue import Catalogue, write_lock
+from indexer.storage.atomic_files import explain_disk_errors
+from indexer.storage.catalogue import Catalogue
+from indexer.storage.manifest import Manifest
+from indexer.storage.records import BuildCounts, KnownFile
+from indexer.storage.write_lock import write_lock
 
+# Photos of one transaction: a build that is killed embeds at most so many again.
 COMMIT_ROWS = 512
-UNKNOWN = (-1, 0)  # the size and time of a photo that has no row
-# What it takes to load the same image encoder again, for queries by photo.
+# Options that load the same image encoder again, beside its name, for queries by photo.
 KEPT_OPTIONS = ("weights", "preprocess")
 
-OnSkip = Callable[[Skipped], None]
+
+@dataclass(frozen=True, slots=True)
+class BuildSettings:
+    """Options of a build.
+
+    Attributes:
+        encoder: The image encoder, or its name.
+        encoder_options: Keyword arguments of `load_image_encoder`, for an encoder given by name.
+        decoding: How photos are decoded.
+        regions: Whether region vectors are kept; None for what the index does already, and a new one does not.
+    """
+
+    encoder: str | ImageEncoder
+    encoder_options: Mapping[str, str]
+    decoding: Decoding
+    regions: bool | None
 
 
-def update(
-    photos: str | Path,
-    folder: Path,
-    encoder: str | ImageEncoder,
-    encoder_options: dict[str, str],
-    decoding: Decoding,
-    regions: bool | None,
-    on_progress: Progress,
-    on_skip: OnSkip,
-    on_note: Callable[[str], None],
-) -> None:
-    """Index a photo folder into `folder`, or bring its index there up to date; as `Index.build` says."""
+def build_index(photos: str | Path, folder: Path, settings: BuildSettings, callbacks: BuildCallbacks) -> None:
+    """Index a photo folder, or bring its index up to date; see `Index.build`.
+
+    Args:
+        photos: The photo folder.
+        folder: The index folder, made if it is missing.
+        settings: Options of the build.
+        callbacks: What to call on the way.
+
+    Raises:
+        PhotoseekError: There are no photos, or the index cannot be written or is of other photos or another encoder.
+    """
     root = os.path.abspath(os.fsencode(photos))
     _check_place(folder)
-    found = list(walk(os.fsdecode(root)))
-    files = [item for item in found if isinstance(item, PhotoFile)]
-    if not files and not _has_photos(folder, root):
+    scan = _scan(root)
+    if not scan.files and not _knows_root(folder, root):
         raise PhotoseekError(f"no photos found under {os.fsdecode(root)!r}")
-    network = load_image_encoder(encoder, **encoder_options) if isinstance(encoder, str) else encoder
-    if regions and not any(network.regions):
-        raise PhotoseekError(f"image encoder {network.name} gives no region vectors; encoders that do: {REGION_KINDS}")
-    kept = {k: v for k, v in encoder_options.items() if k in KEPT_OPTIONS and v is not None}
-    with writing(folder):
-        _create(folder, network, kept, bool(regions))
+    encoder = _load_encoder(settings)
+    with explain_disk_errors(folder):
+        _create(folder, _manifest_of(encoder, settings))
     with write_lock(folder), closing(Catalogue(folder / "catalogue.sqlite", writable=True)) as catalogue:
-        index = Index(folder, manifest.read(folder), catalogue)
-        _check_encoder(index, network)
-        if regions is False and any(index.region_shape):
-            raise PhotoseekError(f"index {folder} keeps region vectors; give another folder for one without")
-        if isinstance(network, ImageEncoder):
-            with writing(folder):
-                choose_index_precision(
-                    folder,
-                    catalogue,
-                    network,
-                    len(files),
-                    lambda n: sample_pixels(root, files, network.fit, decoding, n),
-                    on_note,
-                )
-        _update(index, root, found, network, decoding, bool(regions), on_progress, on_skip)
+        index = _WritableIndex(folder, manifest.read(folder), catalogue)
+        _check_index(index, encoder, settings)
+        if isinstance(encoder, ImageEncoder):
+            _choose_precision(index, encoder, scan, settings.decoding, callbacks)
+        _update(index, scan, encoder, settings, callbacks)
+
+
+@dataclass(frozen=True, slots=True)
+class _WritableIndex:
+    """An index folder whose writer's lock is held."""
+
+    folder: Path
+    manifest: Manifest
+    catalogue: Catalogue
+
+    @property
+    def region_file(self) -> Path:
+        return self.folder / self.manifest.region_file
+
+
+@dataclass(frozen=True, slots=True)
+class _Scan:
+    """Result of walking a photo folder: the photos, and what was passed over."""
+
+    root: bytes
+    files: list[PhotoFile]
+    skipped: list[Skipped]
+
+
+@dataclass(frozen=True, slots=True)
+class _Changes:
+    """Differences between a photo folder and an index.
+
+    `known`: the files that the index knows, by path; `new`: new and changed files; `passed_over`: what the walk passed
+    over, and folders of known photos that are hidden for now.
+    """
+
+    root_id: int
+    known: dict[bytes, KnownFile]
+    new: list[PhotoFile]
+    passed_over: list[Skipped]
 
 
 def _check_place(folder: Path) -> None:
-    """Refuse a folder that holds something other than an index of this format, or of one that was just begun."""
+    """Refuse a folder that holds anything but an index of this format or the first files of one."""
     if manifest.exists(folder):
         manifest.read(folder)
     elif folder.is_dir():
@@ -86,16 +127,40 @@ def _check_place(folder: Path) -> None:
         raise PhotoseekError(f"{folder} is a file; give a folder for the index with -i")
 
 
-def _has_photos(folder: Path, root: bytes) -> bool:
-    """Whether an index at `folder` already knows photos of this root."""
+def _scan(root: bytes) -> _Scan:
+    """Walk a photo folder."""
+    found = list(walk(os.fsdecode(root)))
+    files = [item for item in found if isinstance(item, PhotoFile)]
+    return _Scan(root, files, [item for item in found if isinstance(item, Skipped)])
+
+
+def _knows_root(folder: Path, root: bytes) -> bool:
+    """Return whether an index at `folder` already knows photos of this root."""
     if not manifest.exists(folder):
         return False
     with closing(Catalogue(folder / "catalogue.sqlite")) as catalogue:
         return root in catalogue.roots()
 
 
-def _create(folder: Path, encoder: ImageEncoder, options: dict[str, str], regions: bool) -> None:
-    """Lay out an empty index folder, unless there is one already."""
+def _load_encoder(settings: BuildSettings) -> ImageEncoder:
+    """Load the encoder if it was given by name, and refuse one without regions where these are asked for."""
+    encoder = settings.encoder
+    if isinstance(encoder, str):
+        encoder = load_image_encoder(encoder, **settings.encoder_options)
+    if settings.regions and not any(encoder.region_shape):
+        raise PhotoseekError(f"image encoder {encoder.name} gives no region vectors; encoders that do: {REGION_KINDS}")
+    return encoder
+
+
+def _manifest_of(encoder: ImageEncoder, settings: BuildSettings) -> Manifest:
+    """Return the manifest of a new index."""
+    options = {k: v for k, v in settings.encoder_options.items() if k in KEPT_OPTIONS and v is not None}
+    shape = encoder.region_shape if settings.regions else (0, 0)
+    return Manifest(encoder.fingerprint, encoder.name, encoder.dim, encoder_options=options, region_shape=shape)
+
+
+def _create(folder: Path, new: Manifest) -> None:
+    """Create an empty index folder, unless there is one already."""
     if manifest.exists(folder):
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -106,104 +171,148 @@ def _create(folder: Path, encoder: ImageEncoder, options: dict[str, str], region
             leftover.unlink()
         Catalogue(folder / "catalogue.sqlite", create=True).close()
         # The manifest comes last: a folder without one is an index that was never begun.
-        manifest.write(folder, manifest.of_encoder(encoder, options, regions))
+        manifest.write(folder, new)
 
 
-def _check_encoder(index: Index, encoder: ImageEncoder) -> None:
-    if encoder.fingerprint != index.encoder:
+def _check_index(index: _WritableIndex, encoder: ImageEncoder, settings: BuildSettings) -> None:
+    """Refuse an index of another encoder, or with regions where none are wanted."""
+    if encoder.fingerprint != index.manifest.encoder:
         raise PhotoseekError(
-            f"index {index.folder} holds embeddings of {index.encoder}, not of {encoder.fingerprint}; "
+            f"index {index.folder} holds embeddings of {index.manifest.encoder}, not of {encoder.fingerprint}; "
             "give another folder with -i, or that encoder with --encoder"
+        )
+    if settings.regions is False and index.manifest.has_regions:
+        raise PhotoseekError(f"index {index.folder} keeps region vectors; give another folder for one without")
+
+
+def _choose_precision(
+    index: _WritableIndex, encoder: ImageEncoder, scan: _Scan, decoding: Decoding, callbacks: BuildCallbacks
+) -> None:
+    """Set the encoder to the precision of the index."""
+
+    def decode_sample(count: int) -> np.ndarray:
+        return sample_pixels(scan.root, scan.files, encoder.transform, decoding, count)
+
+    with explain_disk_errors(index.folder):
+        choose_index_precision(
+            index.folder, index.catalogue, encoder, len(scan.files), decode_sample, callbacks.on_note
         )
 
 
 def _update(
-    index: Index,
-    root: bytes,
-    found: list[PhotoFile | Skipped],
-    encoder: ImageEncoder,
-    decoding: Decoding,
-    regions: bool,
-    on_progress: Progress,
-    on_skip: OnSkip,
+    index: _WritableIndex, scan: _Scan, encoder: ImageEncoder, settings: BuildSettings, callbacks: BuildCallbacks
 ) -> None:
-    """What an open index is to learn of the photos of `root`, of which `found` is the walk."""
+    """Bring an index up to date with what a walk found."""
     catalogue = index.catalogue
-    root_id = catalogue.root_id(root)
+    root_id = catalogue.root_id(scan.root)
     known = catalogue.known_files(root_id)
-    files = [item for item in found if isinstance(item, PhotoFile)]
-    passed_over = [item for item in found if isinstance(item, Skipped)]
-    if known and not files:
+    if known and not scan.files:
         raise PhotoseekError(
-            f"no photos found under {os.fsdecode(root)!r}, where the index knows {len(known)}; is a disk not "
+            f"no photos found under {os.fsdecode(scan.root)!r}, where the index knows {len(known)}; is a disk not "
             "mounted? Nothing was changed"
         )
     build = catalogue.start_build()
-    hidden = hidden_folders(root, known, found)
-    for item in passed_over + hidden:
-        on_skip(item)
-    new = [file for file in files if known.get(file.path) != (file.size, file.mtime_ns)]
-    counts = {"seen": len(files), "added": 0, "changed": 0, "removed": 0, "skipped": len(passed_over + hidden)}
+    changes = _find_changes(scan, root_id, known)
+    for item in changes.passed_over:
+        callbacks.on_skip(item)
+    counts = _embed_new(index, scan, changes, encoder, settings.decoding, callbacks)
+    gone = _gone_paths(scan, changes)
+    with catalogue.transaction():
+        counts = replace(counts, removed=catalogue.remove(root_id, gone))
+        catalogue.finish_build(build, counts)
+    if settings.regions and not index.manifest.has_regions:
+        _add_regions(index, encoder, settings.decoding, callbacks)
+        catalogue.finish_build(build, counts)  # the time that the regions took is the build's, too
+
+
+def _find_changes(scan: _Scan, root_id: int, known: dict[bytes, KnownFile]) -> _Changes:
+    """Find the new and changed files of a folder."""
+    hidden = hidden_folders(scan.root, known, scan.files)
+    new = [file for file in scan.files if known.get(file.path) != (file.size, file.mtime_ns)]
+    return _Changes(root_id, known, new, scan.skipped + hidden)
+
+
+def _embed_new(
+    index: _WritableIndex,
+    scan: _Scan,
+    changes: _Changes,
+    encoder: ImageEncoder,
+    decoding: Decoding,
+    callbacks: BuildCallbacks,
+) -> BuildCounts:
+    """Embed new and changed files and commit them block by block."""
+    catalogue, new, known = index.catalogue, changes.new, changes.known
+    added, changed, skipped = 0, 0, len(changes.passed_over)
     pending: list[tuple[PhotoFile, Result]] = []
-    stored = any(index.region_shape)
 
     def is_known(digest: bytes) -> bool:
         return catalogue.row_of_digest(digest) is not None
 
-    with closing(embed_files(root, new, encoder, decoding, is_known, regions=stored)) as results:
+    with_regions = index.manifest.has_regions
+    with closing(embed_files(scan.root, new, encoder, decoding, is_known, regions=with_regions)) as results:
         for done, (file, result) in enumerate(results, 1):
             pending.append((file, result))
             if isinstance(result, Skipped):
-                on_skip(result)
-                counts["skipped"] += 1
+                callbacks.on_skip(result)
+                skipped += 1
+            elif file.path in known and not known[file.path].was_skipped:
+                changed += 1
             else:
-                counts["changed" if known.get(file.path, UNKNOWN)[0] >= 0 else "added"] += 1
+                added += 1
             if len(pending) == COMMIT_ROWS:
-                _commit(index, root_id, pending)
+                _commit(index, changes.root_id, pending)
                 pending = []
-            on_progress(done, len(new))
-    _commit(index, root_id, pending)
-    unseen = tuple(item.path + b"/" for item in passed_over + hidden)
-    kept = {file.path for file in files} | {item.path for item in passed_over}
-    gone = [path for path in known if path not in kept and not path.startswith(unseen)]
-    with catalogue.transaction():
-        counts["removed"] = catalogue.remove(root_id, gone)
-        catalogue.finish_build(build, counts)
-    if regions and not stored:
-        with writing(index.folder):
-            fill(catalogue, index.region_file, encoder, decoding, on_progress, on_skip)
-            # Only now are there regions: a reader finds every row's, and the next build adds to them.
-            index.manifest["regions"] = encoder.regions
-            manifest.write(index.folder, index.manifest)
-        catalogue.finish_build(build, counts)  # the time that the regions took is the build's, too
+            callbacks.on_progress(done, len(new))
+    _commit(index, changes.root_id, pending)
+    return BuildCounts(seen=len(scan.files), added=added, changed=changed, skipped=skipped)
 
 
-def _commit(index: Index, root_id: int, pending: list[tuple[PhotoFile, Result]]) -> None:
-    """Embeddings and regions first, fsynced; then the one transaction that makes their rows exist."""
+def _commit(index: _WritableIndex, root_id: int, pending: list[tuple[PhotoFile, Result]]) -> None:
+    """Append the new embeddings and regions and fsync them, then make their rows exist in one transaction."""
     catalogue = index.catalogue
-    rows: dict[bytes, int] = {}
-    vectors: list[np.ndarray] = []
-    regions: list[np.ndarray] = []
-    for _, result in pending:
-        if isinstance(result, Skipped):
-            continue
-        photo, vector, parts = result
-        if vector is not None and photo.digest not in rows and catalogue.row_of_digest(photo.digest) is None:
-            rows[photo.digest] = index.rows + len(vectors)
-            vectors.append(vector)
-            if parts is not None:
-                regions.append(parts.ravel())
-    with writing(index.folder):
-        if vectors:
-            vector_files.append(index.folder / index.manifest["embeddings"], index.rows, np.stack(vectors))
-        if regions:
-            vector_files.append(index.region_file, index.rows, np.stack(regions), vector_files.REGION_DTYPE)
+    rows = _append_vectors(index, [result for _, result in pending if isinstance(result, EmbeddedPhoto)])
     with catalogue.transaction():
         for file, result in pending:
             if isinstance(result, Skipped):
                 catalogue.add_skipped(root_id, file.path, file.size, file.mtime_ns, result.reason)
                 continue
-            row = catalogue.row_of_digest(result[0].digest)
-            is_new = row is None
-            catalogue.add(root_id, result[0], rows[result[0].digest] if row is None else row, new_row=is_new)
-    index.rows += len(vectors)
+            digest = result.photo.digest
+            row = catalogue.row_of_digest(digest)
+            catalogue.add(root_id, result.photo, rows[digest] if row is None else row, new_row=row is None)
+
+
+def _append_vectors(index: _WritableIndex, embedded: list[EmbeddedPhoto]) -> dict[bytes, int]:
+    """Append the vectors of digests that have no row yet, and return their rows by digest."""
+    catalogue = index.catalogue
+    first_row = catalogue.row_count()
+    rows: dict[bytes, int] = {}
+    vectors: list[np.ndarray] = []
+    regions: list[np.ndarray] = []
+    for item in embedded:
+        digest = item.photo.digest
+        if item.vector is not None and digest not in rows and catalogue.row_of_digest(digest) is None:
+            rows[digest] = first_row + len(vectors)
+            vectors.append(item.vector)
+            if item.regions is not None:
+                regions.append(item.regions.ravel())
+    with explain_disk_errors(index.folder):
+        if vectors:
+            vector_files.append(index.folder / index.manifest.embeddings, first_row, np.stack(vectors))
+        if regions:
+            vector_files.append(index.region_file, first_row, np.stack(regions), vector_files.REGION_DTYPE)
+    return rows
+
+
+def _gone_paths(scan: _Scan, changes: _Changes) -> list[bytes]:
+    """Return the known photos that are gone; photos below a folder that was passed over do not count."""
+    unseen = tuple(item.path + b"/" for item in changes.passed_over)
+    kept = {file.path for file in scan.files} | {item.path for item in scan.skipped}
+    return [path for path in changes.known if path not in kept and not path.startswith(unseen)]
+
+
+def _add_regions(index: _WritableIndex, encoder: ImageEncoder, decoding: Decoding, callbacks: BuildCallbacks) -> None:
+    """Give every row region vectors, then name their file in the manifest."""
+    with explain_disk_errors(index.folder):
+        fill_regions(index.catalogue, index.region_file, encoder, decoding, callbacks.on_progress, callbacks.on_skip)
+        # The manifest names the file only now, so that a reader finds the regions of every row.
+        manifest.add_regions(index.folder, encoder.region_shape)

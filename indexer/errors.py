@@ -1,7 +1,9 @@
-"""The one error family: a refusal that its reader can act on."""
+"""The one error family, and errors of other libraries as one line."""
 
 DAMAGED = "the index is damaged; delete it and build it again"
 INTACT = "what was committed is intact, run the build again"
+# Letters of another library's message that are shown at most.
+LONGEST_LINE = 200
 
 
 class PhotoseekError(Exception):
@@ -10,3 +12,24 @@ class PhotoseekError(Exception):
     The message is one line that names the thing and, where there is one, the next command. The command line prints
     it and exits with 1; any other exception is a bug and keeps its traceback.
     """
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's text, where transformers and its hub say what is wrong, or its kind."""
+    lines = _lines(str(error))
+    return (lines[0] if lines else type(error).__name__)[:LONGEST_LINE]
+
+
+def last_line(error: Exception) -> str:
+    """Return the last line of an error's text, where OpenVINO and torch say what is wrong, or its kind."""
+    return last_line_of(str(error)) or type(error).__name__
+
+
+def last_line_of(text: str) -> str:
+    """Return the last line of a text that is not blank, "" if there is none."""
+    lines = _lines(text)
+    return lines[-1][:LONGEST_LINE] if lines else ""
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]

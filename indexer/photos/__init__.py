@@ -1,1 +1,1 @@
-"""Photo files: find them, decode them, in processes of their own where a broken one may hang."""
+"""Find photo files and decode them in separate processes, because a broken file may hang or crash a decoder."""

@@ -1,4 +1,4 @@
-"""One photo: file -> bytes -> digest and upright RGB pixels at the size an encoder wants."""
+"""Decode one photo: file -> bytes -> digest and upright RGB pixels at the size that an encoder wants."""
 
 import hashlib
 import io
@@ -11,12 +11,19 @@ import numpy as np
 import simplejpeg
 from PIL import Image, UnidentifiedImageError
 
+from indexer.photos.square_transform import SquareTransform, to_square
+
+# Formats that Pillow may open.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF")
 RAW_SUFFIXES = (b".dng", b".cr2", b".cr3", b".nef", b".arw", b".orf", b".rw2", b".raf", b".pef", b".srw")
+# The brands by which HEIC files name themselves (ISO/IEC 23008-12).
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
+# Photos of more pixels are refused, against decompression bombs: 250 megapixels take 750 MB.
 MAX_PIXELS = 250_000_000
+# The EXIF tag of the orientation.
+ORIENTATION = 0x0112
 
-# What the EXIF orientations 2 to 8 take to stand upright; from 5 on, width and height change places.
+# Transposition that makes each EXIF orientation from 2 to 8 upright; from 5 on, it swaps width and height.
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -33,29 +40,19 @@ Image.MAX_IMAGE_PIXELS = None
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-class UnreadablePhoto(Exception):
-    """This file gives no picture; the message is the reason, for the list of skipped photos."""
+class UnreadablePhotoError(Exception):
+    """A file cannot be decoded; the message is the reason, for the list of skipped photos."""
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
-    """How a photo becomes the square that a network sees.
+class DecodedPhoto:
+    """A decoded file.
 
-    `mode` "squash" resizes the whole photo to `size` x `size`; "crop" resizes its shorter side to `resize`, which is
-    `size` or more, and cuts the centre. `filter` is the name of a Pillow resampling filter.
-    """
-
-    size: int
-    mode: str = "squash"
-    resize: int = 0
-    filter: str = "bilinear"
-
-
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    """`pixels`: (size, size, 3) uint8 RGB; `digest`: of the file's bytes; `width`, `height`: of the upright photo.
-
-    For a camera RAW file they are those of the preview inside it.
+    Attributes:
+        pixels: (size, size, 3) uint8 RGB.
+        digest: Digest of the file's bytes, 16 bytes.
+        width: Pixels of the upright photo; of a camera RAW file, those of the preview inside it.
+        height: Pixels of the upright photo; of a camera RAW file, those of the preview inside it.
     """
 
     pixels: np.ndarray
@@ -64,38 +61,60 @@ class Decoded:
     height: int
 
 
-def load(path: bytes, fit: Fit, max_pixels: int = MAX_PIXELS) -> Decoded:
-    """Read and decode one file. Raises UnreadablePhoto with the reason, whatever is wrong with it."""
+def decode_photo(path: bytes, transform: SquareTransform, max_pixels: int = MAX_PIXELS) -> DecodedPhoto:
+    """Read and decode one file.
+
+    Args:
+        path: The file.
+        transform: The square that the photo becomes.
+        max_pixels: Photos of more pixels are refused.
+
+    Returns:
+        The pixels, (size, size, 3) uint8 RGB, with the digest of the file and the size of the photo.
+
+    Raises:
+        UnreadablePhotoError: The file cannot be decoded, for any reason.
+    """
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
-            raise UnreadablePhoto("not a regular file")
+            raise UnreadablePhotoError("not a regular file")
         with open(path, "rb") as file:
             data = file.read()
     except OSError as error:
-        raise UnreadablePhoto(f"cannot be read: {error.strerror}") from None
+        raise UnreadablePhotoError(f"cannot be read: {error.strerror}") from None
     except MemoryError:
-        raise UnreadablePhoto("not enough memory to read it") from None
+        raise UnreadablePhotoError("not enough memory to read it") from None
     if not data:
-        raise UnreadablePhoto("empty file")
+        raise UnreadablePhotoError("empty file")
     digest = hashlib.blake2b(data, digest_size=16).digest()
     try:
         if os.path.splitext(path)[1].lower() in RAW_SUFFIXES:
             data = _raw_preview(data, max_pixels)
-        image, (width, height) = open_upright(data, max_pixels, at_least=max(fit.size, fit.resize))
-    except UnreadablePhoto:
+        image, (width, height) = decode_upright(data, max_pixels, min_side=max(transform.size, transform.resize))
+    except UnreadablePhotoError:
         raise
     except MemoryError:
-        raise UnreadablePhoto("not enough memory to decode it") from None
+        raise UnreadablePhotoError("not enough memory to decode it") from None
     except Exception as error:  # Pillow's plugins raise a dozen kinds on broken data
-        raise UnreadablePhoto(_reason(error)) from None
-    return Decoded(np.asarray(fit_square(image, fit)), digest, width, height)
+        raise UnreadablePhotoError(_reason(error)) from None
+    return DecodedPhoto(np.asarray(to_square(image, transform)), digest, width, height)
 
 
-def open_upright(data: bytes, max_pixels: int = MAX_PIXELS, at_least: int = 0) -> tuple[Image.Image, tuple[int, int]]:
-    """Decode image bytes to upright 8-bit RGB: (image, (width, height) of the full photo, upright).
+def decode_upright(data: bytes, max_pixels: int = MAX_PIXELS, min_side: int = 0) -> tuple[Image.Image, tuple[int, int]]:
+    """Decode image bytes to upright 8-bit RGB.
 
-    A JPEG is decoded at the smallest of the scales 1, 1/2, 1/4 and 1/8 whose sides are both `at_least` or more (0:
-    full size), so the image may be smaller than the photo.
+    Args:
+        data: The bytes of a file.
+        max_pixels: Photos of more pixels are refused.
+        min_side: A JPEG is decoded at the smallest of the scales 1, 1/2, 1/4 and 1/8 whose sides are both so many
+            pixels or more, so that the image may be smaller than the photo; 0 for full size.
+
+    Returns:
+        The image, and (width, height) of the whole photo, upright.
+
+    Raises:
+        UnreadablePhotoError: The photo has too many pixels, or needs an extra that is not installed.
+        Exception: Any of the kinds that Pillow raises for broken data.
     """
     formats: tuple[str, ...] = FORMATS
     if _is_heif(data):
@@ -105,7 +124,7 @@ def open_upright(data: bytes, max_pixels: int = MAX_PIXELS, at_least: int = 0) -
         width, height = image.size
         _refuse_huge(width, height, max_pixels)
         if image.format in ("JPEG", "MPO"):
-            rgb = _scaled_jpeg(image, data, at_least)
+            rgb = _scaled_jpeg(image, data, min_side)
         else:
             rgb = to_rgb(image)
             width, height = image.size  # Pillow may turn a TIFF upright as it loads
@@ -118,7 +137,7 @@ def open_upright(data: bytes, max_pixels: int = MAX_PIXELS, at_least: int = 0) -
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """The current frame as 8-bit RGB: deep greys scaled rather than clipped, transparency over white."""
+    """Convert the current frame to 8-bit RGB; deep greys are scaled, not clipped, transparent parts become white."""
     if image.mode.startswith("I") or image.mode == "F":
         return Image.fromarray(_to_8_bit(np.asarray(image))).convert("RGB")
     if image.has_transparency_data:
@@ -128,32 +147,11 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def fit_square(image: Image.Image, fit: Fit) -> Image.Image:
-    """The (size x size) picture that `fit` describes, with Pillow's antialiased resampling."""
-    resample = Image.Resampling[fit.filter.upper()]
-    if fit.mode == "squash":
-        return image.resize((fit.size, fit.size), resample, reducing_gap=3.0)
-    short, long = sorted(image.size)
-    if long > 16 * short:  # resizing all of a thread-thin strip to cut out its centre could take gigabytes
-        image = _cut_centre(image, min(image.width, 16 * short), min(image.height, 16 * short))
-    width, height = image.size
-    # torchvision's Resize rounds the longer side down; embeddings must equal the library's own.
-    if width <= height:
-        resized = image.resize((fit.resize, int(fit.resize * height / width)), resample)
-    else:
-        resized = image.resize((int(fit.resize * width / height), fit.resize), resample)
-    return _cut_centre(resized, fit.size, fit.size)
-
-
-def _cut_centre(image: Image.Image, width: int, height: int) -> Image.Image:
-    left, top = round((image.width - width) / 2), round((image.height - height) / 2)
-    return image.crop((left, top, left + width, top + height))
-
-
-def _scaled_jpeg(image: Image.Image, data: bytes, at_least: int) -> Image.Image:
+def _scaled_jpeg(image: Image.Image, data: bytes, min_side: int) -> Image.Image:
+    """Decode a JPEG at a scale that leaves both sides `min_side` or more."""
     width, height = image.size
     # Halvings only: the scales between them are slower than full size and change the picture more.
-    shrink = next((s for s in (8, 4, 2) if min(width, height) >= s * at_least), 1) if at_least else 1
+    shrink = next((s for s in (8, 4, 2) if min(width, height) >= s * min_side), 1) if min_side else 1
     if image.mode in ("RGB", "L"):
         try:
             return Image.fromarray(
@@ -166,22 +164,23 @@ def _scaled_jpeg(image: Image.Image, data: bytes, at_least: int) -> Image.Image:
 
 
 def _orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation, 1 to 8."""
     try:
-        return int(image.getexif().get(0x0112, 1))
+        return int(image.getexif().get(ORIENTATION, 1))
     except Exception:  # a damaged EXIF block says nothing about the pixels
         return 1
 
 
 def _refuse_huge(width: int, height: int, max_pixels: int) -> None:
     if width * height > max_pixels:
-        raise UnreadablePhoto(
+        raise UnreadablePhotoError(
             f"{width} x {height} is {width * height:,} pixels, over the limit of {max_pixels:,} "
             "(--max-pixels changes it)"
         )
 
 
 def _to_8_bit(values: np.ndarray) -> np.ndarray:
-    """Deep greys -> uint8: 16-bit integers and floats in 0..1 or 0..255 keep their scale, all else is stretched."""
+    """Convert 16-bit integers and floats to uint8; values in 0..1 and 0..255 keep their scale, others are stretched."""
     finite = values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
     if values.dtype.kind in "iu" and low >= 0 and high <= 65535:
@@ -195,6 +194,7 @@ def _to_8_bit(values: np.ndarray) -> np.ndarray:
 
 
 def _reason(error: Exception) -> str:
+    """Say what is wrong with broken data."""
     if isinstance(error, UnidentifiedImageError):
         return "not an image, or of a kind that is not read"
     text = " ".join(str(error).split())
@@ -204,25 +204,26 @@ def _reason(error: Exception) -> str:
 
 
 def _is_heif(data: bytes) -> bool:
-    """By the brand, for phones' HEIC photos are often renamed to .jpg. AVIF, which Pillow reads, has the same box."""
+    """Recognise HEIC by its brand, as phones' photos are often renamed to .jpg; AVIF, which Pillow reads, is none."""
     brands = data[8 : int.from_bytes(data[:4], "big")]
     return data[4:8] == b"ftyp" and brands[:4] in HEIF_BRANDS and b"avif" not in brands
 
 
 def _enable_heif() -> None:
+    """Register the HEIC reader with Pillow."""
     try:
         import pillow_heif
     except ImportError:
-        raise UnreadablePhoto("HEIC needs an extra: pip install 'photoseek[heic]'") from None
+        raise UnreadablePhotoError("HEIC needs an extra: pip install 'photoseek[heic]'") from None
     pillow_heif.register_heif_opener()
 
 
 def _raw_preview(data: bytes, max_pixels: int) -> bytes:
-    """The JPEG preview inside a camera RAW file; developed from the sensor data where there is none."""
+    """Return the JPEG preview inside a camera RAW file, or else a picture developed from the sensor data."""
     try:
         import rawpy
     except ImportError:
-        raise UnreadablePhoto("camera RAW needs an extra: pip install 'photoseek[raw]'") from None
+        raise UnreadablePhotoError("camera RAW needs an extra: pip install 'photoseek[raw]'") from None
     try:
         with rawpy.imread(io.BytesIO(data)) as raw:
             try:
@@ -235,7 +236,7 @@ def _raw_preview(data: bytes, max_pixels: int) -> bytes:
             developed = raw.postprocess(half_size=True)
     except rawpy.LibRawError as error:
         reason = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else str(error)
-        raise UnreadablePhoto(f"broken RAW file: {reason}") from None
+        raise UnreadablePhotoError(f"broken RAW file: {reason}") from None
     buffer = io.BytesIO()
     Image.fromarray(developed).save(buffer, "BMP")
     return buffer.getvalue()

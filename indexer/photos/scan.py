@@ -1,4 +1,4 @@
-"""Photos of a folder: folder -> sorted walk -> photo files and what was passed over."""
+"""Walk a folder for its photos: folder -> sorted walk -> photo files and what was passed over."""
 
 import errno
 import os
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from indexer.errors import PhotoseekError
 
+# Suffixes of file names that stand for photos, in lower case.
 SUFFIXES = frozenset(
     b".jpg .jpeg .jpe .jfif .png .webp .gif .bmp .dib .tif .tiff .avif .heic .heif "
     b".dng .cr2 .cr3 .nef .arw .orf .rw2 .raf .pef .srw".split()
@@ -17,7 +18,13 @@ SUFFIXES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class PhotoFile:
-    """A regular file whose name says that it is a photo; `path` is relative to the root, as the raw bytes on disk."""
+    """A regular file whose name says that it is a photo.
+
+    Attributes:
+        path: Its path relative to the root, as the bytes on disk.
+        size: Its bytes.
+        mtime_ns: When it was changed, in nanoseconds since 1970.
+    """
 
     path: bytes
     size: int
@@ -26,7 +33,13 @@ class PhotoFile:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """Something that was passed over, with the reason. `is_folder`: nothing below it was seen either."""
+    """Something that was passed over.
+
+    Attributes:
+        path: Its path relative to the root, as the bytes on disk.
+        reason: Why.
+        is_folder: Whether nothing below it was seen either.
+    """
 
     path: bytes
     reason: str
@@ -34,13 +47,20 @@ class Skipped:
 
 
 def walk(root: str | Path) -> Iterator[PhotoFile | Skipped]:
-    """Yield the photos under `root`, depth first, names in byte order, and what had to be passed over.
+    """Walk a folder, depth first, names in byte order.
 
     Names that begin with a dot are left out silently, as file managers do. Links are followed, so a photo that two
     paths lead to comes twice; a link back to a folder that is being walked is a loop and is skipped. Nothing but
     regular files is ever opened later on: pipes, sockets and devices with a photo's name are skipped and named.
 
-    Raises PhotoseekError if `root` is not a folder that can be read.
+    Args:
+        root: The folder.
+
+    Yields:
+        The photos under it, and what had to be passed over.
+
+    Raises:
+        PhotoseekError: `root` is not a folder that can be read.
     """
     top = os.fsencode(root)
     try:
@@ -80,9 +100,15 @@ def walk(root: str | Path) -> Iterator[PhotoFile | Skipped]:
             yield PhotoFile(path, info.st_size, info.st_mtime_ns)
 
 
-def hidden_folders(root: bytes, known: Iterable[bytes], found: Iterable[PhotoFile | Skipped]) -> list[Skipped]:
-    """Folders of known photos that are now links to nowhere, as when a disk is not mounted: not gone, only hidden."""
-    seen = {os.path.dirname(item.path) for item in found if isinstance(item, PhotoFile)}
+def hidden_folders(root: bytes, known: Iterable[bytes], found: Iterable[PhotoFile]) -> list[Skipped]:
+    """Find folders of known photos that are now links to nowhere, as when a disk is not mounted: they are only hidden.
+
+    Args:
+        root: The folder that was walked.
+        known: Paths of the photos that the index knows.
+        found: The photos that the walk found.
+    """
+    seen = {os.path.dirname(file.path) for file in found}
     looked_at: dict[bytes, bool] = {b"": False}
     for path in known:
         folder = os.path.dirname(path)
@@ -95,10 +121,11 @@ def hidden_folders(root: bytes, known: Iterable[bytes], found: Iterable[PhotoFil
 
 
 def _names(folder: bytes) -> list[bytes]:
-    """The names in `folder` that are not hidden, last first, so that `pop` gives them in byte order."""
+    """Return the names in a folder that are not hidden, last first, so that `pop` gives them in byte order."""
     with os.scandir(folder) as entries:
         return sorted((entry.name for entry in entries if not entry.name.startswith(b".")), reverse=True)
 
 
 def _identity(info: os.stat_result) -> tuple[int, int]:
+    """Return what tells a folder from all others: its device and its number there."""
     return info.st_dev, info.st_ino

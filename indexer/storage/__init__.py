@@ -1,1 +1,1 @@
-"""Keep an index on disk: manifest, catalogue, vectors, files that are whole or not there."""
+"""Keep an index on disk: manifest, catalogue, vectors, files that are whole or missing."""

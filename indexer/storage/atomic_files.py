@@ -1,8 +1,9 @@
-"""Writes that survive a power cut, as the bytes reach the disk before the name does; files whole or absent; and one
-line where the disk refuses."""
+"""Write files and folders whole or not at all, and turn errors of the disk into one line."""
 
 import errno
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,7 +12,11 @@ from indexer.errors import INTACT, PhotoseekError
 
 
 def fsync(path: Path) -> None:
-    """Wait until a file's bytes, or a folder's names, are on the disk."""
+    """Wait until a file's bytes, or a folder's names, are on the disk.
+
+    Args:
+        path: An existing file or folder.
+    """
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -19,8 +24,13 @@ def fsync(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all: beside, fsynced, renamed."""
+def write_text_durably(path: Path, text: str) -> None:
+    """Write a file beside `path`, fsync it and rename it, so that a power cut leaves the old text or the new one.
+
+    Args:
+        path: The file to write or replace.
+        text: Its content, written as UTF-8.
+    """
     scratch = path.with_name(f".{path.name}")
     scratch.write_text(text, encoding="utf-8")
     fsync(scratch)
@@ -29,8 +39,17 @@ def write_text(path: Path, text: str) -> None:
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A place beside `path` to write it at: it takes the name when the block is done, and is gone if that fails."""
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Yield a path beside `path` to write to; rename it when the block ends, remove it when the block fails.
+
+    Nothing is fsynced: after a power cut the file may be missing or empty.
+
+    Args:
+        path: The file to write or replace. One process writes one file of a folder at a time.
+
+    Yields:
+        The path to write to, with the same suffix.
+    """
     scratch = path.with_name(f".photoseek-{os.getpid()}{path.suffix}")
     try:
         yield scratch
@@ -41,12 +60,48 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """A context in which what the disk refuses to an index is PhotoseekError, one line."""
+def scratch_folder(parent: Path, prefix: str) -> Iterator[Path]:
+    """Make a new folder, and remove it when the block ends unless `publish_folder` gave it another name.
+
+    Args:
+        parent: Where the folder is made.
+        prefix: How its name begins; with a dot, so that it is hidden.
+
+    Yields:
+        The empty folder, which only its owner may read.
+    """
+    scratch = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def publish_folder(scratch: Path, path: Path) -> None:
+    """Give a finished scratch folder its name, readable by others.
+
+    Args:
+        scratch: A folder of `scratch_folder`.
+        path: Its new name on the same file system, which no folder that holds anything may have.
+    """
+    scratch.chmod(0o755)
+    os.rename(scratch, path)
+
+
+@contextmanager
+def explain_disk_errors(index: Path) -> Iterator[None]:
+    """Turn errors of the disk inside the block into a line that names the index.
+
+    Args:
+        index: The folder of the index that is written.
+
+    Raises:
+        PhotoseekError: The block raised an OSError, other than a BrokenPipeError.
+    """
     try:
         yield
-    except BrokenPipeError:  # a progress line that nobody reads, and no disk
+    except BrokenPipeError:  # from a progress line that nobody reads, not from the disk
         raise
     except OSError as error:
         what = "disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
-        raise PhotoseekError(f"index {folder}: {what}; {INTACT}") from None
+        raise PhotoseekError(f"index {index}: {what}; {INTACT}") from None

@@ -1,55 +1,156 @@
 """The manifest of an index: one JSON file that says what the folder holds, and makes it an index."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from indexer.encoders import ImageEncoder
 from indexer.errors import DAMAGED, PhotoseekError
-from indexer.storage.atomic_files import write_text
+from indexer.storage.atomic_files import write_text_durably
 
 NAME = "manifest.json"
 FORMAT = 1
 
 
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """Description of an index folder. A manifest of an older version lacks the values that have a default here.
+
+    Attributes:
+        encoder: Fingerprint of the image encoder that made the embeddings.
+        encoder_name: Name of that encoder, as `load_image_encoder` takes it.
+        dim: Width of an embedding.
+        encoder_options: Keyword arguments that load that encoder again, beside its name.
+        region_shape: How many region vectors a photo has and how wide they are; (0, 0) if the index keeps none.
+        embeddings: Name of the file of embeddings.
+        dtype: Type of the numbers in that file.
+        metric: How two embeddings are compared.
+        normalisation: What is done to an embedding before it is stored.
+    """
+
+    encoder: str
+    encoder_name: str
+    dim: int
+    encoder_options: Mapping[str, str] = field(default_factory=dict)
+    region_shape: tuple[int, int] = (0, 0)
+    embeddings: str = "embeddings-1.f16"
+    dtype: str = "float16"
+    metric: str = "inner product"
+    normalisation: str = "unit rows"
+
+    @property
+    def has_regions(self) -> bool:
+        """Whether the index keeps region vectors."""
+        return any(self.region_shape)
+
+    @property
+    def region_file(self) -> str:
+        """Name of the file of region vectors, of the same generation as the embeddings."""
+        generation = self.embeddings.removeprefix("embeddings-").removesuffix(".f16")
+        return f"regions-{generation}.i8"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object that `manifest.json` holds."""
+        return {
+            "format": FORMAT,
+            "encoder": self.encoder,
+            "encoder_name": self.encoder_name,
+            "encoder_options": dict(self.encoder_options),
+            "dim": self.dim,
+            "dtype": self.dtype,
+            "metric": self.metric,
+            "normalisation": self.normalisation,
+            "embeddings": self.embeddings,
+            "regions": self.region_shape,
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Manifest":
+        """Read the object that `manifest.json` holds.
+
+        Raises:
+            KeyError: A key is missing that has no default.
+            TypeError: A value is of another type.
+            ValueError: A value is of another type.
+        """
+        count, width = values.get("regions", (0, 0))
+        described = {name: str(values[name]) for name in ("dtype", "metric", "normalisation") if name in values}
+        return cls(
+            encoder=str(values["encoder"]),
+            encoder_name=str(values["encoder_name"]),
+            dim=int(values["dim"]),
+            encoder_options=dict(values.get("encoder_options", {})),
+            region_shape=(int(count), int(width)),
+            embeddings=str(values["embeddings"]),
+            **described,
+        )
+
+
 def exists(folder: Path) -> bool:
-    """Whether the folder is an index. One without a manifest was never begun, or hardly."""
+    """Return whether the folder is an index, which is one with a manifest.
+
+    Args:
+        folder: A folder, which may be missing.
+    """
     return (folder / NAME).exists()
 
 
-def of_encoder(encoder: ImageEncoder, options: dict[str, str], regions: bool) -> dict[str, Any]:
-    """The manifest of a new index; `options`: what it takes, beside the encoder's name, to load it again."""
-    return {
-        "format": FORMAT,
-        "encoder": encoder.fingerprint,
-        "encoder_name": encoder.name,
-        "encoder_options": options,
-        "dim": encoder.dim,
-        "dtype": "float16",
-        "metric": "inner product",
-        "normalisation": "unit rows",
-        "embeddings": "embeddings-1.f16",
-        "regions": encoder.regions if regions else (0, 0),
-    }
+def write(folder: Path, manifest: Manifest) -> None:
+    """Write the manifest of a new index durably.
+
+    Args:
+        folder: The index folder.
+        manifest: What it holds.
+    """
+    _write_json(folder, manifest.to_json())
 
 
-def write(folder: Path, manifest: dict[str, Any]) -> None:
-    """Write it whole or not at all."""
-    write_text(folder / NAME, json.dumps(manifest, indent=1) + "\n")
+def add_regions(folder: Path, region_shape: tuple[int, int]) -> None:
+    """Name the region vectors in the manifest of an index that had none; every other key stays as it is.
+
+    Args:
+        folder: The index folder.
+        region_shape: (how many per photo, how wide).
+    """
+    _write_json(folder, _read_json(folder) | {"regions": region_shape})
 
 
-def read(folder: Path) -> dict[str, Any]:
-    """The manifest of an index. Raises PhotoseekError if it is missing, damaged or of another format."""
-    path = folder / NAME
+def read(folder: Path) -> Manifest:
+    """Read the manifest of an index.
+
+    Args:
+        folder: The index folder.
+
+    Raises:
+        PhotoseekError: The manifest is missing, damaged or of another format.
+    """
+    values = _read_json(folder)
     try:
-        manifest = json.loads(path.read_text())
-        version = manifest["format"]
+        return Manifest.from_json(values)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise _damaged(folder) from None
+
+
+def _write_json(folder: Path, values: dict[str, Any]) -> None:
+    write_text_durably(folder / NAME, json.dumps(values, indent=1) + "\n")
+
+
+def _read_json(folder: Path) -> dict[str, Any]:
+    """Read the object of a manifest of this format."""
+    try:
+        values = dict(json.loads((folder / NAME).read_text()))
+        version = values["format"]
     except FileNotFoundError:
         raise PhotoseekError(f"no index at {folder}; make one: photoseek build PHOTOS -i {folder}") from None
     except (OSError, ValueError, KeyError, TypeError):
-        raise PhotoseekError(f"{path} cannot be read: {DAMAGED}") from None
+        raise _damaged(folder) from None
     if version != FORMAT:
         raise PhotoseekError(
             f"index {folder} has format {version}, this photoseek reads {FORMAT}; delete it and build it again"
         )
-    return dict(manifest)
+    return values
+
+
+def _damaged(folder: Path) -> PhotoseekError:
+    return PhotoseekError(f"{folder / NAME} cannot be read: {DAMAGED}")

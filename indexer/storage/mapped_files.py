@@ -1,4 +1,4 @@
-"""Mapped files: what the system is told of how they are read, so that it neither reads nor keeps in vain."""
+"""Tell the operating system how mapped files are read, so that it reads and keeps no more than is needed."""
 
 import mmap
 
@@ -6,18 +6,26 @@ import numpy as np
 
 
 def read_at_random(mapped: np.ndarray) -> None:
-    """Rows will be read anywhere: what the system reads ahead is read in vain."""
-    file = _file(mapped)
+    """Keep the system from reading ahead, as rows will be read anywhere.
+
+    Args:
+        mapped: An array in a mapped file; nothing happens for any other.
+    """
+    file = _mapping_of(mapped)
     if file is not None and hasattr(mmap, "MADV_RANDOM"):
         file.madvise(mmap.MADV_RANDOM)
 
 
 def prefetch(mapped: np.ndarray, rows: np.ndarray, width: int, first: int = 0) -> None:
-    """Have the system read rows, all at the same time, where they are not in memory.
+    """Ask the system to read rows that are not in memory, all at the same time.
 
-    rows: sorted, none twice; each takes `width` bytes, and row 0 begins at byte `first`.
+    Args:
+        mapped: An array in a mapped file; nothing happens for any other.
+        rows: (n,) int64, sorted, none twice.
+        width: Bytes of a row.
+        first: The byte of the file at which row 0 begins.
     """
-    file = _file(mapped)
+    file = _mapping_of(mapped)
     if file is None or not hasattr(mmap, "MADV_WILLNEED"):
         return
     begins = first + rows * width
@@ -26,14 +34,18 @@ def prefetch(mapped: np.ndarray, rows: np.ndarray, width: int, first: int = 0) -
 
 
 def release_pages(mapped: np.ndarray | None) -> None:
-    """What was read so far counts as this process's memory no longer. The system may keep it, and can take it back."""
-    file = None if mapped is None else _file(mapped)
+    """Take the pages that were read so far out of this process's memory; the system may keep them in its cache.
+
+    Args:
+        mapped: An array in a mapped file; nothing happens for any other, or None.
+    """
+    file = None if mapped is None else _mapping_of(mapped)
     if file is not None and hasattr(mmap, "MADV_DONTNEED"):
         file.madvise(mmap.MADV_DONTNEED)
 
 
-def _file(mapped: np.ndarray) -> mmap.mmap | None:
-    """The mapping that an array, or what it is a part of, lies in; None for an array in memory."""
+def _mapping_of(mapped: np.ndarray) -> mmap.mmap | None:
+    """Return the memory map that an array is a part of; None for an array in plain memory."""
     base = mapped.base
     while isinstance(base, np.ndarray):
         base = base.base

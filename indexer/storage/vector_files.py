@@ -1,4 +1,4 @@
-"""The vector store: append-only files of rows, float16 embeddings and int8 regions; SQLite says how many exist."""
+"""The vector store: append-only files of rows, float16 embeddings and int8 regions; the catalogue counts the rows."""
 
 import os
 from pathlib import Path
@@ -8,15 +8,23 @@ import numpy as np
 from indexer.errors import DAMAGED, PhotoseekError
 from indexer.storage.atomic_files import fsync
 
-DTYPE = np.dtype("<f2")
+EMBEDDING_DTYPE = np.dtype("<f2")
 REGION_DTYPE = np.dtype("i1")
 
 
-def append(path: Path, rows: int, vectors: np.ndarray, dtype: np.dtype = DTYPE) -> None:
-    """Write `vectors` (n, d) after the first `rows` rows of the file, over any dead bytes there, and fsync.
+def append(path: Path, rows: int, vectors: np.ndarray, dtype: np.dtype = EMBEDDING_DTYPE) -> None:
+    """Write vectors behind the first rows of a file, and fsync.
 
-    Rows that no transaction has named are what an interrupted build left behind: they are overwritten.
-    Raises PhotoseekError if the file is shorter than `rows` rows, which only damage explains.
+    Bytes behind those rows, which an interrupted build left and no transaction has named, are overwritten.
+
+    Args:
+        path: The file, made if `rows` is 0 and it is missing.
+        rows: How many rows the file has.
+        vectors: (n, d), finite in `dtype`.
+        dtype: What the file holds.
+
+    Raises:
+        PhotoseekError: The file is shorter than `rows` rows, which only damage explains.
     """
     offset = rows * vectors.shape[1] * dtype.itemsize
     is_new = not path.exists()
@@ -33,8 +41,21 @@ def append(path: Path, rows: int, vectors: np.ndarray, dtype: np.dtype = DTYPE) 
         fsync(path.parent)
 
 
-def read(path: Path, rows: int, dim: int, dtype: np.dtype = DTYPE) -> np.ndarray:
-    """The first `rows` rows, memory-mapped read-only: (rows, dim) of `dtype`."""
+def read(path: Path, rows: int, dim: int, dtype: np.dtype = EMBEDDING_DTYPE) -> np.ndarray:
+    """Map the first rows of a file into memory, read-only.
+
+    Args:
+        path: The file.
+        rows: How many rows it has.
+        dim: Numbers of a row.
+        dtype: What the file holds.
+
+    Returns:
+        (rows, dim) of `dtype`.
+
+    Raises:
+        PhotoseekError: The file is missing or shorter than `rows` rows.
+    """
     if rows == 0:
         return np.zeros((0, dim), dtype)
     try:
@@ -46,22 +67,34 @@ def read(path: Path, rows: int, dim: int, dtype: np.dtype = DTYPE) -> np.ndarray
     return np.memmap(path, dtype, "r", shape=(rows, dim))
 
 
-def check(vectors: np.ndarray) -> np.ndarray:
-    """Which rows may be stored: (n,) bool, False where one is zero, NaN or infinite (as float16 too)."""
+def may_be_stored(vectors: np.ndarray) -> np.ndarray:
+    """Return which vectors an index may hold: those that are not zero and are finite in float16.
+
+    Args:
+        vectors: (n, d) float32.
+
+    Returns:
+        (n,) bool.
+    """
     with np.errstate(over="ignore"):
-        stored = vectors.astype(DTYPE)
+        stored = vectors.astype(EMBEDDING_DTYPE)
     finite = np.isfinite(stored).all(axis=1)
     return finite & (stored != 0).any(axis=1)
 
 
-def directions(regions: np.ndarray) -> np.ndarray:
-    """Region vectors as they are stored: (n, count, d) float32 -> int8, of which only the direction is meant.
+def quantise_directions(regions: np.ndarray) -> np.ndarray:
+    """Scale each region vector to the range -127 to 127 and round it: its direction is kept, its norm is not.
 
-    They are unit vectors, so each is scaled by itself to use all of -127..127; who reads them takes out the norm. A
-    vector of zeros, a region that says nothing, stays zeros.
+    A vector of zeros, a region that says nothing, stays zeros.
+
+    Args:
+        regions: (n, count, d) float32, unit vectors.
+
+    Returns:
+        (n, count, d) int8.
     """
     largest = np.abs(regions).max(axis=-1, keepdims=True)
-    with np.errstate(invalid="ignore"):  # NaN has no place here, and is refused by who stores them
+    with np.errstate(invalid="ignore"):  # NaN is not stored: see `may_be_stored`
         return np.rint(regions / np.where(largest == 0, 1, largest) * 127).astype(REGION_DTYPE)
 
 

@@ -1,71 +1,105 @@
-"""Build views: beside, then renamed, then named in the catalogue; later rows are only ever appended."""
+"""Build views: in a hidden folder, renamed when finished, then named in the catalogue; later rows are appended."""
 
-import json
-import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
+from indexer.callbacks import Progress
 from indexer.errors import PhotoseekError
 from indexer.storage import vector_files
-from indexer.storage.atomic_files import fsync
+from indexer.storage.atomic_files import fsync, publish_folder, scratch_folder
 from indexer.storage.half_precision import to_float32
 from indexer.storage.mapped_files import release_pages
-from indexer.views.ann_build import EXACT_BYTES, build, is_large
-from indexer.views.view import CODES, MEANS, EncodedPhotos, digests, is_whole, mapped_file, open_view
+from indexer.storage.records import ActiveView
+from indexer.views import view_files
+from indexer.views.ann_build import BuiltStructure, PhotoVectors, build_structure
+from indexer.views.ann_settings import AnnSettings
+from indexer.views.view import EncodedPhotos, is_whole, open_view
+from indexer.views.view_files import ViewCard, digests, map_file, write_card
 
-BLOCK_ROWS = 4_096  # ten regions of 512 are 84 MB then, should the ranker make float32 of them
-# So many rows that came later are scored beside the structure before all is built anew: a share of it, and a limit.
+# Rows that the ranker encodes at a time; ten regions of 512 are 84 MB then, should it make float32 of them.
+BLOCK_ROWS = 4_096
+# Rows that came later are scored beside the structure up to this share of all rows and this number; beyond, all is
+# built anew.
 TAIL_SHARE, TAIL_ROWS = 0.05, 10_000
 
 
 class ViewMaker(Protocol):
-    """The part of a ranker that the indexer knows."""
+    """Interface of a ranker as the indexer uses it."""
 
     @property
-    def id(self) -> str: ...
+    def id(self) -> str:
+        """Id of the ranker."""
+        ...
 
     @property
-    def image_encoder(self) -> str: ...
+    def image_encoder(self) -> str:
+        """Fingerprint of the image encoder that it was trained on."""
+        ...
 
     @property
-    def text_encoder(self) -> str: ...
+    def text_encoder(self) -> str:
+        """Fingerprint of the text encoder that it was trained on."""
+        ...
 
-    def encode_photos(self, embeddings: np.ndarray, regions: np.ndarray | None) -> EncodedPhotos: ...
+    def encode_photos(self, embeddings: np.ndarray, regions: np.ndarray | None) -> EncodedPhotos:
+        """Compute what a view keeps of photos.
+
+        Args:
+            embeddings: (n, d) float32, unit rows.
+            regions: (n, count, width) int8, of which the direction counts, or None.
+        """
+        ...
 
     def queries(self) -> Mapping[str, np.ndarray]:
-        """Typical candidate queries by kind, (s, k + 1) float32, to which a search of many photos is tuned; without
-        any, every photo is scored."""
+        """Return typical candidate queries by kind, (s, k + 1) float32, to which the search of many photos is tuned.
 
-    def save(self, folder: Path) -> None: ...
+        Without any, every photo is scored.
+        """
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write the ranker to a folder that does not exist yet."""
+        ...
 
 
 def renew_view(
     views: Path,
-    active: tuple[str, int],
+    active: ActiveView,
     ranker: ViewMaker,
     embeddings: np.ndarray,
     regions: np.ndarray | None = None,
-    on_progress: Callable[[int, int], None] | None = None,
-) -> tuple[str, int]:
-    """Bring the active view (id, rows) to the ranker and all rows of `embeddings`; returns the (id, rows) to activate.
+    on_progress: Progress | None = None,
+) -> ActiveView:
+    """Make the active view cover all rows and belong to the ranker.
 
     A whole view of the ranker stays as it is, or gets the rows that it lacks, if those are few; else one is built.
+
+    Args:
+        views: The folder of the views.
+        active: The active view, with id "" if there is none.
+        ranker: What makes the view.
+        embeddings: (n, d) float16, all rows of the index.
+        regions: (n, count, width) int8 of all rows, None if the index keeps none.
+        on_progress: Gets (done, total) steps.
+
+    Returns:
+        The view to activate.
     """
-    name, rows = active
-    same = name.rpartition("-")[0] == ranker.id
-    if not same or not is_whole(views / name, rows, with_regions=regions is not None):
+    folder = views / active.id
+    same = active.ranker_id == ranker.id
+    if not same or not is_whole(folder, active.rows, with_regions=regions is not None):
         return build_view(views, ranker, embeddings, regions, on_progress)
-    if rows == len(embeddings):
+    if active.rows == len(embeddings):
         return active
-    if not may_extend(views / name, rows, len(embeddings)):
+    if not may_extend(folder, active.rows, len(embeddings)):
         return build_view(views, ranker, embeddings, regions, on_progress)
-    late = None if regions is None else regions[rows:]
-    return name, rows + extend_view(views / name, ranker, rows, embeddings[rows:], late)
+    late = None if regions is None else regions[active.rows :]
+    appended = extend_view(folder, ranker, active.rows, embeddings[active.rows :], late)
+    return ActiveView(active.id, active.rows + appended)
 
 
 def build_view(
@@ -73,93 +107,167 @@ def build_view(
     ranker: ViewMaker,
     embeddings: np.ndarray,
     regions: np.ndarray | None = None,
-    on_progress: Callable[[int, int], None] | None = None,
-    exact_bytes: int = EXACT_BYTES,
-) -> tuple[str, int]:
-    """Write a new view of `embeddings` (n, d) float16 and `regions` (n, count, w) int8 under `views`; returns (id, n).
+    on_progress: Progress | None = None,
+    settings: AnnSettings | None = None,
+) -> ActiveView:
+    """Write a new view of all rows.
 
-    Holds what candidates are found with, and no more than some blocks of anything else, in memory. Every row is scored
-    while vectors take no more than `exact_bytes` in float32.
+    Holds in memory what candidates are found with, and no more than some blocks of anything else.
+
+    Args:
+        views: The folder of the views, made if it is missing.
+        ranker: What makes the view.
+        embeddings: (n, d) float16, all rows of the index.
+        regions: (n, count, width) int8 of all rows, None if the index keeps none.
+        on_progress: Gets (done, total) steps.
+        settings: How the candidate structure is built and tuned.
+
+    Returns:
+        The view, which searches do not use before the catalogue names it.
+
+    Raises:
+        PhotoseekError: There are no rows, or the ranker's queries are not finite vectors of the right width.
     """
     views.mkdir(exist_ok=True)
-    rows = len(embeddings)
-    if not rows:
+    if not len(embeddings):
         raise PhotoseekError("the index holds no photos; build it first: photoseek build PHOTOS")
+    settings = settings or AnnSettings()
     report = on_progress or (lambda _done, _total: None)
-    scratch = Path(tempfile.mkdtemp(prefix=".building-", dir=views))
-    try:
-        shape: dict[str, Any] = {"rows": rows}
-        for start, side in _sides(ranker, embeddings, regions, 0):
-            for name, part in _parts(side).items():
-                with open(scratch / name, "ab") as file:
-                    file.write(part.tobytes())
-            # A structure of lists takes its own three rounds.
-            steps = rows * (1 + 3 * is_large(rows, side.z.shape[1] + 1, exact_bytes))
-            report(start + len(side.hubness), steps)
-            shape["k"], shape["hidden"] = side.z.shape[1], side.hidden.shape[1]
-            shape["regions"] = [0, 0] if side.regions is None else side.regions.shape[1:]
-        z, hubness = (mapped_file(scratch, name, rows, shape) for name in ("z.f16", "hub.f32"))
-        behind = (lambda done, _: report(rows + done, steps)) if steps > rows else (lambda _, __: None)
-        found = build(scratch / "candidates.faiss", scratch / CODES, z, hubness, ranker.queries, behind, exact_bytes)
-        if steps > rows:
-            report(steps, steps)
-        ranker.save(scratch / "ranker")
-        shape["saw_regions"], shape["ranker"] = regions is not None, ranker.id
-        shape["ranker_files"] = digests(scratch / "ranker")
-        # How the structure is tuned, or why it scores every row.
-        if isinstance(found, str):
-            shape["exact"] = found
-        else:
-            shape["tuning"] = found.card()
-            np.save(scratch / MEANS, found.means)
-        (scratch / "view.json").write_text(json.dumps(shape, indent=1))
+    with scratch_folder(views, ".building-") as scratch:
+        written = _write_rows(scratch, ranker, embeddings, regions, settings, report)
+        built = _build_candidates(scratch, ranker, written, settings, report)
+        ranker.save(scratch / view_files.RANKER)
+        if built.tuning is not None:
+            np.save(scratch / view_files.MEANS, built.tuning.means)
+        write_card(scratch, _card(scratch, ranker, written, regions is not None, built))
         for path in [*scratch.rglob("*"), scratch]:
             fsync(path)
         name = f"{ranker.id}-{scratch.name.removeprefix('.building-')}"
-        scratch.chmod(0o755)
-        os.rename(scratch, views / name)
+        publish_folder(scratch, views / name)
         fsync(views)
-        return name, rows
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        return ActiveView(name, len(embeddings))
+
+
+@dataclass(frozen=True, slots=True)
+class _WrittenRows:
+    """Rows that were written: their number, their widths, and the steps that the whole build reports."""
+
+    rows: int
+    z_width: int
+    hidden_width: int
+    region_shape: tuple[int, int]
+    steps: int
+
+
+def _write_rows(
+    scratch: Path,
+    ranker: ViewMaker,
+    embeddings: np.ndarray,
+    regions: np.ndarray | None,
+    settings: AnnSettings,
+    report: Progress,
+) -> _WrittenRows:
+    """Write what the ranker makes of each photo, block by block."""
+    rows = len(embeddings)
+    for start, part in _encode_blocks(ranker, embeddings, regions, 0):
+        for name, array in _arrays_of_files(part).items():
+            with open(scratch / name, "ab") as file:
+                file.write(array.tobytes())
+        z_width, hidden_width = part.z.shape[1], part.hidden.shape[1]
+        region_shape = (0, 0) if part.regions is None else (part.regions.shape[1], part.regions.shape[2])
+        # A structure of lists takes three more rounds of all rows.
+        steps = rows * (1 + 3 * settings.needs_lists(rows, z_width + 1))
+        report(start + len(part.hubness), steps)
+    return _WrittenRows(rows, z_width, hidden_width, region_shape, steps)
+
+
+def _build_candidates(
+    scratch: Path, ranker: ViewMaker, written: _WrittenRows, settings: AnnSettings, report: Progress
+) -> BuiltStructure:
+    """Write the candidate structure of the rows that were written."""
+    rows, steps = written.rows, written.steps
+    card = ViewCard(rows, written.z_width, written.hidden_width, written.region_shape)
+    photos = PhotoVectors(*(map_file(scratch, name, rows, card) for name in (view_files.Z, view_files.HUBNESS)))
+
+    def on_progress(done: int, _total: int) -> None:
+        if steps > rows:
+            report(rows + done, steps)
+
+    structure, codes = scratch / view_files.STRUCTURE, scratch / view_files.CODES
+    built = build_structure(structure, codes, photos, ranker.queries, on_progress, settings)
+    if steps > rows:
+        report(steps, steps)
+    return built
+
+
+def _card(
+    scratch: Path, ranker: ViewMaker, written: _WrittenRows, with_regions: bool, built: BuiltStructure
+) -> ViewCard:
+    """Return the card of a view whose ranker is saved."""
+    return ViewCard(
+        rows=written.rows,
+        z_width=written.z_width,
+        hidden_width=written.hidden_width,
+        region_shape=written.region_shape,
+        built_with_regions=with_regions,
+        ranker_id=ranker.id,
+        ranker_files=digests(scratch / view_files.RANKER),
+        nlist=0 if built.tuning is None else built.tuning.nlist,
+        kinds={} if built.tuning is None else built.tuning.kinds,
+        exact_reason=built.exact_reason,
+    )
 
 
 def extend_view(
     folder: Path, ranker: ViewMaker, rows: int, embeddings: np.ndarray, regions: np.ndarray | None = None
 ) -> int:
-    """Append the rows of `embeddings` (n, d) float16 behind the first `rows` to the view's files; returns n.
+    """Append rows to the files of a view.
 
     They exist once the catalogue names them: what an interrupted call left behind is written over by the next.
+
+    Args:
+        folder: The view's folder.
+        ranker: The view's ranker.
+        rows: How many rows it has.
+        embeddings: (n, d) float16, the rows to append.
+        regions: (n, count, width) int8 of these rows, None if the index keeps none.
+
+    Returns:
+        How many rows were appended.
     """
-    for start, side in _sides(ranker, embeddings, regions, rows):
-        for name, part in _parts(side).items():
-            flat = part.reshape(len(part), -1)
+    for start, part in _encode_blocks(ranker, embeddings, regions, rows):
+        for name, array in _arrays_of_files(part).items():
+            flat = array.reshape(len(array), -1)
             vector_files.append(folder / name, start, flat, flat.dtype)
     return len(embeddings)
 
 
 def may_extend(folder: Path, rows: int, total: int) -> bool:
-    """Whether a view of `rows` rows is to grow to `total` by appending: few rows lie beside its structure then."""
-    return total - open_view(folder, rows).indexed <= min(TAIL_ROWS, TAIL_SHARE * total)
+    """Return whether new rows are appended to a view; only if few rows are beside its structure then.
+
+    Args:
+        folder: The view's folder.
+        rows: How many rows it has.
+        total: How many rows the index has.
+    """
+    return total - open_view(folder, rows).indexed_rows <= min(TAIL_ROWS, TAIL_SHARE * total)
 
 
-def _sides(
-    ranker: ViewMaker, embeddings: np.ndarray, regions: np.ndarray | None, first: int
+def _encode_blocks(
+    ranker: ViewMaker, embeddings: np.ndarray, regions: np.ndarray | None, first_row: int
 ) -> Iterator[tuple[int, EncodedPhotos]]:
-    """What the ranker makes of photos, block by block, each with the row that it begins at; the first is `first`."""
+    """Yield what the ranker makes of photos, block by block, each with its first row."""
     for start in range(0, len(embeddings), BLOCK_ROWS):
         block = slice(start, start + BLOCK_ROWS)
         x = to_float32(embeddings[block])
-        yield first + start, ranker.encode_photos(x, None if regions is None else regions[block])
+        yield first_row + start, ranker.encode_photos(x, None if regions is None else regions[block])
         release_pages(embeddings)
         release_pages(regions)
 
 
-def _parts(side: EncodedPhotos) -> dict[str, np.ndarray]:
-    """A photo side as the files of a view keep it."""
-    parts = {
-        "z.f16": side.z.astype("<f2"),
-        "hidden.f16": side.hidden.astype("<f2"),
-        "hub.f32": side.hubness.astype("<f4"),
-    }
-    return parts if side.regions is None else parts | {"regions.i8": side.regions}
+def _arrays_of_files(photos: EncodedPhotos) -> dict[str, np.ndarray]:
+    """Return what the files of a view keep of photos, by file."""
+    arrays = {view_files.Z: photos.z, view_files.HIDDEN: photos.hidden, view_files.HUBNESS: photos.hubness}
+    if photos.regions is not None:
+        arrays[view_files.REGIONS] = photos.regions
+    return {name: array.astype(view_files.DTYPES[name], copy=False) for name, array in arrays.items()}

@@ -1,7 +1,7 @@
-"""8-bit codes of every row: they narrow thousands of candidates down to the few whose float16 vectors are read.
+"""8-bit codes of every row, which reduce thousands of candidates to the few whose float16 vectors are read.
 
-A file holds each coordinate's lowest value and step, then the codes: value = low + step * code. Of one query's products
-the lows make the same part of every row, so its codes are multiplied as they are, by `query * step`.
+A file holds each coordinate's lowest value and step, then the codes: value = lowest + step * code. Of one query's
+products the lowest values make the same part of every row, so its codes are multiplied as they are, by `query * step`.
 """
 
 from dataclasses import dataclass
@@ -9,25 +9,37 @@ from pathlib import Path
 
 import numpy as np
 
-# So many codes at a time are widened and multiplied: they stay in the processor's cache, and threads, which hand the
+# Codes that are widened and multiplied at a time: they stay in the processor's cache, and threads, which hand the
 # interpreter to each other between two steps, do so seldom.
 BLOCK_ROWS = 2048
+# The largest code.
 LEVELS = 255
 
 
 class ByteCodesWriter:
-    """Writes a file of rows that `add` is given, in their order. A context manager."""
+    """Write the codes of rows to a file, in the order in which `add` gets them; a context manager.
+
+    Args:
+        path: The file.
+        learned: (s, r) float32, a sample that the range of each coordinate is taken from.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
 
     def __init__(self, path: Path, learned: np.ndarray) -> None:
-        """learned: (s, r) float32, a sample that the range of each coordinate is taken from."""
-        self._low = learned.min(axis=0).astype(np.float32)
-        self._step = np.maximum((learned.max(axis=0) - self._low) / LEVELS, 1e-12).astype(np.float32)
-        self._file = open(path, "wb")  # noqa: SIM115
-        self._file.write(self._low.tobytes() + self._step.tobytes())
+        self._lowest = learned.min(axis=0).astype(np.float32)
+        self._step = np.maximum((learned.max(axis=0) - self._lowest) / LEVELS, 1e-12).astype(np.float32)
+        self._file = open(path, "wb")  # noqa: SIM115 - closed by __exit__
+        self._file.write(self._lowest.tobytes() + self._step.tobytes())
 
     def add(self, vectors: np.ndarray) -> None:
-        """vectors: (n, r) float32, the rows that come next; what is out of its coordinate's range goes to its end."""
-        codes = np.rint((vectors - self._low) / self._step)
+        """Write the codes of the next rows; values outside their coordinate's range are clipped.
+
+        Args:
+            vectors: (n, r) float32.
+        """
+        codes = np.rint((vectors - self._lowest) / self._step)
         self._file.write(np.clip(codes, 0, LEVELS).astype(np.uint8).tobytes())
 
     def __enter__(self) -> "ByteCodesWriter":
@@ -37,9 +49,15 @@ class ByteCodesWriter:
         self._file.close()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ByteCodes:
-    """step: (r,) float32; codes: (n, r) uint8, of a mapped file, where they begin at the byte `begin`."""
+    """The codes of a mapped file.
+
+    Attributes:
+        step: (r,) float32, the step of each coordinate.
+        codes: (n, r) uint8, memory-mapped.
+        begin: The byte of the file at which they begin.
+    """
 
     step: np.ndarray
     codes: np.ndarray
@@ -47,7 +65,12 @@ class ByteCodes:
 
     @classmethod
     def open(cls, path: Path, rows: int) -> "ByteCodes":
-        """The codes of so many rows. Raises OSError if there is no file, ValueError if it is not of these rows."""
+        """Map the codes of a view's rows into memory.
+
+        Raises:
+            OSError: There is no file.
+            ValueError: It is not of these rows.
+        """
         file = np.memmap(path, np.uint8, "r")
         width, rest = divmod(len(file), rows + 2 * np.dtype(np.float32).itemsize)
         if not width or rest:
@@ -56,7 +79,15 @@ class ByteCodes:
         return cls(file[begin // 2 : begin].view(np.float32), file[begin:].reshape(rows, width), begin)
 
     def scores(self, query: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Products of one query (r,) with rows, less what is the same in all of them: (len(rows),) float32."""
+        """Score rows for one query by inner products, without the term that all of them share.
+
+        Args:
+            query: (r,) float32.
+            rows: (n,) int64.
+
+        Returns:
+            (n,) float32.
+        """
         weights, scores = query * self.step, np.empty(len(rows), np.float32)
         codes = np.asarray(self.codes)
         for start in range(0, len(rows), BLOCK_ROWS):
@@ -64,8 +95,17 @@ class ByteCodes:
             scores[part] = codes.take(rows[part], axis=0).astype(np.float32) @ weights
         return scores
 
-    def best(self, query: np.ndarray, rows: np.ndarray, count: int) -> np.ndarray:
-        """The `count` of the sorted rows that are best for a query, sorted; all where there are no more."""
+    def keep_best(self, query: np.ndarray, rows: np.ndarray, count: int) -> np.ndarray:
+        """Keep the rows that are best for a query.
+
+        Args:
+            query: (r,) float32.
+            rows: (n,) int64, sorted.
+            count: How many to keep; all where there are no more.
+
+        Returns:
+            (min(count, n),) int64, sorted.
+        """
         if len(rows) <= count:
             return rows
         scores = self.scores(query, rows)

@@ -4,7 +4,11 @@ from typing import Any
 
 
 def faiss_module() -> Any:
-    """FAISS, which takes too long to import for whoever does not search."""
-    import faiss  # typed as Any: its stubs lack the keyword arguments that its own wrappers add
+    """Import FAISS, which takes too long for a process that does not search.
+
+    Returns:
+        The module, typed as Any: its stubs lack the keyword arguments that its own wrappers add.
+    """
+    import faiss
 
     return faiss

@@ -6,10 +6,11 @@ import filelock
 import numpy as np
 import pytest
 
-from indexer import builder as update
+from indexer import builder
+from indexer.callbacks import BuildCallbacks
 from indexer.index import Index
 from indexer.photos.scan import Skipped
-from indexer.storage import catalogue
+from indexer.storage import database
 from tiny_encoder import TinyEncoder
 from tiny_index import INTACT, build, grey, last, refusal, rows
 from tiny_ranker import TinyRanker
@@ -34,7 +35,7 @@ def test_a_first_build_gives_every_photo_its_row_in_walking_order(photos, folder
 def test_a_build_with_nothing_new_embeds_nothing_and_changes_no_row(photos, folder):
     before = rows(build(photos, folder))
     seen = []
-    again = build(photos, folder, on_progress=lambda *done: seen.append(done))
+    again = build(photos, folder, callbacks=BuildCallbacks(on_progress=lambda *done: seen.append(done)))
     assert (rows(again), last(again), seen) == (before, {"seen": 4}, [])
 
 
@@ -43,7 +44,7 @@ def test_new_changed_and_removed_photos_are_told_apart(photos, folder):
     grey(photos, b=200, new=20)
     (photos / "a.png").unlink()
     seen = []
-    built = build(photos, folder, on_progress=lambda *done: seen.append(done))
+    built = build(photos, folder, callbacks=BuildCallbacks(on_progress=lambda *done: seen.append(done)))
     assert rows(built) == {"b.png": 4, "new.png": 5, "trip/c.png": 2, "trip/d.png": 3}
     assert last(built) == {"seen": 4, "added": 1, "changed": 1, "removed": 1}
     assert built.catalogue.dead_rows() == [0, 1]
@@ -97,7 +98,7 @@ def test_broken_photos_are_listed_named_and_tried_again(photos, folder):
     (photos / "broken.png").write_bytes(b"")
     (photos / "loop").symlink_to(photos)
     named = []
-    built = build(photos, folder, on_skip=named.append)
+    built = build(photos, folder, callbacks=BuildCallbacks(on_skip=named.append))
     assert named == [
         Skipped(b"loop", "link loop: leads back to a folder that holds it"),
         Skipped(b"broken.png", "empty file"),
@@ -124,7 +125,7 @@ class Failing(TinyEncoder):
 
 def test_vectors_that_are_none_cost_their_photos_only(photos, folder):
     named = []
-    built = build(photos, folder, encoder=Failing(), on_skip=named.append)
+    built = build(photos, folder, encoder=Failing(), callbacks=BuildCallbacks(on_skip=named.append))
     reason = "encoder tiny gave a vector of zeros, NaN or infinity"
     assert named == [Skipped(b"a.png", reason), Skipped(b"trip/d.png", reason)]
     assert rows(built) == {"a.png": reason, "b.png": 0, "trip/c.png": 1, "trip/d.png": reason}
@@ -168,7 +169,7 @@ def test_photos_of_a_folder_that_cannot_be_listed_stay(photos, folder, monkeypat
 
     monkeypatch.setattr(os, "scandir", refusing)
     named = []
-    built = build(photos, folder, on_skip=named.append)
+    built = build(photos, folder, callbacks=BuildCallbacks(on_skip=named.append))
     assert rows(built) == before
     assert named == [Skipped(b"trip", "folder cannot be read: Permission denied", is_folder=True)]
 
@@ -181,7 +182,7 @@ def test_photos_below_a_link_to_a_disk_that_is_not_mounted_stay(photos, folder, 
     assert len(before) == 6
     (tmp_path / "mount").rename(tmp_path / "unmounted")
     named = []
-    built = build(photos, folder, on_skip=named.append)
+    built = build(photos, folder, callbacks=BuildCallbacks(on_skip=named.append))
     assert rows(built) == before
     assert last(built) == {"seen": 4, "skipped": len(named)}
     assert named[-1] == Skipped(os.fsencode(name), "link leads nowhere; the photos known below it are kept", True)
@@ -254,15 +255,15 @@ def test_a_disk_that_is_full_is_one_line_and_the_index_stays_whole(photos, folde
             patch.setattr(os, "fsync", full)
         elif what == "commit":
             # As many pages as it has are as many as it may have.
-            connect = catalogue.Catalogue._connect
+            connect = database._connect
 
-            def cramped(self, *mode):
-                db = connect(self, *mode)
+            def cramped(*asked):
+                db = connect(*asked)
                 [pages] = db.execute("PRAGMA page_count").fetchone()
                 db.execute(f"PRAGMA max_page_count = {pages}")
                 return db
 
-            patch.setattr(catalogue.Catalogue, "_connect", cramped)
+            patch.setattr(database, "_connect", cramped)
             grey(photos, **{"x" * 200 + f"{number:03}": number for number in range(120)})
         else:
             patch.setattr(filelock.FileLock, "acquire", full)
@@ -285,14 +286,14 @@ def test_a_progress_line_that_nobody_reads_is_not_a_matter_of_the_disk(photos, f
         raise BrokenPipeError
 
     with pytest.raises(BrokenPipeError):
-        build(photos, folder, on_progress=gone)
+        build(photos, folder, callbacks=BuildCallbacks(on_progress=gone))
     assert len(rows(build(photos, folder))) == 4
     with pytest.raises(BrokenPipeError):
         Index.open(folder).attach(RANKER, on_progress=gone)
 
 
 def test_what_is_committed_at_a_time_does_not_show(photos, folder, monkeypatch):
-    monkeypatch.setattr(update, "COMMIT_ROWS", 1)
+    monkeypatch.setattr(builder, "COMMIT_ROWS", 1)
     shutil.copy(photos / "a.png", photos / "z.png")
     built = build(photos, folder)
     assert rows(built) == {"a.png": 0, "b.png": 1, "trip/c.png": 2, "trip/d.png": 3, "z.png": 0}

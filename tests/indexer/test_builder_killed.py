@@ -25,7 +25,8 @@ sys.path[:0] = paths
 from tiny_encoder import TinyEncoder
 from indexer.storage import vector_files
 from indexer.storage import manifest
-from indexer import builder as update
+from indexer import builder
+from indexer.callbacks import BuildCallbacks
 from indexer.index import Index
 from indexer.storage.catalogue import Catalogue
 
@@ -46,7 +47,7 @@ def dies_on_call(function, number, before):
         return result
     return wrapped
 
-update.COMMIT_ROWS = 8
+builder.COMMIT_ROWS = 8
 if point == "before the first row is written":
     vector_files.append = dies_on_call(vector_files.append, 1, before=True)
 if point == "between rows and their commit":
@@ -56,13 +57,13 @@ if point == "inside a commit":
 if point == "before the removals":
     Catalogue.remove = die
 if point == "before the manifest":
-    manifest.write_text = die
-progress = (lambda done, total: die() if done == 20 else None) if point == "between commits" else None
+    manifest.write_text_durably = die
+progress = (lambda done, total: die() if point == "between commits" and done == 20 else None)
 if point == "from outside":
     def progress(done, total):
         print(done, flush=True)
         sys.stdin.read(1)
-Index.build(photos, folder, encoder=TinyEncoder(), on_progress=progress)
+Index.build(photos, folder, encoder=TinyEncoder(), callbacks=BuildCallbacks(on_progress=progress))
 print("finished")
 """
 

@@ -83,7 +83,7 @@ def test_a_few_photos_more_are_appended_to_the_view(photos, folder):
     grown = build(photos, folder)
     grown.attach(RANKER)
     view = grown.view()
-    assert (view.folder, view.indexed, view.rows, grown.facts()["tail"]) == (first.folder, 40, 42, 0)
+    assert (view.folder, view.indexed_rows, view.rows, grown.facts()["tail"]) == (first.folder, 40, 42, 0)
     everything = RANKER.encode_photos(np.asarray(grown.embeddings(), np.float32))
     assert np.array_equal(view.gather_z(np.arange(42)), everything.z)
     found, scores = view.search(np.ones((1, 4), np.float32), 42, None)

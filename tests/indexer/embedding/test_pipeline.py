@@ -14,9 +14,9 @@ from indexer.embedding import pipeline
 from indexer.embedding.pipeline import Decoding, embed_files
 from indexer.errors import PhotoseekError
 from indexer.photos import decode_pool as workers
-from indexer.photos.decode import Fit
 from indexer.photos.scan import PhotoFile, Skipped, walk
-from indexer.storage.catalogue import Embedded
+from indexer.photos.square_transform import SquareTransform
+from indexer.storage.records import NewPhoto
 from tiny_encoder import TinyEncoder
 
 CHECKOUT = Path(__file__).parents[3]
@@ -57,7 +57,7 @@ def raw_decoder(tmp_path_factory, monkeypatch):
 
 
 def grey(path: Path, value: int) -> None:
-    """A photo of one grey; its vector is (v, v, v, 0.5) over its norm, with v = value / 255."""
+    """Return a photo of one grey; its vector is (v, v, v, 0.5) over its norm, with v = value / 255."""
     Image.new("RGB", (16, 12), (value, value, value)).save(path)
 
 
@@ -77,12 +77,12 @@ def reasons(results) -> dict[str, str]:
 
 def test_each_file_comes_with_what_it_is_and_its_own_vector(tmp_path):
     grey(tmp_path / "a.png", 51)
-    [(file, (photo, found, regions))] = run(tmp_path)
+    [(file, found)] = run(tmp_path)
     assert file == PhotoFile(b"a.png", *((info := (tmp_path / "a.png").stat()).st_size, info.st_mtime_ns))
-    assert photo == Embedded(b"a.png", file.size, file.mtime_ns, photo.digest, 16, 12)
+    assert found.photo == NewPhoto(b"a.png", file.size, file.mtime_ns, found.photo.digest, 16, 12)
     # 51 / 255 = 0.2; the norm of (0.2, 0.2, 0.2, 0.5) is sqrt(0.37)
-    assert np.allclose(found, np.array([0.2, 0.2, 0.2, 0.5]) / np.sqrt(0.37), atol=1e-6)
-    assert regions is None
+    assert np.allclose(found.vector, np.array([0.2, 0.2, 0.2, 0.5]) / np.sqrt(0.37), atol=1e-6)
+    assert found.regions is None
 
 
 def test_order_is_kept_over_many_blocks_and_a_bad_file_does_not_shift_its_neighbours(tmp_path, monkeypatch):
@@ -97,7 +97,7 @@ def test_order_is_kept_over_many_blocks_and_a_bad_file_does_not_shift_its_neighb
         if number in (0, 5, 6, 7, 8, 9, 29):
             assert found == Skipped(b"%02d.png" % number, "not an image, or of a kind that is not read")
         else:
-            assert np.allclose(found[1], vector(8 * number), atol=1e-6)
+            assert np.allclose(found.vector, vector(8 * number), atol=1e-6)
 
 
 def test_no_files_give_nothing_and_start_no_process(tmp_path, monkeypatch):
@@ -113,7 +113,7 @@ def test_a_photo_that_hangs_is_ended_at_the_deadline_and_the_rest_goes_on(tmp_pa
     results = run(tmp_path, Decoding(workers=1, deadline=1.5))
     ended = "decoding took over 1.5 s and was ended (--deadline changes it)"
     assert reasons(results) == {"2.dng": ended, "3.nef": ended}
-    assert np.allclose([results[0][1][1], results[3][1][1]], [vector(51), vector(102)], atol=1e-6)
+    assert np.allclose([results[0][1].vector, results[3][1].vector], [vector(51), vector(102)], atol=1e-6)
 
 
 def test_a_photo_that_kills_its_process_is_listed_and_the_rest_goes_on(tmp_path, raw_decoder):
@@ -128,7 +128,7 @@ def test_a_photo_that_kills_its_process_is_listed_and_the_rest_goes_on(tmp_path,
         "3.dng": "decoding killed its process (exit code 3)",
         "5.dng": "broken RAW file: only odd",
     }
-    assert np.allclose([results[0][1][1], results[3][1][1]], [vector(51), vector(102)], atol=1e-6)
+    assert np.allclose([results[0][1].vector, results[3][1].vector], [vector(51), vector(102)], atol=1e-6)
 
 
 def test_what_a_decoding_library_prints_is_not_heard(tmp_path, raw_decoder, capfd):
@@ -176,10 +176,10 @@ def test_no_more_than_two_blocks_are_read_ahead_of_what_is_taken(tmp_path, monke
 def test_a_photo_whose_bytes_are_known_is_not_embedded_again(tmp_path):
     grey(tmp_path / "known.png", 51)
     grey(tmp_path / "new.png", 102)
-    [(_, (known, _, _)), _] = run(tmp_path)
-    [(_, (same, *nothing)), (_, (_, found, _))] = run(tmp_path, is_known=lambda digest: digest == known.digest)
-    assert (same, nothing) == (known, [None, None])
-    assert np.allclose(found, vector(102), atol=1e-6)
+    known = run(tmp_path)[0][1].photo
+    (_, same), (_, new) = run(tmp_path, is_known=lambda digest: digest == known.digest)
+    assert (same.photo, same.vector, same.regions) == (known, None, None)
+    assert np.allclose(new.vector, vector(102), atol=1e-6)
 
 
 @dataclass(frozen=True)
@@ -200,13 +200,13 @@ def test_a_vector_that_is_no_vector_costs_its_photo_only(tmp_path, bad):
         grey(tmp_path / f"{name}.png", value)
     results = run(tmp_path, encoder=Failing(bad=bad))
     assert reasons(results) == {"b.png": "encoder tiny gave a vector of zeros, NaN or infinity"}
-    assert np.allclose([results[0][1][1], results[2][1][1]], [vector(51), vector(102)], atol=1e-6)
+    assert np.allclose([results[0][1].vector, results[2][1].vector], [vector(51), vector(102)], atol=1e-6)
 
 
 def test_a_mistake_of_ours_is_no_skipped_photo(tmp_path):
     grey(tmp_path / "a.png", 51)
     with pytest.raises(KeyError) as mistake:
-        run(tmp_path, encoder=TinyEncoder(fit=Fit(8, filter="bilinaer")))
+        run(tmp_path, encoder=TinyEncoder(transform=SquareTransform(8, filter="bilinaer")))
     assert mistake.value.args == ("BILINAER",)
     assert mistake.value.__notes__[0].startswith("in a decoding process:\nTraceback")
 
@@ -252,10 +252,10 @@ def test_processes_end_with_the_iterator_even_if_one_hangs(tmp_path, raw_decoder
 PARENT = """if True:
     import os, sys, threading, time
     sys.path.insert(0, sys.argv[2])
-    from indexer.photos.decode import Fit
+    from indexer.photos.square_transform import SquareTransform
     from indexer.photos import decode_pool as workers
     workers.GRACE = 0.0
-    pool = workers.DecodeWorkers(2, Fit(8), 10**6, float(sys.argv[3]))
+    pool = workers.DecodeWorkers(2, SquareTransform(8), 10**6, float(sys.argv[3]))
     for name in sorted(os.listdir(sys.argv[1])):
         pool.schedule(os.fsencode(os.path.join(sys.argv[1], name)))
     while not os.path.exists(sys.argv[2] + "/rawpy.py.hangs"):

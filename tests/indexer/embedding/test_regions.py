@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer import builder as update
+from indexer import builder
+from indexer.callbacks import BuildCallbacks
 from indexer.embedding import regions as regions_module
 from indexer.index import Index
 from tiny_encoder import Refusing, TinyEncoder
@@ -99,7 +100,7 @@ def test_a_moved_photo_and_one_that_comes_back_keep_their_regions(photos, folder
 def test_copies_share_a_row_and_commits_of_any_size_give_the_same(photos, folder, monkeypatch):
     shutil.copy(photos / "a.png", photos / "a2.png")
     whole = build(photos, folder, regions=True)
-    monkeypatch.setattr(update, "COMMIT_ROWS", 1)
+    monkeypatch.setattr(builder, "COMMIT_ROWS", 1)
     built = build(photos, folder.with_name("ones"), regions=True)
     assert rows(built) == {"a.png": 0, "a2.png": 0, "b.png": 1, "c.png": 2}
     assert np.array_equal(built.regions(), whole.regions())
@@ -133,7 +134,7 @@ def test_an_index_that_was_begun_without_regions_gets_them_for_the_photos_it_has
     embeddings = np.array(before.embeddings())
     halves(photos, e=(0, 0))
     seen = []
-    built = build(photos, folder, regions=True, on_progress=lambda *done: seen.append(done))
+    built = build(photos, folder, regions=True, callbacks=BuildCallbacks(on_progress=lambda *done: seen.append(done)))
     assert by_path_without_broken(built) == {
         "a.png": [BLACK, DARK],
         "b.png": [WHITE, BLACK],
@@ -143,7 +144,7 @@ def test_an_index_that_was_begun_without_regions_gets_them_for_the_photos_it_has
     }
     assert {path: rows(built)[path] for path in rows(before)} == rows(before)
     assert np.array_equal(built.embeddings()[:4], embeddings)
-    assert (built.manifest["regions"], built.facts()["regions"]) == ([2, 4], True)
+    assert (built.manifest.region_shape, built.facts()["regions"]) == ((2, 4), True)
     assert last(built) == {"seen": 5, "added": 1, "skipped": 1}
     assert seen == [(1, 2), (2, 2), (5, 5)]
     again = build(photos, folder, encoder=Refusing(), regions=True)
@@ -164,7 +165,7 @@ def test_a_row_that_no_file_gives_any_more_has_zeros_and_its_photo_gets_a_new_ro
     away = (more / "gone.png").rename(tmp_path / "gone.png")
     halves(more, changed=(0, 0))
     named = []
-    built = build(photos, folder, regions=True, on_skip=named.append)
+    built = build(photos, folder, regions=True, callbacks=BuildCallbacks(on_skip=named.append))
     nothing = [[0] * 4] * 2
     assert built.regions().tolist() == [nothing, nothing, [BLACK, WHITE], nothing, [WHITE, BLACK], [DARK, WHITE]]
     line = "no region vectors before the next build of its folder: "
@@ -213,7 +214,7 @@ def test_a_disk_that_is_full_while_regions_are_filled_in_leaves_an_index_without
 
 def test_regions_of_an_encoder_without_are_refused_and_make_no_index(photos, folder):
     line = "image encoder tiny gives no region vectors; encoders that do: efficientnet-lite, efficientnet-lite2"
-    assert refusal(lambda: build(photos, folder, encoder=replace(ENCODER, regions=(0, 0)), regions=True)) == line
+    assert refusal(lambda: build(photos, folder, encoder=replace(ENCODER, region_shape=(0, 0)), regions=True)) == line
     assert not folder.exists()
 
 
@@ -246,7 +247,7 @@ def test_attaching_gives_the_view_what_the_ranker_makes_of_the_regions(photos, f
     opened.attach(RANKER)
     view = opened.view()
     ends = [[[0, 127], [51, 127]], [[127, 64], [0, 127]], [[51, 127], [127, 64]]]
-    assert view.gather_regions(np.array([2, 0, 1])).tolist() == [ends[2], ends[0], ends[1]]
+    assert view.gather(np.array([2, 0, 1])).regions.tolist() == [ends[2], ends[0], ends[1]]
     opened.attach(RANKER)
     assert opened.view().folder == view.folder
 
@@ -256,7 +257,7 @@ def test_attaching_again_after_regions_came_builds_a_view_with_them(photos, fold
     opened.attach(RANKER)
     reader = Index.open(folder)
     before = reader.view()
-    assert before.gather_regions(np.arange(3)) is None
+    assert before.gather(np.arange(3)).regions is None
     build(photos, folder, regions=True)
     assert reader.view().folder == before.folder
     assert reader.regions().shape == (3, 2, 4)
@@ -275,6 +276,6 @@ def test_a_ranker_that_makes_nothing_of_regions_has_its_view_built_once(photos, 
     opened = build(photos, folder, regions=True)
     opened.attach(Blind())
     before = opened.view()
-    assert (before.regions, before.saw_regions) == (None, True)
+    assert (before.regions, before.built_with_regions) == (None, True)
     opened.attach(Blind())
     assert opened.view().folder == before.folder

@@ -1,4 +1,4 @@
-"""Builds that die around their regions, and go on."""
+"""Builds that are killed while they add regions, and continue afterwards."""
 
 import signal
 import subprocess
@@ -32,7 +32,7 @@ from tiny_encoder import TinyEncoder
 from indexer.storage import vector_files
 from indexer.storage import manifest
 from indexer.embedding import regions
-from indexer import builder as update
+from indexer import builder
 from indexer.index import Index
 from indexer.storage.catalogue import Catalogue
 
@@ -51,7 +51,7 @@ def dies(function, number, before):
             die()
     return wrapped
 
-update.COMMIT_ROWS = regions.BLOCK_ROWS = 4
+builder.COMMIT_ROWS = regions.BLOCK_ROWS = 4
 what, _, when = point.partition(": ")
 # A commit writes twice, the embeddings and the regions; filling in writes regions only.
 calls = {"between embeddings and regions": 3, "before regions": 2, "between regions and their commit": 4}
@@ -61,7 +61,7 @@ if when in calls:
 if when == "inside a block's transaction":
     Catalogue.set_setting = dies(Catalogue.set_setting, 2, before=False)
 if when == "before the manifest":
-    manifest.write = die
+    manifest.add_regions = die
 Index.build(photos, folder, encoder=TinyEncoder(), regions=True)
 """
 

@@ -17,22 +17,23 @@ from torch.nn.functional import interpolate
 from torchvision.models import ResNet18_Weights
 
 from indexer.encoders import ImageEncoder, load_image_encoder
-from indexer.encoders.base import sample_images
 from indexer.encoders.efficientnet import (
     PARTS,
-    Part,
+    NetworkPart,
     dequantised,
     photo_module,
     pools_module,
     statistics_file,
     weights_file,
 )
+from indexer.encoders.samples import sample_photos
 from indexer.errors import PhotoseekError
-from indexer.photos.decode import Fit, load
+from indexer.photos.decode import decode_photo
+from indexer.photos.square_transform import SquareTransform
 
 # name -> width of the embedding: of the photo, 1,024 or 1,536, and of the classes, 256
 DIMS = {"efficientnet-lite": 1280, "efficientnet-lite2": 1792}
-IMAGES = sample_images(260)
+IMAGES = sample_photos(260)
 CLASSES = ResNet18_Weights.DEFAULT.meta["categories"]
 
 
@@ -60,12 +61,12 @@ def encoded(request: pytest.FixtureRequest, _own_cache: None) -> Encoded:
 
 
 def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Of rows, along the last axis."""
+    """Compute the cosines of rows, along the last axis."""
     return (a * b).sum(axis=-1) / (np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1))
 
 
 def shipped(name: str) -> Path:
-    """A photo that comes with scikit-image."""
+    """Return a photo that comes with scikit-image."""
     spec = find_spec("skimage")
     assert spec is not None
     assert spec.origin is not None
@@ -79,7 +80,7 @@ def test_the_export_equals_the_torch_module(encoded: Encoded) -> None:
     encoder, dim = encoded.encoder, DIMS[encoded.encoder.name]
     with torch.inference_mode():
         theirs = photo_module(encoder.name).eval()(torch.from_numpy(IMAGES)).numpy()
-    assert (encoder.dim, encoder.fit, encoder.regions) == (dim, Fit(260, "squash"), (10, 512))
+    assert (encoder.dim, encoder.transform, encoder.region_shape) == (dim, SquareTransform(260, "squash"), (10, 512))
     assert (encoded.photos.shape, encoded.photos.dtype) == ((16, dim), np.float32)
     assert (encoded.regions.shape, encoded.regions.dtype) == ((16, 10, 512), np.float32)
     assert cosines(encoded.photos, theirs[:, :dim]).min() > 0.9999
@@ -118,8 +119,8 @@ def test_a_faster_precision_hardly_moves_a_photo(encoded: Encoded) -> None:
 
 
 @cache
-def network(part: Part) -> Any:
-    """The network as its own package builds it."""
+def network(part: NetworkPart) -> Any:
+    """Return the network as its own package builds it."""
     from efficientnet_lite_pytorch import EfficientNet
 
     net = EfficientNet.from_name(part.network)
@@ -127,7 +128,7 @@ def network(part: Part) -> Any:
     return net.eval()
 
 
-def pixels(part: Part) -> torch.Tensor:
+def pixels(part: NetworkPart) -> torch.Tensor:
     """Four of the sample images as the network wants them."""
     scaled = (torch.from_numpy(IMAGES[::4]).permute(0, 3, 1, 2).float() - 127) / 128
     return interpolate(scaled, size=(part.size, part.size), mode="bicubic")
@@ -182,7 +183,7 @@ def test_the_class_part_is_what_the_networks_own_classifiers_say(encoded: Encode
 def test_the_nearest_class_of_a_photo_is_what_it_shows(encoded: Encoded, photo: str, expected: set[str]) -> None:
     encoder = encoded.encoder
     assert encoder.prototypes is not None
-    (row,) = encoder.encode(load(bytes(shipped(photo)), encoder.fit).pixels[None])
+    (row,) = encoder.encode(decode_photo(bytes(shipped(photo)), encoder.transform).pixels[None])
     near = encoder.prototypes @ row
     assert CLASSES[near.argmax()] in expected
 
@@ -199,7 +200,7 @@ def test_crops_of_one_photo_are_nearer_to_each_other_than_to_the_other_photo(enc
 def test_a_region_tells_where_in_the_photo_something_is(encoded: Encoded) -> None:
     # A cat in the top left ninth: of all regions of a grey photo, that one is most like the whole photo of the cat.
     encoder = encoded.encoder
-    cat = load(bytes(shipped("chelsea.png")), encoder.fit).pixels
+    cat = decode_photo(bytes(shipped("chelsea.png")), encoder.transform).pixels
     grey = np.full_like(cat, 127)
     grey[:87, :87] = cat[::3, ::3]
     _, (whole, corner) = encoder.encode_with_regions(np.stack([cat, grey]))
@@ -225,7 +226,7 @@ def test_a_fingerprint_changes_with_what_was_measured_over_photos(
     kept["middle.mean"][0] += 1
     save_file(kept, tmp_path / "other.safetensors")
     monkeypatch.setattr(efficientnet, "statistics_file", lambda _name: tmp_path / "other.safetensors")
-    monkeypatch.setattr(efficientnet, "export", lambda key, write: tmp_path)
+    monkeypatch.setattr(efficientnet, "export_once", lambda key, write: tmp_path)
     assert load_image_encoder(name, device="cpu").fingerprint != encoded.encoder.fingerprint
 
 

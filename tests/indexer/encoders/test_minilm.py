@@ -13,10 +13,11 @@ import pytest
 import torch
 
 from indexer.encoders import TextEncoder, load_text_encoder, open_text_encoder
-from indexer.encoders.base import SAMPLE_SENTENCES, content_places
 from indexer.encoders.minilm import SENTENCE, WORD_WEIGHT
-from indexer.encoders.precision import choose_precision
+from indexer.encoders.samples import SAMPLE_SENTENCES
+from indexer.encoders.tokens import content_positions
 from indexer.errors import PhotoseekError
+from indexer.inference.precision import choose_precision
 
 TEXTS = [*SAMPLE_SENTENCES, "a puppy", "a skyscraper"]
 
@@ -50,7 +51,7 @@ def transformers_minilm() -> tuple[Any, Any]:
 
 
 def run_minilm(text: str) -> tuple[list[str], Any]:
-    """The pieces of one sentence and the network's output, from transformers alone: no padding, no export."""
+    """Return the pieces of one sentence and the network's output, from transformers alone: no padding, no export."""
     tokenizer, model = transformers_minilm()
     with torch.inference_mode():
         pieces = tokenizer(text, return_tensors="pt", truncation=True, max_length=256)
@@ -59,7 +60,7 @@ def run_minilm(text: str) -> tuple[list[str], Any]:
 
 
 def own_minilm(text: str) -> np.ndarray:
-    """The 768 numbers of one sentence, from transformers alone."""
+    """Return the 768 numbers of one sentence, from transformers alone."""
     _, output = run_minilm(text)
     sentence = output.last_hidden_state[0].mean(dim=0).numpy()
     words = output.hidden_states[0][0, 1:-1].mean(dim=0).numpy()
@@ -78,7 +79,7 @@ def test_the_text_export_equals_transformers(minilm: TextEncoder) -> None:
 
 
 def own_tokens(text: str) -> np.ndarray:
-    """The (pieces, 1152) numbers of one sentence, the start and the end included, from transformers alone."""
+    """Return the (pieces, 1152) numbers of one sentence, the start and the end included, from transformers alone."""
     table = transformers_minilm()[1].embeddings
     with torch.inference_mode():
         # Every word of the vocabulary at place 1 of a first sentence, by the embedding layer's own arithmetic.
@@ -102,7 +103,7 @@ def test_the_token_export_equals_transformers(minilm: TextEncoder) -> None:
     for row, text in enumerate(TEXTS):
         own = tokens.select(np.array([row]))
         pieces, _ = run_minilm(text)
-        places = content_places(pieces)
+        places = content_positions(pieces)
         assert own.pieces.tolist() == transformers_minilm()[0].convert_tokens_to_ids([pieces[i] for i in places])
         assert np.abs(own.vectors - own_tokens(text)[places]).max() < 1e-4
 

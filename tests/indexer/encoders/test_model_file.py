@@ -11,9 +11,9 @@ import torch
 from openvino import opset13 as ops
 
 from indexer.encoders import load_image_encoder
-from indexer.encoders.model_file import EXAMPLE, Pixels, parse_preprocess
+from indexer.encoders.model_file import EXAMPLE, PixelSettings, _written, parse_preprocess
 from indexer.errors import PhotoseekError
-from indexer.photos.decode import Fit
+from indexer.photos.square_transform import SquareTransform
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (11, 8, 8, 3), dtype=np.uint8)
 MEAN, STD = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
@@ -42,7 +42,7 @@ def refusal(path: Path, preprocess: str | None = "size=8") -> str:
 
 
 def write_graph(path: Path, shape: list[int], output: str = "itself", seed: int = 0) -> np.ndarray:
-    """An OpenVINO file that weighs the three channels into four: the (4, 3) weights are returned.
+    """Write an OpenVINO file that maps three channels to four, and return the (4, 3) weights.
 
     `output` "map" keeps the space, (n, 4, h, w) or (n, h, w, 4); "vector" takes its mean; "both" gives the two.
     """
@@ -103,7 +103,7 @@ def test_a_converted_torch_network_gives_what_torch_gives(tmp_path: Path) -> Non
     encoder = load_image_encoder(
         f"file:{tmp_path}/net.xml", precision="f32", preprocess="mode=crop,resize=10,scale=255,std=0.5"
     )
-    assert (encoder.dim, encoder.fit) == (8, Fit(8, "crop", 10))
+    assert (encoder.dim, encoder.transform) == (8, SquareTransform(8, "crop", 10))
     with torch.inference_mode():
         theirs = net(torch.from_numpy(PIXELS).permute(0, 3, 1, 2) / 255 / 0.5).numpy()
     assert (encoder.encode(PIXELS) * unit(theirs)).sum(axis=1).min() > 0.99999
@@ -115,7 +115,7 @@ def varint(number: int) -> bytes:
 
 
 def message(*fields: tuple[int, Any]) -> bytes:
-    """A protocol buffer: (number, int) is a varint, (number, str or bytes) is length-delimited."""
+    """Return a protocol buffer: (number, int) is a varint, (number, str or bytes) is length-delimited."""
     parts = []
     for number, value in fields:
         if isinstance(value, int):
@@ -127,7 +127,7 @@ def message(*fields: tuple[int, Any]) -> bytes:
 
 
 def write_onnx(path: Path, weights: np.ndarray) -> None:
-    """An ONNX file of one 1x1 convolution, weights (d, 3, 1, 1), and a global average pool: (n, d, 1, 1)."""
+    """Write an ONNX file of one 1x1 convolution, weights (d, 3, 1, 1), and a global average pool: (n, d, 1, 1)."""
 
     def value(name: str, *dims: int | str) -> bytes:
         shape = message(*((1, message((2 if isinstance(dim, str) else 1, dim))) for dim in dims))
@@ -164,11 +164,11 @@ def test_fingerprints_follow_the_weights_and_the_preprocessing_and_not_the_place
 
 
 def test_preprocess_is_read_key_by_key() -> None:
-    assert parse_preprocess("") == Pixels()
-    assert parse_preprocess(" size=224, mode=squash ,filter=lanczos,layout=nhwc,mean=127,std=128,order=bgr") == Pixels(
-        size=224, filter="lanczos", layout="nhwc", mean=(127.0,), std=(128.0,), order="bgr"
-    )
-    assert parse_preprocess(EXAMPLE) == Pixels(
+    assert parse_preprocess("") == PixelSettings()
+    assert parse_preprocess(
+        " size=224, mode=squash ,filter=lanczos,layout=nhwc,mean=127,std=128,order=bgr"
+    ) == PixelSettings(size=224, filter="lanczos", layout="nhwc", mean=(127.0,), std=(128.0,), order="bgr")
+    assert parse_preprocess(EXAMPLE) == PixelSettings(
         size=224, mode="crop", resize=256, scale=255.0, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
     )
 
@@ -239,6 +239,13 @@ def test_an_output_that_is_no_vector_is_refused(tmp_path: Path) -> None:
     tokens = ops.reshape(picture, ops.constant([0, 3, 64]), True)
     openvino.save_model(openvino.Model([tokens], [picture], "m"), tmp_path / "m.xml")
     assert refusal(tmp_path / "m.xml") == (
-        f"file:{tmp_path}/m.xml: its output [?,3,64] is not one vector a photo; "
+        f"file:{tmp_path}/m.xml: its output [?,3,64] is not one vector per photo; "
         "name another with --preprocess output=NAME"
+    )
+
+
+def test_pixel_settings_are_in_fingerprints_as_they_were_first_written() -> None:
+    assert _written(PixelSettings(size=32, mean=(0.5,), output="pool")) == (
+        "Pixels(size=32, mode='squash', resize=0, filter='bilinear', scale=1.0, mean=(0.5,), std=(1.0,), order='rgb', "
+        "layout='', output='pool')"
     )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from indexer.encoders import Tokens
-from indexer.encoders.base import content_places
+from indexer.encoders.tokens import content_positions
 
 # Three sentences of 2, 0 and 1 pieces, two numbers a piece.
 THREE = Tokens(np.array([[1, 2], [3, 4], [5, 6]], np.float32), np.array([10, 11, 12]), np.array([0, 2, 2, 3]))
@@ -26,7 +26,7 @@ THREE = Tokens(np.array([[1, 2], [3, 4], [5, 6]], np.float32), np.array([10, 11,
 def test_the_first_16_pieces_with_content_are_kept_else_the_first_else_the_start(
     pieces: str, places: list[int]
 ) -> None:
-    assert content_places(pieces.split()) == places
+    assert content_positions(pieces.split()) == places
 
 
 def test_selected_sentences_come_in_the_order_asked_and_as_often() -> None:

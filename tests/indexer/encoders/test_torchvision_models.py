@@ -12,10 +12,10 @@ from sklearn.datasets import load_sample_images
 from torchvision import models
 
 from indexer.encoders import load_image_encoder
-from indexer.encoders.network import read_facts
-from indexer.encoders.torchvision_models import _drop_last_linear, _module, _published
+from indexer.encoders.torchvision_models import _drop_last_linear, _module, _published, _written
 from indexer.errors import PhotoseekError
-from indexer.photos.decode import Fit, fit_square
+from indexer.inference.export import read_facts
+from indexer.photos.square_transform import SquareTransform, to_square
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +25,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def saved(name: str, path: Path, seed: int = 0, **settings: object) -> torch.nn.Module:
-    """A random network, its state dict kept in `path`."""
+    """Make a random network, and save its state dict to `path`."""
     torch.manual_seed(seed)
     net = models.get_model(name, weights=None, **settings).eval()
     torch.save(net.state_dict(), path)
@@ -42,13 +42,13 @@ PHOTOS = [Image.fromarray(photo[:400, :600]) for photo in load_sample_images().i
 def test_a_resnet_gives_the_unit_input_of_its_last_layer(tmp_path: Path) -> None:
     net = saved("resnet18", tmp_path / "w.pth")
     encoder = load_image_encoder("torchvision:resnet18", weights=str(tmp_path / "w.pth"), device="cpu", precision="f32")
-    assert encoder.fit == Fit(224, "crop", 256, "bilinear")
+    assert encoder.transform == SquareTransform(224, "crop", 256, "bilinear")
     assert encoder.dim == 512
     net.fc = torch.nn.Identity()
     transforms = models.ResNet18_Weights.DEFAULT.transforms()
     with torch.inference_mode():
         theirs = unit(net(torch.stack([transforms(photo) for photo in PHOTOS])).numpy())
-    ours = encoder.encode(np.stack([np.asarray(fit_square(photo, encoder.fit)) for photo in PHOTOS]))
+    ours = encoder.encode(np.stack([np.asarray(to_square(photo, encoder.transform)) for photo in PHOTOS]))
     assert ours.dtype == np.float32
     assert np.linalg.norm(ours, axis=1) == pytest.approx([1, 1], abs=1e-6)
     assert (ours * theirs).sum(axis=1).min() > 0.9999
@@ -57,16 +57,16 @@ def test_a_resnet_gives_the_unit_input_of_its_last_layer(tmp_path: Path) -> None
     # The export in the cache is enough the second time, and says what the encoder is.
     assert read_facts(encoder.folder)["dim"] == 512
     again = load_image_encoder("torchvision:resnet18", weights=str(tmp_path / "w.pth"), device="cpu", precision="f32")
-    assert (again.fingerprint, again.folder, again.dim, again.fit) == (
+    assert (again.fingerprint, again.folder, again.dim, again.transform) == (
         encoder.fingerprint,
         encoder.folder,
         encoder.dim,
-        encoder.fit,
+        encoder.transform,
     )
 
 
 def test_other_weights_give_another_fingerprint_and_other_rows(tmp_path: Path) -> None:
-    pixels = np.stack([np.asarray(fit_square(photo, Fit(224))) for photo in PHOTOS])
+    pixels = np.stack([np.asarray(to_square(photo, SquareTransform(224))) for photo in PHOTOS])
     encoders = []
     for seed in (1, 2):
         saved("shufflenet_v2_x0_5", tmp_path / f"{seed}.pth", seed, num_classes=3)
@@ -111,7 +111,7 @@ def test_files_of_old_formats_load_too(tmp_path: Path) -> None:
         old = {key.replace(*rename): value for key, value in net.state_dict().items() if "num_batches" not in key}
         save_file(old, tmp_path / "old.safetensors")
         preset = models.get_model_weights(name).DEFAULT.transforms()
-        images = torch.from_numpy(np.stack([np.asarray(fit_square(PHOTOS[0], Fit(224)))]))
+        images = torch.from_numpy(np.stack([np.asarray(to_square(PHOTOS[0], SquareTransform(224)))]))
         with torch.inference_mode():
             new, same = (
                 _module(f"torchvision:{name}", tmp_path / file, preset)(images)
@@ -126,7 +126,7 @@ def test_googlenet_takes_its_pixels_as_its_published_weights_want_them(tmp_path:
     torch.save(net.state_dict(), tmp_path / "w.pth")
     preset = models.GoogLeNet_Weights.DEFAULT.transforms()
     preset.resize_size = [224]
-    pixels = torch.from_numpy(np.array(fit_square(PHOTOS[0], Fit(224, "crop", 256))))
+    pixels = torch.from_numpy(np.array(to_square(PHOTOS[0], SquareTransform(224, "crop", 256))))
     net.fc = torch.nn.Identity()
     with torch.inference_mode():
         theirs = unit(net(preset(pixels.permute(2, 0, 1)[None])).numpy())
@@ -181,3 +181,8 @@ def test_without_a_network_the_way_out_is_named(tmp_path: Path, monkeypatch: pyt
         "torchvision:resnet18: its weights cannot be downloaded (<urlopen error no route to host>); "
         "fetch https://download.pytorch.org/models/resnet18-f37072fd.pth elsewhere and give it with --weights FILE"
     )
+
+
+def test_the_transform_is_in_fingerprints_as_it_was_first_written() -> None:
+    transform = SquareTransform(224, "crop", 256, "bicubic")
+    assert _written(transform) == "Fit(size=224, mode='crop', resize=256, filter='bicubic')"

@@ -1,49 +1,39 @@
 import hashlib
 import math
-import os
 import sys
-from pathlib import Path
 
 import numpy as np
 import pillow_heif
 import pytest
 import simplejpeg
 from PIL import Image
-from torchvision import transforms
 
-from indexer.photos.decode import Fit, UnreadablePhoto, fit_square, load, open_upright, to_rgb
-from photo_samples import STORED, UPRIGHT, dng, encoded, quarters, seen, smooth, turned, with_segment
+from indexer.photos.decode import decode_upright, to_rgb
+from indexer.photos.square_transform import SquareTransform, to_square
+from photo_samples import (
+    JPEG,
+    NOT_AN_IMAGE,
+    STORED,
+    UPRIGHT,
+    decoded,
+    dng,
+    encoded,
+    quarters,
+    refusal,
+    seen,
+    smooth,
+    turned,
+    with_segment,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")  # as decode.py does outside pytest
 
 pillow_heif.register_heif_opener()  # so that Pillow writes HEIC here; decode.py enables reading by itself
 
-SMALL = Fit(32)
-NOT_AN_IMAGE = "not an image, or of a kind that is not read"
-JPEG = encoded(quarters(), "JPEG", quality=95)
-PNG = encoded(quarters(), "PNG")
-
-
-def decoded(folder: Path, data: bytes, name: str = "photo.jpg", fit: Fit = SMALL, **options):
-    path = folder / name
-    path.write_bytes(data)
-    return load(os.fsencode(path), fit, **options)
-
-
-def refusal(folder: Path, data: bytes, name: str = "photo.jpg", **options) -> str:
-    (folder / name).write_bytes(data)
-    return refusal_of(folder / name, **options)
-
-
-def refusal_of(path: Path, **options) -> str:
-    with pytest.raises(UnreadablePhoto) as refused:
-        load(os.fsencode(path), SMALL, **options)
-    return str(refused.value)
-
 
 def colour(data: bytes) -> tuple[int, ...]:
-    """The one colour of a picture that has only one."""
-    pixels = np.asarray(open_upright(data)[0])
+    """Return the one colour of a picture that has only one."""
+    pixels = np.asarray(decode_upright(data)[0])
     assert (pixels == pixels[0, 0]).all()
     return tuple(int(channel) for channel in pixels[0, 0])
 
@@ -89,7 +79,7 @@ def test_what_a_file_holds_counts_and_not_its_suffix(tmp_path, kind):
 def test_a_lossless_picture_keeps_every_pixel():
     picture = smooth(90, 70)
     for kind in ("PNG", "BMP", "TIFF"):
-        assert np.array_equal(open_upright(encoded(picture, kind))[0], picture)
+        assert np.array_equal(decode_upright(encoded(picture, kind))[0], picture)
 
 
 # Orientation
@@ -130,7 +120,7 @@ def test_jpegs_that_only_pillow_decodes_come_out_upright(tmp_path, orientation):
 
 def test_an_orientation_that_only_xmp_tells_is_obeyed():
     xmp = b'http://ns.adobe.com/xap/1.0/\0<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf tiff:Orientation="6"/></x:xmpmeta>'
-    image, size = open_upright(with_segment(encoded(turned(6), "JPEG", quality=95), 0xE1, xmp))
+    image, size = decode_upright(with_segment(encoded(turned(6), "JPEG", quality=95), 0xE1, xmp))
     assert (size, image.size, seen(np.asarray(image))) == ((96, 64), (96, 64), UPRIGHT)
 
 
@@ -138,7 +128,7 @@ def test_an_orientation_that_only_xmp_tells_is_obeyed():
 def test_an_orientation_out_of_range_is_none(orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
-    assert seen(np.asarray(open_upright(encoded(quarters(), "PNG", exif=exif.tobytes()))[0])) == UPRIGHT
+    assert seen(np.asarray(decode_upright(encoded(quarters(), "PNG", exif=exif.tobytes()))[0])) == UPRIGHT
 
 
 # Modes
@@ -146,7 +136,7 @@ def test_an_orientation_out_of_range_is_none(orientation):
 
 def test_a_grey_jpeg_has_three_equal_channels(tmp_path):
     ramp = Image.linear_gradient("L")
-    pixels = decoded(tmp_path, encoded(ramp, "JPEG", quality=95), fit=Fit(256)).pixels.astype(int)
+    pixels = decoded(tmp_path, encoded(ramp, "JPEG", quality=95), transform=SquareTransform(256)).pixels.astype(int)
     assert (pixels == pixels[..., :1]).all()
     assert abs(pixels[..., 0] - np.arange(256)[:, None]).max() <= 3
 
@@ -181,7 +171,7 @@ def test_every_mode_gives_its_8_bit_colour(picture, kind, expected):
 def test_deep_greys_are_scaled_and_not_clipped():
     ramp = Image.fromarray(np.array([[0, 256, 257, 32768, 65279, 65535]], np.uint16))
     for kind in ("PNG", "TIFF"):
-        assert np.asarray(open_upright(encoded(ramp, kind))[0])[0, :, 1].tolist() == [0, 1, 1, 128, 254, 255]
+        assert np.asarray(decode_upright(encoded(ramp, kind))[0])[0, :, 1].tolist() == [0, 1, 1, 128, 254, 255]
 
 
 def test_numbers_out_of_every_range_are_stretched_and_what_is_no_number_stays_in_bounds():
@@ -194,15 +184,15 @@ def test_numbers_out_of_every_range_are_stretched_and_what_is_no_number_stays_in
 def test_transparent_palette_colours_lie_over_white():
     picture = Image.fromarray(np.repeat(np.array([[0, 1, 2]], np.uint8), 3, axis=0), "P")
     picture.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 255])
-    gif = open_upright(encoded(picture, "GIF", transparency=1))[0]
+    gif = decode_upright(encoded(picture, "GIF", transparency=1))[0]
     assert np.asarray(gif)[0].tolist() == [[255, 0, 0], [255, 255, 255], [0, 0, 255]]
-    png = open_upright(encoded(picture, "PNG", transparency=bytes([255, 0, 51])))[0]
+    png = decode_upright(encoded(picture, "PNG", transparency=bytes([255, 0, 51])))[0]
     assert np.asarray(png)[0].tolist() == [[255, 0, 0], [255, 255, 255], [204, 204, 255]]
 
 
 def test_a_transparent_colour_of_an_rgb_png_lies_over_white():
     picture = Image.fromarray(np.array([[[9, 9, 9], [10, 20, 30]]], np.uint8))
-    image, _ = open_upright(encoded(picture, "PNG", transparency=(9, 9, 9)))
+    image, _ = decode_upright(encoded(picture, "PNG", transparency=(9, 9, 9)))
     assert np.asarray(image)[0].tolist() == [[255, 255, 255], [10, 20, 30]]
 
 
@@ -215,62 +205,45 @@ def test_a_transparent_colour_of_an_rgb_png_lies_over_white():
 )
 def test_a_jpeg_decoded_small_looks_like_one_decoded_whole(width, height, shrink, subsampling):
     data = encoded(smooth(width, height), "JPEG", quality=92, subsampling=subsampling)
-    small, size = open_upright(data, at_least=260)
-    whole, _ = open_upright(data)
+    small, size = decode_upright(data, min_side=260)
+    whole, _ = decode_upright(data)
     assert size == whole.size == (width, height)
     assert small.size == (math.ceil(width / shrink), math.ceil(height / shrink))
-    for fit in (Fit(260), Fit(224, "crop", 256)):
-        ours, exact = (np.asarray(fit_square(image, fit)).astype(int) for image in (small, whole))
+    for transform in (SquareTransform(260), SquareTransform(224, "crop", 256)):
+        ours, exact = (np.asarray(to_square(image, transform)).astype(int) for image in (small, whole))
         assert abs(ours - exact).mean() < 1.5
 
 
 def test_a_jpeg_less_than_twice_as_large_is_decoded_whole():
     data = encoded(smooth(500, 375), "JPEG", quality=92)
-    assert np.array_equal(open_upright(data, at_least=260)[0], simplejpeg.decode_jpeg(data))
+    assert np.array_equal(decode_upright(data, min_side=260)[0], simplejpeg.decode_jpeg(data))
 
 
 def test_pillow_decodes_its_share_of_jpegs_small_as_well():
     data = encoded(smooth(1040, 1200).convert("CMYK"), "JPEG")
-    image, size = open_upright(data, at_least=260)
+    image, size = decode_upright(data, min_side=260)
     assert (image.size, size) == ((260, 300), (1040, 1200))
 
 
 @pytest.mark.parametrize(
-    "fit", [Fit(64), Fit(48, "crop", 56), Fit(64, filter="bicubic"), Fit(48, "crop", 48, "lanczos")]
+    "transform",
+    [
+        SquareTransform(64),
+        SquareTransform(48, "crop", 56),
+        SquareTransform(64, filter="bicubic"),
+        SquareTransform(48, "crop", 48, "lanczos"),
+    ],
 )
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (2, 1), (3, 2000), (2000, 3), (64, 64), (47, 49), (1, 30000)])
-def test_no_photo_is_too_small_or_too_long(tmp_path, width, height, kind, fit):
+def test_no_photo_is_too_small_or_too_long(tmp_path, width, height, kind, transform):
     picture = Image.new("RGB", (width, height), (40, 90, 200))
-    photo = decoded(tmp_path, encoded(picture, kind, **({"quality": 95} if kind == "JPEG" else {})), fit=fit)
+    photo = decoded(
+        tmp_path, encoded(picture, kind, **({"quality": 95} if kind == "JPEG" else {})), transform=transform
+    )
     assert (photo.width, photo.height) == (width, height)
-    assert photo.pixels.shape == (fit.size, fit.size, 3)
+    assert photo.pixels.shape == (transform.size, transform.size, 3)
     assert abs(photo.pixels.astype(int) - (40, 90, 200)).max() <= 3
-
-
-def test_the_crop_of_a_strip_is_its_centre():
-    strip = np.zeros((5000, 10, 3), np.uint8)
-    strip[2495:2505] = 255
-    square = np.asarray(fit_square(Image.fromarray(strip), Fit(100, "crop", 100)))
-    assert (square[10:90] == 255).all()
-    assert square[0].max() < 255
-
-
-@pytest.mark.parametrize(
-    "size", [(640, 480), (480, 640), (501, 333), (333, 501), (257, 255), (224, 224), (97, 101), (1601, 103)]
-)
-@pytest.mark.parametrize(("resize", "crop"), [(256, 224), (232, 224), (235, 224), (224, 224)])
-@pytest.mark.parametrize("name", ["bilinear", "bicubic"])
-def test_crop_equals_torchvision_resize_and_centre_crop(size, resize, crop, name):
-    picture = smooth(*size)
-    mode = transforms.InterpolationMode(name)
-    expected = transforms.CenterCrop(crop)(transforms.Resize(resize, mode)(picture))
-    assert np.array_equal(fit_square(picture, Fit(crop, "crop", resize, name)), expected)
-
-
-def test_squash_equals_torchvision_resize_of_both_sides():
-    picture = smooth(500, 375)
-    assert np.array_equal(fit_square(picture, Fit(260)), transforms.Resize((260, 260))(picture))
 
 
 # Extras

@@ -12,41 +12,35 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from indexer.photos.decode import Fit, UnreadablePhoto, load
-from photo_samples import UPRIGHT, dng, encoded, quarters, seen, smooth, with_segment
+from indexer.photos.decode import UnreadablePhotoError, decode_photo
+from indexer.photos.square_transform import SquareTransform
+from photo_samples import (
+    JPEG,
+    NOT_AN_IMAGE,
+    PNG,
+    SMALL,
+    UPRIGHT,
+    decoded,
+    dng,
+    encoded,
+    quarters,
+    refusal,
+    refusal_of,
+    seen,
+    smooth,
+    with_segment,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")  # as decode.py does outside pytest
 
 pillow_heif.register_heif_opener()  # so that Pillow writes HEIC here; decode.py enables reading by itself
-
-SMALL = Fit(32)
-NOT_AN_IMAGE = "not an image, or of a kind that is not read"
-JPEG = encoded(quarters(), "JPEG", quality=95)
-PNG = encoded(quarters(), "PNG")
-
-
-def decoded(folder: Path, data: bytes, name: str = "photo.jpg", fit: Fit = SMALL, **options):
-    path = folder / name
-    path.write_bytes(data)
-    return load(os.fsencode(path), fit, **options)
-
-
-def refusal(folder: Path, data: bytes, name: str = "photo.jpg", **options) -> str:
-    (folder / name).write_bytes(data)
-    return refusal_of(folder / name, **options)
-
-
-def refusal_of(path: Path, **options) -> str:
-    with pytest.raises(UnreadablePhoto) as refused:
-        load(os.fsencode(path), SMALL, **options)
-    return str(refused.value)
 
 
 # Refusals
 
 
 def png_header(width: int, height: int) -> bytes:
-    """A PNG that says how large it is and has no pixels."""
+    """Return a PNG header with a size and no pixels."""
     chunk = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     start = struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
     return b"\x89PNG\r\n\x1a\n" + start + struct.pack(">I", 9) + b"IDAT"
@@ -129,7 +123,7 @@ def test_a_file_that_may_not_be_read_is_refused(tmp_path, monkeypatch):
 
 def test_too_little_memory_is_a_reason_and_a_wrong_fit_is_an_error(tmp_path, monkeypatch):
     with pytest.raises(KeyError):
-        decoded(tmp_path, PNG, fit=Fit(32, filter="bilinaer"))
+        decoded(tmp_path, PNG, transform=SquareTransform(32, filter="bilinaer"))
     monkeypatch.setattr("indexer.photos.decode.to_rgb", lambda image: (_ for _ in ()).throw(MemoryError))
     assert refusal(tmp_path, PNG) == "not enough memory to decode it"
 
@@ -138,7 +132,7 @@ def test_a_path_is_any_bytes(tmp_path):
     path = os.path.join(os.fsencode(tmp_path), b"\xff\n\x1b[31m \xe2\x80\xae.jpg")
     with open(path, "wb") as file:
         file.write(JPEG)
-    assert seen(load(path, SMALL).pixels) == UPRIGHT
+    assert seen(decode_photo(path, SMALL).pixels) == UPRIGHT
 
 
 # Oddities that do no harm
@@ -181,11 +175,12 @@ def test_reading_odd_files_writes_nothing_to_the_terminal(tmp_path):
         (tmp_path / f"{number}.jpg").write_bytes(data)
     code = """if True:
         import os, sys
-        from indexer.photos.decode import Fit, UnreadablePhoto, load
+        from indexer.photos.decode import UnreadablePhotoError, decode_photo
+        from indexer.photos.square_transform import SquareTransform
         for name in os.listdir(os.fsencode(sys.argv[1])):
             try:
-                load(os.path.join(os.fsencode(sys.argv[1]), name), Fit(32))
-            except UnreadablePhoto:
+                decode_photo(os.path.join(os.fsencode(sys.argv[1]), name), SquareTransform(32))
+            except UnreadablePhotoError:
                 pass
     """
     root = Path(__file__).parents[3]
@@ -215,7 +210,7 @@ def folder(tmp_path_factory):
 
 
 def reads_or_refuses(folder: Path, data: bytes, name: str = "photo.jpg") -> None:
-    with contextlib.suppress(UnreadablePhoto):
+    with contextlib.suppress(UnreadablePhotoError):
         assert decoded(folder, data, name, max_pixels=10**6).pixels.shape == (32, 32, 3)
 
 

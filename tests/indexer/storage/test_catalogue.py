@@ -1,9 +1,4 @@
-import json
 import os
-import signal
-import socket
-import subprocess
-import sys
 import tempfile
 from importlib import import_module
 from pathlib import Path
@@ -11,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from indexer.errors import PhotoseekError
-from indexer.storage.catalogue import BuildRecord, Catalogue, Embedded, Photo, write_lock
+from indexer.storage.catalogue import Catalogue
+from indexer.storage.records import ActiveView, BuildCounts, BuildRecord, CataloguedPhoto, NewPhoto
+from indexer.storage.write_lock import write_lock
 
 DAMAGED = "the index is damaged; delete it and build it again"
 CHECKOUT = Path(__file__).parents[3]
@@ -28,7 +25,7 @@ def put(catalogue: Catalogue, path: bytes, row: int, root: bytes = b"/photos", s
     """Add a photo whose digest is its row, so that a second one with the same row is a duplicate."""
     with catalogue.transaction():
         new = catalogue.row_of_digest(b"digest %d" % row) is None
-        photo = Embedded(path, size, 7, b"digest %d" % row, 30 + row, 20)
+        photo = NewPhoto(path, size, 7, b"digest %d" % row, 30 + row, 20)
         catalogue.add(catalogue.root_id(root), photo, row, new_row=new)
 
 
@@ -48,8 +45,8 @@ def test_a_photo_comes_back_as_it_went_in(catalogue):
     put(catalogue, b"a.jpg", 0)
     put(catalogue, b"b.jpg", 1, size=6)
     assert list(catalogue.all_photos()) == [
-        Photo(b"/photos", b"a.jpg", 5, 7, 0, None),
-        Photo(b"/photos", b"b.jpg", 6, 7, 1, None),
+        CataloguedPhoto(b"/photos", b"a.jpg", 5, 7, 0, None),
+        CataloguedPhoto(b"/photos", b"b.jpg", 6, 7, 1, None),
     ]
     assert catalogue.sizes_of_rows([1, 0]) == {1: (31, 20), 0: (30, 20)}
     assert (catalogue.row_count(), catalogue.photo_count(), catalogue.roots()) == (2, 2, [b"/photos"])
@@ -91,14 +88,14 @@ def test_a_changed_photo_takes_its_new_row_and_leaves_the_old_one_dead(catalogue
     put(catalogue, b"a.jpg", 0)
     put(catalogue, b"a.jpg", 1, size=9)
     assert catalogue.dead_rows() == [0]
-    assert list(catalogue.all_photos()) == [Photo(b"/photos", b"a.jpg", 9, 7, 1, None)]
+    assert list(catalogue.all_photos()) == [CataloguedPhoto(b"/photos", b"a.jpg", 9, 7, 1, None)]
 
 
 def test_a_photo_that_breaks_later_is_listed_with_the_reason_and_its_row_dies(catalogue):
     put(catalogue, b"a.jpg", 0)
     with catalogue.transaction():
         catalogue.add_skipped(catalogue.root_id(b"/photos"), b"a.jpg", 3, 8, "truncated image")
-    assert list(catalogue.all_photos()) == [Photo(b"/photos", b"a.jpg", 3, 8, None, "truncated image")]
+    assert list(catalogue.all_photos()) == [CataloguedPhoto(b"/photos", b"a.jpg", 3, 8, None, "truncated image")]
     assert (catalogue.dead_rows(), catalogue.photo_count()) == ([0], 0)
 
 
@@ -163,7 +160,7 @@ def test_more_rows_than_one_statement_may_name_are_looked_up(catalogue):
     with catalogue.transaction():
         root = catalogue.root_id(b"/photos")
         for row in range(1201):
-            catalogue.add(root, Embedded(b"%d.jpg" % row, 1, 1, b"%d" % row, 1, 1), row, new_row=True)
+            catalogue.add(root, NewPhoto(b"%d.jpg" % row, 1, 1, b"%d" % row, 1, 1), row, new_row=True)
     found = catalogue.photos_of_rows(range(1201))
     assert [found[row][0].path for row in (0, 499, 500, 1200)] == [b"0.jpg", b"499.jpg", b"500.jpg", b"1200.jpg"]
 
@@ -196,15 +193,16 @@ def test_a_setting_is_kept_replaced_and_taken_away(catalogue):
 
 def test_one_view_is_active_at_a_time(catalogue):
     assert catalogue.active_view() is None
-    catalogue.activate_view("a-1", 10)
-    catalogue.activate_view("b-2", 12)
-    assert catalogue.active_view() == ("b-2", 12)
+    catalogue.activate_view(ActiveView("a-1", 10))
+    catalogue.activate_view(ActiveView("b-2", 12))
+    assert catalogue.active_view() == ActiveView("b-2", 12)
+    assert catalogue.active_view().ranker_id == "b"
 
 
 def test_the_history_tells_a_finished_build_from_one_cut_short(catalogue, monkeypatch):
     clock = iter([100.0, 130.0, 200.0])
     monkeypatch.setattr("time.time", lambda: next(clock))
-    counts = {"seen": 9, "added": 4, "changed": 3, "removed": 2, "skipped": 1}
+    counts = BuildCounts(seen=9, added=4, changed=3, removed=2, skipped=1)
     catalogue.finish_build(catalogue.start_build(), counts)
     catalogue.start_build()
     assert catalogue.builds() == [BuildRecord(100.0, 130.0, 9, 4, 3, 2, 1), BuildRecord(200.0, None, 0, 0, 0, 0, 0)]
@@ -218,7 +216,7 @@ def test_a_transaction_that_fails_leaves_nothing(catalogue):
 
     def fail():
         with catalogue.transaction():
-            catalogue.add(root, Embedded(b"a", 1, 1, b"d", 1, 1), 0, new_row=True)
+            catalogue.add(root, NewPhoto(b"a", 1, 1, b"d", 1, 1), 0, new_row=True)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -232,7 +230,7 @@ def test_a_reader_sees_what_is_committed_and_nothing_else(catalogue):
     reader = Catalogue(catalogue.path)
     put(catalogue, b"a.jpg", 0)
     with catalogue.transaction():
-        catalogue.add(catalogue.root_id(b"/photos"), Embedded(b"b", 1, 1, b"d", 1, 1), 1, new_row=True)
+        catalogue.add(catalogue.root_id(b"/photos"), NewPhoto(b"b", 1, 1, b"d", 1, 1), 1, new_row=True)
         assert (reader.row_count(), catalogue.row_count()) == (1, 2)
     assert reader.row_count() == 2
     reader.close()
@@ -303,7 +301,7 @@ def test_damage_that_shows_only_later_is_one_line_too(tmp_path):
     with made.transaction():
         root = made.root_id(b"/photos")
         for row in range(2000):
-            made.add(root, Embedded(b"%d.jpg" % row, 1, 1, b"%d" % row, 1, 1), row, new_row=True)
+            made.add(root, NewPhoto(b"%d.jpg" % row, 1, 1, b"%d" % row, 1, 1), row, new_row=True)
     made.close()
     pages = bytearray(path.read_bytes())
     pages[4096 * 12 :] = b"\xa5" * len(pages[4096 * 12 :])  # the tables' roots stay, their pages do not
@@ -317,63 +315,5 @@ def test_damage_that_shows_only_later_is_one_line_too(tmp_path):
 def test_a_mistake_of_ours_keeps_its_own_error(catalogue):
     put(catalogue, b"a.jpg", 0)
     with pytest.raises(Exception, match="UNIQUE constraint failed") as mistake, catalogue.transaction():
-        catalogue.add(1, Embedded(b"b.jpg", 1, 1, b"another", 1, 1), 0, new_row=True)
+        catalogue.add(1, NewPhoto(b"b.jpg", 1, 1, b"another", 1, 1), 0, new_row=True)
     assert not isinstance(mistake.value, PhotoseekError)
-
-
-# The lock
-
-
-HOLD = """if True:
-    import sys
-    from pathlib import Path
-    from indexer.storage.catalogue import write_lock
-    with write_lock(Path(sys.argv[1])):
-        print("held", flush=True)
-        sys.stdin.read()
-"""
-
-
-def holder(folder: Path) -> subprocess.Popen:
-    child = subprocess.Popen(
-        [sys.executable, "-c", HOLD, folder], cwd=CHECKOUT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert child.stdout.readline() == "held\n"
-    return child
-
-
-def test_a_second_writer_is_refused_with_the_process_and_the_host_of_the_first(tmp_path):
-    with holder(tmp_path) as first:
-        with pytest.raises(PhotoseekError) as refusal, write_lock(tmp_path):
-            pass
-        first.stdin.close()
-    line = (
-        f"index {tmp_path} is being written by process {first.pid} on {socket.gethostname()}; try again when it is done"
-    )
-    assert str(refusal.value) == line
-    with write_lock(tmp_path):
-        assert json.loads((tmp_path / "writer.json").read_text())["pid"] == os.getpid()
-    assert not (tmp_path / "writer.json").exists()
-
-
-def test_a_writer_that_is_killed_leaves_the_lock_free(tmp_path):
-    with holder(tmp_path) as first:
-        first.send_signal(signal.SIGKILL)
-    with write_lock(tmp_path):
-        assert json.loads((tmp_path / "writer.json").read_text())["pid"] == os.getpid()
-
-
-@pytest.mark.parametrize("content", ["", "[1]", '{"pid": 1}'])
-def test_a_lock_whose_holder_cannot_be_told_is_still_a_lock(tmp_path, content):
-    with write_lock(tmp_path):
-        (tmp_path / "writer.json").write_text(content)
-        with pytest.raises(PhotoseekError) as refusal, write_lock(tmp_path):
-            pass
-    assert str(refusal.value) == f"index {tmp_path} is being written by another process; try again when it is done"
-
-
-def test_the_lock_is_freed_by_an_error(tmp_path):
-    with pytest.raises(ZeroDivisionError), write_lock(tmp_path):
-        _ = 1 / 0
-    with write_lock(tmp_path):
-        pass

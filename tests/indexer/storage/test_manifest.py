@@ -4,7 +4,30 @@ import os
 import pytest
 
 from indexer.index import Index
+from indexer.storage import manifest
+from indexer.storage.manifest import Manifest
 from tiny_index import DAMAGED, build, refusal
+
+# Every byte of a manifest: the format on disk.
+TEXT = """{
+ "format": 1,
+ "encoder": "tiny@1",
+ "encoder_name": "tiny",
+ "encoder_options": {
+  "weights": "/w.pth"
+ },
+ "dim": 4,
+ "dtype": "float16",
+ "metric": "inner product",
+ "normalisation": "unit rows",
+ "embeddings": "embeddings-1.f16",
+ "regions": [
+  2,
+  4
+ ]
+}
+"""
+WRITTEN = Manifest("tiny@1", "tiny", 4, encoder_options={"weights": "/w.pth"}, region_shape=(2, 4))
 
 
 def test_the_manifest_says_what_the_index_is(photos, folder):
@@ -23,12 +46,43 @@ def test_the_manifest_says_what_the_index_is(photos, folder):
     }
 
 
+def test_a_manifest_is_written_byte_for_byte_and_read_back(tmp_path):
+    manifest.write(tmp_path, WRITTEN)
+    assert (tmp_path / "manifest.json").read_text() == TEXT
+    assert manifest.read(tmp_path) == WRITTEN
+    assert (WRITTEN.has_regions, WRITTEN.region_file) == (True, "regions-1.i8")
+
+
+def test_a_manifest_of_before_lacks_what_has_a_default(tmp_path):
+    values = {"format": 1, "encoder": "tiny@1", "encoder_name": "tiny", "dim": 4, "embeddings": "embeddings-7.f16"}
+    (tmp_path / "manifest.json").write_text(json.dumps(values))
+    read = manifest.read(tmp_path)
+    assert read == Manifest("tiny@1", "tiny", 4, embeddings="embeddings-7.f16")
+    assert (read.has_regions, read.region_file, read.encoder_options) == (False, "regions-7.i8", {})
+
+
+def test_regions_are_added_and_every_other_key_stays(tmp_path):
+    values = {"format": 1, "encoder": "tiny@1", "encoder_name": "tiny", "dim": 4, "embeddings": "embeddings-1.f16"}
+    (tmp_path / "manifest.json").write_text(json.dumps(values | {"regions": [0, 0], "synthetic": {"seed": 3}}))
+    manifest.add_regions(tmp_path, (2, 4))
+    expected = values | {"regions": [2, 4], "synthetic": {"seed": 3}}
+    assert (tmp_path / "manifest.json").read_text() == json.dumps(expected, indent=1) + "\n"
+
+
+@pytest.mark.parametrize("key", ["encoder", "encoder_name", "dim", "embeddings"])
+def test_a_manifest_that_lacks_what_it_takes_is_damaged(tmp_path, key):
+    values = json.loads(TEXT)
+    del values[key]
+    (tmp_path / "manifest.json").write_text(json.dumps(values))
+    assert refusal(lambda: Index.open(tmp_path)) == f"{tmp_path}/manifest.json cannot be read: {DAMAGED}"
+
+
 def test_a_missing_index_is_refused_with_the_command_that_makes_one(folder):
     line = f"no index at {folder}; make one: photoseek build PHOTOS -i {folder}"
     assert refusal(lambda: Index.open(folder)) == line
 
 
-@pytest.mark.parametrize("content", ["", "no json", "[]", "{}", "null", "\udcff"])
+@pytest.mark.parametrize("content", ["", "no json", "[]", "{}", "null", "\udcff", '{"format": 1, "regions": 7}'])
 def test_a_damaged_manifest_is_refused(photos, folder, content):
     build(photos, folder)
     (folder / "manifest.json").write_bytes(os.fsencode(content))

@@ -42,7 +42,7 @@ def test_arrays_in_memory_are_left_alone():
 
 def test_rows_to_be_read_are_asked_for_by_page(file, monkeypatch):
     asked = []
-    monkeypatch.setattr(mapped, "_file", lambda rows: Asked(asked))
+    monkeypatch.setattr(mapped, "_mapping_of", lambda rows: Asked(asked))
     page = os.sysconf("SC_PAGE_SIZE")
     # Rows of 256 bytes behind a head of 100: rows 0 and 1 lie on the first page, row 40 begins on the third.
     mapped.prefetch(file, np.array([0, 1, 40]), 256, first=100)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from indexer.errors import PhotoseekError
-from indexer.storage.vector_files import REGION_DTYPE, append, check, directions, read
+from indexer.storage.vector_files import REGION_DTYPE, append, may_be_stored, quantise_directions, read
 
 A, B, C = ([1.0, 0.0], [0.5, -0.25], [0.0, 2.0])
 
@@ -111,26 +111,26 @@ def test_a_disk_that_fills_up_while_writing_leaves_the_rows_before(tmp_path, mon
 )
 @pytest.mark.filterwarnings("error")
 def test_a_row_may_be_stored_if_it_is_finite_and_not_zero_as_half_floats(row, fine):
-    assert check(np.array([[1.0, 0.0], row, [0.0, 1.0]], np.float32)).tolist() == [True, fine, True]
+    assert may_be_stored(np.array([[1.0, 0.0], row, [0.0, 1.0]], np.float32)).tolist() == [True, fine, True]
 
 
 def test_checking_no_rows_gives_none():
-    assert check(np.zeros((0, 3), np.float32)).tolist() == []
+    assert may_be_stored(np.zeros((0, 3), np.float32)).tolist() == []
 
 
 def test_a_direction_is_a_vector_by_its_own_largest_coordinate_in_127ths():
     # 0.6 / 0.8 * 127 = 95.25; a vector's length does not show, and one of zeros stays so.
     vectors = np.array([[[0.6, -0.8], [6, -8], [0, 0]], [[1, 0], [-1e-3, 1e-3], [0.004, 1]]], np.float32)
-    stored = directions(vectors)
+    stored = quantise_directions(vectors)
     assert (stored.dtype, stored.tolist()) == (
         np.int8,
         [[[95, -127], [95, -127], [0, 0]], [[127, 0], [-127, 127], [1, 127]]],
     )
-    assert directions(np.zeros((0, 10, 4), np.float32)).shape == (0, 10, 4)
+    assert quantise_directions(np.zeros((0, 10, 4), np.float32)).shape == (0, 10, 4)
 
 
 def test_a_direction_keeps_its_cosines():
     vectors = np.random.default_rng(0).normal(size=(20, 10, 128)).astype(np.float32)
-    stored = directions(vectors).astype(np.float32)
+    stored = quantise_directions(vectors).astype(np.float32)
     norms = np.linalg.norm(stored, axis=-1) * np.linalg.norm(vectors, axis=-1)
     assert ((stored * vectors).sum(axis=-1) / norms).min() > 0.9999

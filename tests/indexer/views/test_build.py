@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from indexer.errors import PhotoseekError
-from indexer.views import ann_build as candidate_lists
+from indexer.views import ann_build
 from indexer.views import build as views
 from indexer.views import view as view_module
+from indexer.views.ann_settings import AnnSettings
 from indexer.views.build import build_view
 from indexer.views.view import EncodedPhotos, View, is_whole, open_view
 from tiny_ranker import TinyRanker
@@ -24,18 +25,16 @@ def fractions(seed: int, n: int, d: int = 6) -> np.ndarray:
     return (np.random.default_rng(seed).integers(-8, 9, (n, d)) / 8).astype(np.float32)
 
 
-def opened(folder: Path, rows: np.ndarray, tail: np.ndarray | None = None) -> View:
+def opened(folder: Path, rows: np.ndarray, tail: np.ndarray | None = None, settings: AnnSettings | None = None) -> View:
     folder.mkdir(exist_ok=True)
-    name, count = build_view(folder / "views", RANKER, rows.astype(np.float16))
+    name, count = build_view(folder / "views", RANKER, rows.astype(np.float16), settings=settings)
     assert count == len(rows)
     view = open_view(folder / "views" / name)
-    if tail is not None:
-        view.tail = RANKER.encode_photos(tail)
-    return view
+    return view if tail is None else view.with_tail(RANKER.encode_photos(tail))
 
 
 def brute_force(queries: np.ndarray, vectors: np.ndarray, count: int, allowed: np.ndarray) -> tuple[list, list]:
-    """Every allowed row scored and sorted by (-score, row), in plain Python."""
+    """Score every allowed row, and sort by (-score, row), in plain Python."""
     rows, scores = [], []
     for query in queries:
         line = sorted((-float(query.astype(float) @ vectors[row]), int(row)) for row in allowed)[:count]
@@ -56,11 +55,11 @@ def search(view: View, queries: np.ndarray, count: int, allowed: np.ndarray | No
 @pytest.mark.parametrize("queries", [1, 30])  # FAISS has another way for 20 and more
 def test_candidates_equal_brute_force(tmp_path, monkeypatch, direct_rows, float32_rows, tail, queries):
     monkeypatch.setattr(view_module, "DIRECT_ROWS", direct_rows)
-    monkeypatch.setattr(candidate_lists, "FLOAT32_ROWS", float32_rows)
     everything = fractions(1, 300 + tail)
-    view = opened(tmp_path, everything[:300], everything[300:] if tail else None)
+    settings = AnnSettings(float32_rows=float32_rows)
+    view = opened(tmp_path, everything[:300], everything[300:] if tail else None, settings)
     kind = faiss.IndexFlatIP if float32_rows > 300 else faiss.IndexScalarQuantizer
-    assert isinstance(view._structure().index, kind)
+    assert isinstance(view.structure.get().index, kind)
     asked = fractions(2, queries)
     random = np.random.default_rng(3)
     for allowed in (None, *(np.sort(random.choice(300 + tail, n, replace=False)) for n in (0, 1, 9, 40, 250))):
@@ -81,11 +80,10 @@ def test_ties_are_settled_by_row_even_where_the_count_cuts_them(tmp_path, monkey
     assert search(view, query, 2, np.arange(149, 200)) == ([[149, 150]], [[3.0] * 2])
 
 
-def test_candidates_of_real_numbers_are_those_of_brute_force_up_to_rounding(tmp_path, monkeypatch):
-    monkeypatch.setattr(candidate_lists, "FLOAT32_ROWS", 10)
+def test_candidates_of_real_numbers_are_those_of_brute_force_up_to_rounding(tmp_path):
     random = np.random.default_rng(4)
     rows = random.normal(size=(2000, 33)).astype(np.float16).astype(np.float32)
-    view = opened(tmp_path, rows)
+    view = opened(tmp_path, rows, settings=AnnSettings(float32_rows=10))
     queries = random.normal(size=(5, 33)).astype(np.float32)
     found, scores = view.search(queries, 20, None)
     exact = queries.astype(float) @ rows.T.astype(float)
@@ -114,7 +112,11 @@ def test_gathered_rows_come_from_the_view_and_its_tail_in_the_order_asked(tmp_pa
         assert view.total_rows == 50
         assert np.array_equal(view.gather_z(asked), rows[asked, :-1])
         assert np.array_equal(view.gather_hubness(asked), rows[asked, -1])
-        assert np.array_equal(view.gather_hidden(asked), rows[asked, :1] * [1, 2])
+        gathered = view.gather(asked)
+        assert np.array_equal(gathered.z, rows[asked, :-1])
+        assert np.array_equal(gathered.hubness, rows[asked, -1])
+        assert np.array_equal(gathered.hidden, rows[asked, :1] * [1, 2])
+        assert (gathered.hidden.dtype, gathered.regions) == (np.float32, None)
 
 
 def test_a_view_built_block_by_block_equals_one_built_at_once(tmp_path, monkeypatch):
@@ -143,24 +145,34 @@ def test_gathered_regions_come_from_the_view_and_its_tail_in_the_order_asked(tmp
         assert json.loads((view.folder / "view.json").read_text())["regions"] == [3, 2]
         assert (view.folder / "regions.i8").stat().st_size == count * 3 * 2
         if count < 50:
-            view.tail = RANKER.encode_photos(rows[count:], regions[count:])
-        gathered = view.gather_regions(asked)
+            view = view.with_tail(RANKER.encode_photos(rows[count:], regions[count:]))
+        gathered = view.gather(asked).regions
         assert gathered.dtype == np.int8
         assert np.array_equal(gathered, regions[asked][:, :, [0, 4]])
         assert np.array_equal(view.gather_z(asked), rows[asked, :-1])
 
 
+def test_a_view_with_a_tail_or_another_tuning_is_another_view_of_the_same_structure(tmp_path):
+    rows = fractions(7, 50)
+    view = opened(tmp_path, rows[:30])
+    longer = view.with_tail(RANKER.encode_photos(rows[30:]))
+    assert (view.total_rows, longer.total_rows, longer.rows) == (30, 50, 30)
+    query = fractions(6, 2)
+    assert search(longer, query, 9, None) == brute_force(query, rows, 9, np.arange(50))
+    assert search(view, query, 9, None) == brute_force(query, rows, 9, np.arange(30))
+    assert longer.structure is view.structure
+
+
 def test_a_view_without_regions_gathers_none(tmp_path):
     view = opened(tmp_path, fractions(1, 5))
     assert not (view.folder / "regions.i8").exists()
-    assert view.gather_regions(np.arange(5)) is None
+    assert view.gather(np.arange(5)).regions is None
     # As a view of an older version, which does not speak of regions, and a tail that has some.
     shape = json.loads((view.folder / "view.json").read_text())
     assert (shape.pop("regions"), shape.pop("saw_regions")) == ([0, 0], False)
     (view.folder / "view.json").write_text(json.dumps(shape))
-    view = open_view(view.folder)
-    view.tail = RANKER.encode_photos(fractions(2, 3), regions_of(2, 3))
-    assert view.gather_regions(np.arange(8)) is None
+    view = open_view(view.folder).with_tail(RANKER.encode_photos(fractions(2, 3), regions_of(2, 3)))
+    assert view.gather(np.arange(8)).regions is None
     assert (is_whole(view.folder), is_whole(view.folder, with_regions=True)) == (True, False)
 
 
@@ -208,9 +220,9 @@ def test_a_disk_that_fills_up_at_the_last_moment_leaves_nothing(tmp_path, monkey
 
 
 def test_candidates_that_do_not_fit_on_the_disk_leave_nothing(tmp_path, monkeypatch):
-    write = candidate_lists._write
+    write = ann_build._write
     # Its writes fail as those to a disk that is full.
-    monkeypatch.setattr(candidate_lists, "_write", lambda index, path: write(index, Path("/dev/full")))
+    monkeypatch.setattr(ann_build, "_write", lambda index, path: write(index, Path("/dev/full")))
     with pytest.raises(OSError, match="No space left on device"):
         build_view(tmp_path / "views", RANKER, fractions(1, 20).astype(np.float16))
     assert list((tmp_path / "views").iterdir()) == []

@@ -14,7 +14,7 @@ def vectors() -> np.ndarray:
 
 @pytest.fixture
 def written(tmp_path):
-    """A file of `vectors` that came in blocks."""
+    """Write a file of codes of `vectors`, block by block."""
     with ByteCodesWriter(tmp_path / "codes.u8", vectors()) as writer:
         for start, end in [(0, 300), (300, 1499), (1499, ROWS)]:
             writer.add(vectors()[start:end])
@@ -43,8 +43,8 @@ def test_scores_are_products_to_half_a_step_a_coordinate_less_the_same_in_all(wr
 def test_the_best_are_those_of_the_highest_scores_in_the_order_of_the_rows(written):
     codes, query, some = ByteCodes.open(written, ROWS), vectors()[3], np.arange(1, ROWS, 2)
     scores = codes.scores(query, some)
-    assert codes.best(query, some, 20).tolist() == sorted(some[np.argsort(-scores)[:20]].tolist())
-    assert np.array_equal(codes.best(query, some[:20], 20), some[:20])
+    assert codes.keep_best(query, some, 20).tolist() == sorted(some[np.argsort(-scores)[:20]].tolist())
+    assert np.array_equal(codes.keep_best(query, some[:20], 20), some[:20])
 
 
 def test_a_file_that_was_cut_or_is_of_other_rows_is_refused(written):

@@ -8,12 +8,13 @@ import torch
 from torch.nn.functional import normalize
 
 from indexer.encoders import ImageEncoder
-from indexer.encoders.base import _module_rows, encoder_of_module, sample_images
-from indexer.encoders.network import read_facts
-from indexer.photos.decode import Fit
+from indexer.encoders.samples import sample_photos
+from indexer.encoders.torch_encoder import _module_rows, encoder_of_module
+from indexer.inference.export import read_facts
+from indexer.photos.square_transform import SquareTransform
 
 SIZE = 8
-IMAGES = sample_images(SIZE)
+IMAGES = sample_photos(SIZE)
 
 
 class Halves(torch.nn.Module):
@@ -25,8 +26,8 @@ class Halves(torch.nn.Module):
         return torch.cat([normalize(torch.nn.functional.pad(part, (0, 1), value=1.0), dim=1) for part in parts], dim=1)
 
 
-def halves(precision: str = "f32", build=lambda: (Halves(), Fit(SIZE))) -> ImageEncoder:
-    return encoder_of_module("halves", "halves@1", build, precision, "cpu", regions=(2, 4))
+def halves(precision: str = "f32", build=lambda: (Halves(), SquareTransform(SIZE))) -> ImageEncoder:
+    return encoder_of_module("halves", "halves@1", build, precision, "cpu", region_shape=(2, 4))
 
 
 def expected(images: np.ndarray) -> np.ndarray:
@@ -44,7 +45,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_thread: None
 def test_the_embeddings_and_the_regions_come_from_one_network() -> None:
     encoder = halves()
     embeddings, regions = encoder.encode_with_regions(IMAGES)
-    assert (encoder.dim, encoder.regions) == (4, (2, 4))
+    assert (encoder.dim, encoder.region_shape) == (4, (2, 4))
     assert (embeddings.shape, embeddings.dtype, regions.shape, regions.dtype) == (
         (16, 4),
         np.float32,
@@ -62,7 +63,7 @@ def test_the_embeddings_and_the_regions_come_from_one_network() -> None:
 def test_an_export_in_the_cache_says_what_its_rows_hold() -> None:
     first = halves()
     again = halves(build=lambda: pytest.fail("it is in the cache"))
-    assert (again.dim, again.regions, again.folder) == (4, (2, 4), first.folder)
+    assert (again.dim, again.region_shape, again.folder) == (4, (2, 4), first.folder)
     assert read_facts(first.folder) == {
         "dim": 4,
         "fit": {"size": 8, "mode": "squash", "resize": 0, "filter": "bilinear"},
@@ -73,8 +74,10 @@ def test_an_export_in_the_cache_says_what_its_rows_hold() -> None:
 
 def test_rows_of_a_module_are_cut_as_those_of_its_export(monkeypatch: pytest.MonkeyPatch) -> None:
     # What runs on CUDA, here on the CPU.
-    monkeypatch.setattr("indexer.encoders.base._on_cuda", _module_rows)
-    encoder = ImageEncoder("halves", "halves@1", 4, Fit(SIZE), Path(), module=Halves(), regions=(2, 4))
+    monkeypatch.setattr("indexer.encoders.image_encoder._run_on_cuda", _module_rows)
+    encoder = ImageEncoder(
+        "halves", "halves@1", 4, SquareTransform(SIZE), Path(), cuda_module=Halves(), region_shape=(2, 4)
+    )
     ours, exported = encoder.encode_with_regions(IMAGES), halves().encode_with_regions(IMAGES)
     assert np.array_equal(encoder.encode(IMAGES), ours[0])
     for own, other in zip(ours, exported, strict=True):
@@ -82,9 +85,9 @@ def test_rows_of_a_module_are_cut_as_those_of_its_export(monkeypatch: pytest.Mon
 
 
 def test_an_encoder_without_regions_gives_none_of_them() -> None:
-    encoder = encoder_of_module("halves", "halves@1", lambda: (Halves(), Fit(SIZE)), "f32", "cpu")
+    encoder = encoder_of_module("halves", "halves@1", lambda: (Halves(), SquareTransform(SIZE)), "f32", "cpu")
     embeddings, regions = encoder.encode_with_regions(IMAGES)
-    assert (encoder.dim, encoder.regions, embeddings.shape, regions.shape) == (12, (0, 0), (16, 12), (16, 0, 0))
+    assert (encoder.dim, encoder.region_shape, embeddings.shape, regions.shape) == (12, (0, 0), (16, 12), (16, 0, 0))
 
 
 class Turned:
@@ -101,11 +104,11 @@ class Turned:
 
 
 def test_a_precision_is_chosen_by_the_embeddings_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("precision", "base"):
-        monkeypatch.setattr(f"indexer.encoders.{module}.Network", Turned)
+    for module in ("inference.precision", "encoders.image_encoder"):
+        monkeypatch.setattr(f"indexer.{module}.Network", Turned)
     monkeypatch.setattr("openvino.Core.get_property", lambda *_: ["FP32", "BF16"])
     for name, dim, regions, precision in (("a", 2, (1, 2), "bf16"), ("b", 4, (0, 0), "f32")):
         (tmp_path / name).mkdir()
-        encoder = ImageEncoder(name, f"{name}@1", dim, Fit(SIZE), tmp_path / name, regions=regions)
+        encoder = ImageEncoder(name, f"{name}@1", dim, SquareTransform(SIZE), tmp_path / name, region_shape=regions)
         assert encoder.encode(IMAGES).shape == (16, dim)
         assert encoder.precision == precision

@@ -1,4 +1,4 @@
-"""What an index is computed in: int8 calibrated on its photos, refused where it moves the embeddings, kept."""
+"""The precision of an index: int8 calibrated on its photos, refused if it changes the embeddings, kept."""
 
 import json
 from pathlib import Path
@@ -9,13 +9,15 @@ import torch
 from PIL import Image
 from torch.nn.functional import normalize
 
-from indexer.embedding import precision as of_index
+from indexer.callbacks import BuildCallbacks
+from indexer.embedding import index_precision
 from indexer.embedding.pipeline import Decoding
-from indexer.encoders import ImageEncoder, int8, precision
-from indexer.encoders.base import encoder_of_module
+from indexer.encoders import ImageEncoder
+from indexer.encoders.torch_encoder import encoder_of_module
 from indexer.errors import PhotoseekError
 from indexer.index import Index
-from indexer.photos.decode import Fit
+from indexer.inference import int8, precision
+from indexer.photos.square_transform import SquareTransform
 
 SIZE = 32
 PHOTOS = 48
@@ -36,7 +38,7 @@ class Small(torch.nn.Module):
 
 
 def small(asked: str = "int8") -> ImageEncoder:
-    return encoder_of_module("small", "small@1", lambda: (Small(), Fit(SIZE)), asked, "cpu")
+    return encoder_of_module("small", "small@1", lambda: (Small(), SquareTransform(SIZE)), asked, "cpu")
 
 
 @pytest.fixture(autouse=True)
@@ -62,9 +64,11 @@ def cosines(a: Index, b: Index) -> np.ndarray:
 def test_an_int8_index_is_near_the_exact_one_and_later_photos_are_computed_alike(tmp_path: Path, photos: Path) -> None:
     notes: list[str] = []
     one = Decoding(workers=1)
-    index = Index.build(photos, tmp_path / "i8", encoder=small(), decoding=one, on_note=notes.append)
+    index = Index.build(
+        photos, tmp_path / "i8", encoder=small(), decoding=one, callbacks=BuildCallbacks(on_note=notes.append)
+    )
     assert (index.facts()["precision"], notes) == ("int8", [])
-    record = json.loads((index.folder / of_index.INT8 / int8.VERDICT).read_text())
+    record = json.loads((index.folder / index_precision.INT8_FOLDER / int8.VERDICT).read_text())
     assert record["cosine_mean"] >= 0.99
     exact = Index.build(photos, tmp_path / "f32", encoder=small("f32"), decoding=one)
     assert exact.facts()["precision"] == "f32"
@@ -86,16 +90,18 @@ def test_an_index_refuses_another_precision_than_its_own(tmp_path: Path, photos:
 def test_a_precision_that_moves_the_embeddings_is_refused_and_says_so(
     tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(precision, "MEAN", 1.01)
+    monkeypatch.setattr(precision, "LEAST_MEAN", 1.01)
     notes: list[str] = []
     one = Decoding(workers=1)
-    index = Index.build(photos, tmp_path / "i8", encoder=small(), decoding=one, on_note=notes.append)
+    index = Index.build(
+        photos, tmp_path / "i8", encoder=small(), decoding=one, callbacks=BuildCallbacks(on_note=notes.append)
+    )
     used = index.facts()["precision"]
     assert used in ("bf16", "f32")
     [note] = notes
     assert note.startswith("int8 moves the embeddings too far (cosine to float32 0.99")
     assert note.endswith(f": {used} is used")
-    assert not (index.folder / of_index.INT8).exists()
+    assert not (index.folder / index_precision.INT8_FOLDER).exists()
     assert not list(index.folder.glob(".int8-*"))
 
 
@@ -111,7 +117,7 @@ def test_an_encoder_that_is_asked_for_int8_gives_every_index_a_network_of_its_ow
     for name in ("one", "other"):
         index = Index.build(photos, tmp_path / name, encoder=encoder, decoding=Decoding(workers=1))
         assert (index.facts()["precision"], encoder.asked_precision) == ("int8", "int8")
-        assert encoder.int8 == tmp_path / name / of_index.INT8
+        assert encoder.int8_folder == tmp_path / name / index_precision.INT8_FOLDER
 
 
 def test_an_encoder_with_one_indexs_int8_network_is_free_for_another(tmp_path: Path, photos: Path) -> None:

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from indexer.encoders import load_text_encoder
-from indexer.encoders.network import Network, compiled_folder
-from indexer.encoders.precision import float_precision
+from indexer.inference.network import Network, compiled_folder
+from indexer.inference.precision import float_precision
 
 # A thread that has the interpreter keeps it until it has to wait, so that all are at the same place at the same time.
 FIRST_USE = """
 import sys, threading, time
-from indexer.encoders.network import runtime
-openvino = runtime()
+from indexer.inference.openvino_runtime import openvino_runtime
+openvino = openvino_runtime()
 sys.setswitchinterval(5)
 together = threading.Barrier(8)
 
@@ -38,7 +38,7 @@ SIGNAL = """
 import signal, sys, threading
 from pathlib import Path
 import numpy as np
-from indexer.encoders.network import Network
+from indexer.inference.network import Network
 folder, ids = Path(sys.argv[1]), np.ones((1, 4), np.int64)
 handled = []
 signal.signal(signal.SIGUSR1, lambda *_: handled.append(1))

@@ -1,4 +1,4 @@
-"""The trial of int8 in a process of its own: whatever becomes of it, a build goes on and says why."""
+"""The trial of int8 in a separate process: whatever its outcome, a build continues and says why."""
 
 import json
 import subprocess
@@ -11,12 +11,15 @@ import torch
 from PIL import Image
 from torch.nn.functional import normalize
 
+from indexer.callbacks import BuildCallbacks
 from indexer.embedding.pipeline import Decoding
-from indexer.encoders import ImageEncoder, int8
-from indexer.encoders.base import BATCH, encoder_of_module
-from indexer.encoders.network import core
+from indexer.encoders import ImageEncoder
+from indexer.encoders.image_encoder import IMAGE_BATCH
+from indexer.encoders.torch_encoder import encoder_of_module
 from indexer.index import Index
-from indexer.photos.decode import Fit
+from indexer.inference import int8
+from indexer.inference.openvino_runtime import openvino_core
+from indexer.photos.square_transform import SquareTransform
 
 SIZE, PHOTOS = 32, 32
 
@@ -40,7 +43,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_thread: None
 
 @pytest.fixture
 def encoder() -> ImageEncoder:
-    return encoder_of_module("small", "small@1", lambda: (Small(), Fit(SIZE)), "int8", "cpu")
+    return encoder_of_module("small", "small@1", lambda: (Small(), SquareTransform(SIZE)), "int8", "cpu")
 
 
 @pytest.fixture
@@ -86,7 +89,9 @@ def test_a_trial_that_dies_is_a_refusal_in_one_line_and_the_build_goes_on(
         monkeypatch.setattr(int8, "DEADLINE", 0.5)
     notes: list[str] = []
     one = Decoding(workers=1)
-    index = Index.build(photos, tmp_path / "index", encoder=encoder, decoding=one, on_note=notes.append)
+    index = Index.build(
+        photos, tmp_path / "index", encoder=encoder, decoding=one, callbacks=BuildCallbacks(on_note=notes.append)
+    )
     used = index.facts()["precision"]
     assert (index.rows, notes) == (PHOTOS, [f"{reason}: {used} is used"])
     assert used in ("bf16", "f32")
@@ -96,20 +101,22 @@ def test_a_trial_that_dies_is_a_refusal_in_one_line_and_the_build_goes_on(
     assert verdict.exists() is for_good
     if for_good:
         assert json.loads(verdict.read_text()) == {"refused": reason}
-        never = int8.try_int8(encoder.folder, tmp_path, "auto", encoder.dim, BATCH, lambda count: pytest.fail("tried"))
+        never = int8.try_int8(
+            encoder.folder, tmp_path, "auto", encoder.dim, IMAGE_BATCH, lambda count: pytest.fail("tried")
+        )
         assert never == (False, "")
 
 
 def test_a_trial_leaves_a_network_of_one_batch_and_what_it_measured(
     tmp_path: Path, encoder: ImageEncoder, pixels: np.ndarray
 ) -> None:
-    found = int8.tried(encoder.folder, tmp_path, encoder.dim, BATCH, pixels)
+    found = int8.run_trial(encoder.folder, tmp_path, encoder.dim, IMAGE_BATCH, pixels)
     # 128 of 224 photos calibrate, so 18 of 32; the others are compared.
     assert (found.agreement.rows, found.agreement.holds) == (14, True)
     assert found.speedup > 0
-    assert int8.Trial.of_record(json.loads((tmp_path / int8.VERDICT).read_text())) == found
-    model = core().read_model(tmp_path / "model.xml")
-    assert list(model.inputs[0].get_partial_shape().to_shape()) == [BATCH, SIZE, SIZE, 3]
+    assert int8.Trial.from_json(json.loads((tmp_path / int8.VERDICT).read_text())) == found
+    model = openvino_core().read_model(tmp_path / "model.xml")
+    assert list(model.inputs[0].get_partial_shape().to_shape()) == [IMAGE_BATCH, SIZE, SIZE, 3]
     assert "FakeQuantize" in {operation.get_type_name() for operation in model.get_ops()}
     assert not (tmp_path / int8.PIXELS).exists()
 
@@ -118,7 +125,7 @@ def test_a_trial_ends_with_the_process_that_started_it(
     tmp_path: Path, encoder: ImageEncoder, pixels: np.ndarray
 ) -> None:
     np.save(tmp_path / int8.PIXELS, pixels)
-    of = [str(encoder.folder), str(tmp_path), str(encoder.dim), str(BATCH)]
+    of = [str(encoder.folder), str(tmp_path), str(encoder.dim), str(IMAGE_BATCH)]
     command = [sys.executable, "-c", int8.START, json.dumps(sys.path), *of]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
     assert (done.returncode, done.stderr) == (1, b"")

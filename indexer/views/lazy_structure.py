@@ -1,0 +1,51 @@
+"""The candidate structure of a view, read when a search first needs it."""
+
+import threading
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from indexer.views.ann_search import CandidateStructure
+from indexer.views.byte_codes import ByteCodes
+from indexer.views.view_files import STRUCTURE, damaged_view
+
+
+class LazyStructure:
+    """The candidate structure of a view, read when it is first needed.
+
+    Args:
+        folder: The view's folder.
+        file: Its structure file, open, so that a view that a newer one replaces stays whole.
+        z: (n, k) float16 of all rows.
+        hubness: (n,) float32 of all rows.
+        codes: 8-bit codes of the rows in the structure, None where every row is scored.
+        rows: How many rows are in it.
+    """
+
+    def __init__(
+        self, folder: Path, file: BinaryIO, z: np.ndarray, hubness: np.ndarray, codes: ByteCodes | None, rows: int
+    ) -> None:
+        self._folder, self._file, self._rows = folder, file, rows
+        self._arrays = (z, hubness, codes)
+        self._lock = threading.Lock()
+        self._structure: CandidateStructure | None = None
+
+    def get(self) -> CandidateStructure:
+        """Return the structure, which the first call reads.
+
+        Raises:
+            PhotoseekError: It is damaged.
+        """
+        with self._lock:
+            if self._structure is None:
+                try:
+                    structure = CandidateStructure.read(self._file, *self._arrays)
+                    if structure.rows != self._rows:
+                        raise RuntimeError("not of these rows")
+                except RuntimeError:
+                    raise damaged_view(self._folder, f"{STRUCTURE} cannot be read") from None
+                finally:
+                    self._file.close()
+                self._structure = structure
+            return self._structure
