@@ -1,4 +1,4 @@
-"""The encoders that a ranker was trained with, loaded again."""
+"""Load the encoders that a ranker was trained with."""
 
 from collections.abc import Mapping
 
@@ -15,10 +15,21 @@ def encoders_of(
     text_name: str | None = None,
     precision: str = "auto",
 ) -> tuple[ImageEncoder, TextEncoder]:
-    """The ranker's image and text encoder, from where they lay in training unless names and options say otherwise
-    (`image_options` and the image encoder's `precision` as of `load_image_encoder`).
+    """Load the image and the text encoder of a ranker.
 
-    Raises PhotoseekError, which says what to do, where one cannot be loaded or is another than in training.
+    Args:
+        ranker: The ranker.
+        device: Where the image encoder computes.
+        image_name: Name of the image encoder, where it is no longer where it was in training.
+        image_options: Options of the image encoder, as of `load_image_encoder`, in addition to those of training.
+        text_name: Name of the text encoder, where it is no longer where it was in training.
+        precision: What the image encoder computes in.
+
+    Returns:
+        The image encoder and the text encoder.
+
+    Raises:
+        PhotoseekError: One cannot be loaded, or is not the one of training; the message says what to do.
     """
     name = image_name or ranker.image_encoder_name
     kept = ranker.image_encoder_options if name == ranker.image_encoder_name else {}
@@ -37,5 +48,6 @@ def encoders_of(
 
 
 def _check(ranker: Ranker, trained: str, found: str, remedy: str) -> None:
+    """Raise PhotoseekError unless two fingerprints are the same."""
     if trained != found:
         raise PhotoseekError(f"ranker {ranker.id} was trained with {trained}, here is {found}; {remedy}")

@@ -1,7 +1,7 @@
-"""A space: everything below the MLP. Where photos and queries meet, and the scalar scores of a pair.
+"""Hold the joint space: where photos and queries meet, and the features of a pair that are computed exactly.
 
-Candidates are ranked by one inner product of heads, side by side: the map, the meaning map, names. The gate, which
-looks at the query alone, weighs the heads; a hub term is one more coordinate.
+Candidates are ranked by one inner product. Its heads lie side by side in one vector: the map, the meaning head, the
+class-name head. The name gate, which looks at the query alone, weighs them, and hubness is one more coordinate.
 """
 
 from collections.abc import Sequence
@@ -9,29 +9,30 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from indexer.encoders.base import Tokens
+from indexer.encoders import Tokens
 from indexer.views.view import EncodedPhotos
 from reranker.models.class_names import ClassNameHead
+from reranker.models.hubness import Hubness
 from reranker.models.late_interaction import LateInteraction, Words
 from reranker.models.lexical_features import LexicalFeatures
-from reranker.models.linear_map import LinearMap, mean_top_products, unit
+from reranker.models.linear_map import LinearMap, unit
+from reranker.models.ranking_settings import RankingSettings
 
 PAIR_FEATURES = ("cosine", "meaning", "hub", "named", "gate", "late", "late_hub")
-# Weights of the heads and of the hub term among candidates, chosen on held-out training photos.
-MEANING_WEIGHT = 0.25
-NAMES_WEIGHT = 3.0
-HUB_WEIGHT = 0.5
-HUB_WIDTH = 128
-# Added to second moments, in shares of their mean eigenvalue: few photos or captions leave directions without any.
-HUB_RIDGE = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedQueries:
-    """What is computed once a query, for b queries.
+    """What is computed once per query, for b queries.
 
-    `heads`: (b, K) float32, unit rows a head; `gate`: (b,) in 0..1; `candidate`: (b, K + 1), to be multiplied with
-    `[z ; hubness]`; `words`: mapped words for late interaction, or None; `hidden`: (b, m), the text part of the MLPs.
+    Attributes:
+        heads: (b, K) float32, unit rows per head.
+        gate: (b,) float32 in 0..1, the name gate.
+        candidate: (b, K + 1) float32; its product with `[z ; hubness]` of a photo is the candidate score.
+        query_hubness: (b,) float32, how near the queries are to photos at large.
+        words: Mapped words for late interaction, or None.
+        ranking_part: (b, m) float32, the texts' share of the ranking MLP's first layer; m is 0 without MLPs.
+        relevance_part: (b, r) float32, their share of the relevance MLP's first layer; r is 0 without MLPs.
     """
 
     heads: np.ndarray
@@ -39,54 +40,24 @@ class EncodedQueries:
     candidate: np.ndarray
     query_hubness: np.ndarray
     words: Words | None
-    hidden: np.ndarray
-
-
-@dataclass(frozen=True, slots=True)
-class Hubness:
-    """How near a photo is to queries at large, and a query to photos at large, in the map and in meaning together.
-
-    `turn` (K, h) keeps the directions that matter to products of captions with photos; `captions` (c, h) and `photos`
-    (p, h) are training ones, so that `photos @ turn @ captions.T` and `captions @ turn @ photos.T` are nearly what they
-    were unturned. Taking a share of its hub term off the score keeps a few photos from being near to everything (after
-    CSLS, Conneau et al. 2018).
-    """
-
-    turn: np.ndarray
-    captions: np.ndarray
-    photos: np.ndarray
-
-    @classmethod
-    def fit(cls, captions: np.ndarray, photos: np.ndarray) -> "Hubness":
-        """captions: (c, K) and photos (p, K), in the map beside meaning as `joined` has them; c is thousands.
-
-        Balanced truncation (Moore 1981): with second moments `Lc^T Lc` of captions and `Lp^T Lp` of photos and
-        `Lc Lp^T = U S V^T`, the leading h of S give the products of h coordinates a side that are off by the least on
-        average over all pairs. Directions of captions alone, or of photos alone, say nothing about a product.
-        """
-        of_captions, of_photos = _root_of_moments(captions), _root_of_moments(photos)
-        left, strength, right = np.linalg.svd(of_captions @ of_photos.T)
-        h = min(HUB_WIDTH, captions.shape[1])
-        weights = np.sqrt(strength[:h])
-        turn = np.linalg.solve(of_photos, right[:h].T * weights)
-        back = np.linalg.solve(of_captions, left[:, :h] * weights)
-        nearest = np.linalg.pinv(turn).T
-        return cls(*(np.ascontiguousarray(a, np.float32) for a in (turn, captions @ back, photos @ nearest)))
-
-    def terms(self, photos: np.ndarray) -> np.ndarray:
-        """photos: (n, K) joined -> (n,) float32, the mean of the largest products with the captions."""
-        return mean_top_products(photos @ self.turn, self.captions)
-
-    def query_hubness(self, queries: np.ndarray) -> np.ndarray:
-        """queries: (b, K) -> (b,) float32, the mean of the largest products with the photos."""
-        return mean_top_products(queries @ self.turn, self.photos, 5)
+    ranking_part: np.ndarray
+    relevance_part: np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
 class JointSpace:
-    """Heads with what belongs to them.
+    """The heads and what belongs to them.
 
-    `late_imputation` (4, 2): late score and its hub term from (1, cosine, meaning, hub), for photos without regions.
+    Attributes:
+        map: The linear map, which tells a sentence's own photo.
+        meaning: The meaning head, which keeps the geometry of sentences; people's grades follow it more closely.
+        class_names: The class-name head with its gate.
+        lexical: Lexical features, a part of the map's text vectors.
+        late_interaction: Words against regions, or None.
+        hubness: What hubness is measured against.
+        late_imputation: (4, 2) float32, the late score and its hubness from (1, cosine, meaning, hub), for photos
+            without region vectors.
+        settings: Every number of the ranking that is not learned.
     """
 
     map: LinearMap
@@ -96,139 +67,194 @@ class JointSpace:
     late_interaction: LateInteraction | None
     hubness: Hubness
     late_imputation: np.ndarray
+    settings: RankingSettings
 
     @property
     def widths(self) -> tuple[int, int, int]:
-        """How wide the heads are."""
+        """The widths of the three heads."""
         return self.map.k, self.meaning.k, self.class_names.k
 
     def encode_photos(self, x: np.ndarray, regions: np.ndarray | None) -> EncodedPhotos:
-        """x: (n, d); regions: (n, c, r) int8 -> z (n, K), hub (n,), hidden (n, 1), the late hub term; regions."""
+        """Compute what does not depend on a query.
+
+        Args:
+            x: (n, d) float32 image embeddings, unit rows.
+            regions: (n, c, r) int8 region vectors, or None.
+
+        Returns:
+            Encoded photos whose `hidden` is (n, 1) float32, the hubness by late interaction.
+        """
         z = np.concatenate([self.map.images(x), self.meaning.images(x), self.class_names.images(x)], axis=1)
         k, r, _ = self.widths
-        hubness = self.hubness.terms(np.concatenate([z[:, :k], MEANING_WEIGHT * z[:, k : k + r]], axis=1))
+        in_both = np.concatenate([z[:, :k], self.settings.heads.meaning * z[:, k : k + r]], axis=1)
+        hubness = self.hubness.photo_hubness(in_both, self.settings.hubness.captions)
         if self.late_interaction is None or regions is None:
             return EncodedPhotos(z, hubness, np.zeros((len(z), 1), np.float32))
         mapped = self.late_interaction.regions(regions)
-        return EncodedPhotos(z, hubness, self.late_interaction.mean_top_products(mapped)[:, None], mapped)
+        late_hubness = self.late_interaction.hubness(mapped, self.settings.hubness.late_captions)
+        return EncodedPhotos(z, hubness, late_hubness[:, None], mapped)
 
     def encode_queries(self, vectors: np.ndarray, texts: Sequence[str], tokens: Tokens) -> EncodedQueries:
-        """vectors: (b, e) from the text encoder and tokens, for `texts`; `hidden` has no columns yet."""
+        """Compute what does not depend on a photo.
+
+        Args:
+            vectors: (b, e) float32 text vectors, from the text encoder.
+            texts: The b texts.
+            tokens: Their word pieces with vectors, or none.
+
+        Returns:
+            Encoded queries without the MLPs' parts.
+        """
         t = unit(vectors)
+        weights = self.settings.heads
         q, meaning = self.lexical.mapped(self.map, vectors, texts), self.meaning.texts(t)
-        named, gate = self.class_names.texts(t)
-        weighted = [q, MEANING_WEIGHT * meaning, NAMES_WEIGHT * gate[:, None] * named]
-        candidate = np.concatenate([*weighted, -HUB_WEIGHT * (1 - gate[:, None])], axis=1)
-        words = (
-            None if self.late_interaction is None or not len(tokens.vectors) else self.late_interaction.tokens(tokens)
+        named, gate = self.class_names.texts(t, self.settings.class_names)
+        weighted = [q, weights.meaning * meaning, weights.class_names * gate[:, None] * named]
+        words = None
+        if self.late_interaction is not None and len(tokens.vectors):
+            words = self.late_interaction.tokens(tokens)
+        # The hub correction: the last coordinate of a candidate is its hubness, and this weight takes it off the score.
+        hub_weight = -weights.hubness * (1 - gate[:, None])
+        none = np.zeros((len(t), 0), np.float32)
+        return EncodedQueries(
+            heads=np.concatenate([q, meaning, named], axis=1),
+            gate=gate,
+            candidate=np.concatenate([*weighted, hub_weight], axis=1),
+            query_hubness=self.hubness.query_hubness(
+                np.concatenate([q, meaning], axis=1), self.settings.hubness.photos
+            ),
+            words=words,
+            ranking_part=none,
+            relevance_part=none,
         )
-        query_hubness = self.hubness.query_hubness(np.concatenate([q, meaning], axis=1))
-        heads = np.concatenate([q, meaning, named], axis=1)
-        return EncodedQueries(heads, gate, candidate, query_hubness, words, np.zeros((len(t), 0), np.float32))
 
     def captions(self) -> np.ndarray:
-        """The captions of the hub terms as candidate queries: (c, K + 1) float32, without what their turn left out."""
+        """Return the training captions of the hubness as candidate queries: (c, K + 1) float32."""
         return self._as_candidates(self.hubness.captions)
 
     def mean_caption(self) -> np.ndarray:
-        """The mean of `captions`, (K + 1,) float32: its product with a photo's `[z ; hubness]` is the mean of what the
-        photo scores as a candidate of each."""
+        """Return the mean of `captions`, (K + 1,) float32.
+
+        Its product with a photo's `[z ; hubness]` is the mean of what the photo scores as a candidate of each caption.
+        """
         return self._as_candidates(self.hubness.captions.mean(axis=0)[None])[0]
 
+    def pair_features(self, photos: EncodedPhotos, queries: EncodedQueries, row: int) -> np.ndarray:
+        """Compute the features of photos paired with one query.
+
+        Args:
+            photos: n encoded photos.
+            queries: Encoded queries.
+            row: Which of them.
+
+        Returns:
+            (n, 7) float32, columns as `PAIR_FEATURES`.
+        """
+        late = None
+        if self.late_interaction is not None and queries.words is not None and photos.regions is not None:
+            late = self.late_interaction.scores(photos.regions, queries.words, row)[None]
+        return self._pair_features(photos, queries, slice(row, row + 1), late)[0]
+
+    def pair_feature_matrix(self, photos: EncodedPhotos, queries: EncodedQueries, rows: slice) -> np.ndarray:
+        """Compute the features of photos paired with some queries: (queries, n, 7) float32, see `pair_features`."""
+        late = None
+        if self.late_interaction is not None and queries.words is not None and photos.regions is not None:
+            offsets = queries.words.offsets[rows.start : rows.stop + 1]
+            own = slice(offsets[0], offsets[-1])
+            words = Words(queries.words.vectors[own], queries.words.weights[own], offsets - offsets[0])
+            late = self.late_interaction.matrix(photos.regions, words)
+        return self._pair_features(photos, queries, rows, late)
+
+    def candidate_scores_of(self, pair_features: np.ndarray) -> np.ndarray:
+        """Return the candidate scores (...,) float32 that pair features (..., 7) float32 stand for."""
+        weights = self.settings.heads
+        cosine, meaning, hubness, named, gate = np.moveaxis(pair_features[..., :5], -1, 0)
+        scores: np.ndarray = cosine + weights.meaning * meaning + weights.class_names * named
+        return scores - weights.hubness * (1 - gate) * hubness
+
     def _as_candidates(self, turned: np.ndarray) -> np.ndarray:
-        """turned: (c, h) as `hubness_bank.captions` -> (c, K + 1) float32."""
+        """Turn captions of `Hubness.captions`, (c, h), into candidate queries, (c, K + 1) float32."""
         k, r, named = self.widths
         heads = turned @ self.hubness.turn.T
         queries = np.zeros((len(heads), k + r + named + 1), np.float32)
         queries[:, :k] = heads[:, :k]
-        queries[:, k : k + r] = MEANING_WEIGHT * heads[:, k:]
-        queries[:, -1] = -HUB_WEIGHT
+        queries[:, k : k + r] = self.settings.heads.meaning * heads[:, k:]
+        queries[:, -1] = -self.settings.heads.hubness
         return queries
 
-    def pair_features(self, side: EncodedPhotos, query: EncodedQueries, row: int) -> np.ndarray:
-        """The scalar scores of gathered photos for one query, columns as SCALARS: (n, 7) float32."""
-        late = None
-        if self.late_interaction is not None and query.words is not None and side.regions is not None:
-            late = self.late_interaction.scores(side.regions, query.words, row)[None]
-        return self._pair_features(side, query, slice(row, row + 1), late)[0]
-
-    def matrix(self, side: EncodedPhotos, query: EncodedQueries, rows: slice) -> np.ndarray:
-        """The same of every photo for some queries: (queries, n, 7) float32."""
-        late = None
-        if self.late_interaction is not None and query.words is not None and side.regions is not None:
-            offsets = query.words.offsets[rows.start : rows.stop + 1]
-            own = slice(offsets[0], offsets[-1])
-            words = Words(query.words.vectors[own], query.words.weights[own], offsets - offsets[0])
-            late = self.late_interaction.matrix(side.regions, words)
-        return self._pair_features(side, query, rows, late)
-
     def _pair_features(
-        self, side: EncodedPhotos, query: EncodedQueries, rows: slice, late: np.ndarray | None
+        self, photos: EncodedPhotos, queries: EncodedQueries, rows: slice, late: np.ndarray | None
     ) -> np.ndarray:
+        """Compute the features (queries, n, 7), given the late scores (queries, n) or None."""
         k, r, _ = self.widths
-        heads, gate = query.heads[rows], query.gate[rows]
-        pair_features = np.empty((len(gate), len(side.hubness), len(PAIR_FEATURES)), np.float32)
-        pair_features[..., 0] = heads[:, :k] @ side.z[:, :k].T
-        pair_features[..., 1] = heads[:, k : k + r] @ side.z[:, k : k + r].T
-        pair_features[..., 2] = side.hubness
-        pair_features[..., 3] = gate[:, None] * (heads[:, k + r :] @ side.z[:, k + r :].T)
-        pair_features[..., 4] = gate[:, None]
+        heads, gate = queries.heads[rows], queries.gate[rows]
+        features = np.empty((len(gate), len(photos.hubness), len(PAIR_FEATURES)), np.float32)
+        features[..., 0] = heads[:, :k] @ photos.z[:, :k].T
+        features[..., 1] = heads[:, k : k + r] @ photos.z[:, k : k + r].T
+        features[..., 2] = photos.hubness
+        features[..., 3] = gate[:, None] * (heads[:, k + r :] @ photos.z[:, k + r :].T)
+        features[..., 4] = gate[:, None]
         if late is None:
-            pair_features[..., 5:] = self.late_imputation[0] + pair_features[..., :3] @ self.late_imputation[1:]
+            features[..., 5:] = self.late_imputation[0] + features[..., :3] @ self.late_imputation[1:]
         else:
-            pair_features[..., 5] = late
-            pair_features[..., 6] = side.hidden[:, 0]
-        return pair_features
+            features[..., 5] = late
+            features[..., 6] = photos.hidden[:, 0]
+        return features
 
 
-def _root_of_moments(rows: np.ndarray) -> np.ndarray:
-    """rows: (n, K) -> L (K, K) float64, upper triangular, with `L^T L` their second moments and a little more."""
-    moments = rows.T.astype(np.float64) @ rows / len(rows)
-    moments[np.diag_indices_from(moments)] += HUB_RIDGE * np.trace(moments) / len(moments)
-    return np.linalg.cholesky(moments).T
-
-
-def candidate_of(pair_features: np.ndarray) -> np.ndarray:
-    """The score of the candidate stage, put together again from scalars (..., 7) -> (...,)."""
-    cosine, meaning, hubness, named, gate = np.moveaxis(pair_features[..., :5], -1, 0)
-    together: np.ndarray = cosine + MEANING_WEIGHT * meaning + NAMES_WEIGHT * named - HUB_WEIGHT * (1 - gate) * hubness
-    return together
-
-
-def joined(fitted: LinearMap, meaning: LinearMap, x: np.ndarray) -> np.ndarray:
-    """x: (n, d) -> (n, K): photos in the map beside meaning, weighed as candidates are."""
-    return np.concatenate([fitted.images(x), MEANING_WEIGHT * meaning.images(x)], axis=1)
+def candidate_scores(photos: EncodedPhotos, queries: EncodedQueries) -> np.ndarray:
+    """Return the candidate scores of every photo for every query: (queries, photos) float32."""
+    scores: np.ndarray = queries.candidate[:, :-1] @ photos.z.T
+    scores += queries.candidate[:, -1:] * photos.hubness
+    return scores
 
 
 def joint_space_arrays(joint_space: JointSpace) -> dict[str, np.ndarray]:
-    """Everything of a space but its vocabulary, as named arrays."""
-    arrays = {f"map.{f.name}": getattr(joint_space.map, f.name) for f in fields(LinearMap)}
-    arrays |= {f"meaning.{f.name}": getattr(joint_space.meaning, f.name) for f in fields(LinearMap)}
-    arrays |= {f"names.{f.name}": getattr(joint_space.class_names, f.name) for f in fields(ClassNameHead)}
-    arrays |= {f"hubs.{f.name}": getattr(joint_space.hubness, f.name) for f in fields(Hubness)}
+    """Return every array of a joint space by the name that it is stored under."""
+    parts: dict[str, LinearMap | ClassNameHead | Hubness] = {
+        "map": joint_space.map,
+        "meaning": joint_space.meaning,
+        "names": joint_space.class_names,
+        "hubs": joint_space.hubness,
+    }
+    arrays = {f"{name}.{f.name}": getattr(part, f.name) for name, part in parts.items() for f in fields(part)}
     arrays |= {"idf": joint_space.lexical.idf, "guess": joint_space.late_imputation}
-    if joint_space.late_interaction is not None:
-        arrays |= {
-            f"late.{f.name}": getattr(joint_space.late_interaction, f.name)
-            for f in fields(LateInteraction)
-            if f.name != "bank"
-        }
-        arrays |= {f"late.bank.{f.name}": getattr(joint_space.late_interaction.bank, f.name) for f in fields(Words)}
+    late = joint_space.late_interaction
+    if late is not None:
+        arrays |= {f"late.{f.name}": getattr(late, f.name) for f in fields(late) if f.name != "bank"}
+        arrays |= {f"late.bank.{f.name}": getattr(late.bank, f.name) for f in fields(late.bank)}
     return arrays
 
 
-def joint_space_of_arrays(arrays: dict[str, np.ndarray], vocabulary: tuple[str, ...]) -> JointSpace:
-    """The space that `joint_space_arrays` took apart. Raises KeyError if a part is missing."""
+def joint_space_of_arrays(
+    arrays: dict[str, np.ndarray], vocabulary: tuple[str, ...], settings: RankingSettings
+) -> JointSpace:
+    """Put a joint space together again.
+
+    Args:
+        arrays: What `joint_space_arrays` gave.
+        vocabulary: The words of the lexical features.
+        settings: The ranking settings.
+
+    Raises:
+        KeyError: An array is missing.
+    """
     late = None
     if any(name.startswith("late.") for name in arrays):
-        weights = [arrays[f"late.{f.name}"] for f in fields(LateInteraction) if f.name != "bank"]
-        late = LateInteraction.of(weights, Words(*(arrays[f"late.bank.{f.name}"] for f in fields(Words))))
+        bank = Words(**{f.name: arrays[f"late.bank.{f.name}"] for f in fields(Words)})
+        own = {f.name: arrays[f"late.{f.name}"] for f in fields(LateInteraction) if f.name != "bank"}
+        late = LateInteraction(**own, bank=bank)
     return JointSpace(
-        map=LinearMap(*(arrays[f"map.{f.name}"] for f in fields(LinearMap))),
-        meaning=LinearMap(*(arrays[f"meaning.{f.name}"] for f in fields(LinearMap))),
-        class_names=ClassNameHead(*(arrays[f"names.{f.name}"] for f in fields(ClassNameHead))),
-        lexical=LexicalFeatures(vocabulary, arrays["idf"]),
+        map=LinearMap(**_part(arrays, "map", LinearMap)),
+        meaning=LinearMap(**_part(arrays, "meaning", LinearMap)),
+        class_names=ClassNameHead(**_part(arrays, "names", ClassNameHead)),
+        lexical=LexicalFeatures(vocabulary, arrays["idf"], settings.lexical_weight),
         late_interaction=late,
-        hubness=Hubness(*(arrays[f"hubs.{f.name}"] for f in fields(Hubness))),
+        hubness=Hubness(**_part(arrays, "hubs", Hubness)),
         late_imputation=arrays["guess"],
+        settings=settings,
     )
+
+
+def _part(arrays: dict[str, np.ndarray], name: str, kind: type) -> dict[str, np.ndarray]:
+    return {f.name: arrays[f"{name}.{f.name}"] for f in fields(kind)}

@@ -4,20 +4,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from sklearn.isotonic import isotonic_regression
 
 import reranker
-from indexer.encoders.base import Tokens
+from indexer.encoders import Tokens
 from indexer.views.view import EncodedPhotos
 from reranker.models.calibration import Calibration
-from reranker.models.joint_space import PAIR_FEATURES, EncodedQueries, candidate_of
+from reranker.models.joint_space import PAIR_FEATURES, EncodedQueries, candidate_scores
 from reranker.models.lexical_features import LexicalFeatures
 from reranker.models.no_match import no_match_features
-from reranker.ranker import NAMED_SCALE, Ranker, correct_small_gallery, isotonic_relevance, pack, ranking_scores, unpack
-from reranker.training.examples import candidate_scores
+from reranker.ranker import PairScores, Ranker, gated_scores
 from tiny_space import WORDS, inputs, make_ranker
+
+NAMED_SCALE = 10.0
+
+
+def score_matrix(ranker: Ranker, photos: EncodedPhotos, queries: EncodedQueries, rows: slice) -> PairScores:
+    """Scores of every photo for some queries, (queries, n) and (queries, n, 7)."""
+    found = [ranker.scores(photos, queries, row) for row in range(rows.start, rows.stop)]
+    return PairScores(*(np.stack([getattr(one, name) for one in found]) for name in PairScores.__dataclass_fields__))
 
 
 def arrays_of(ranker: Ranker) -> dict[str, np.ndarray]:
@@ -95,26 +99,6 @@ def test_finishing_rounds_weights_to_a_hundredth_of_their_column_and_twice_is_as
         assert np.array_equal(arrays_of(again)[name], array), name
 
 
-@given(st.integers(0, 2**32 - 1), st.floats(-10, 10))
-def test_packing_what_was_packed_changes_nothing(seed, exponent):
-    generator = np.random.default_rng(seed)
-    matrix = (generator.standard_normal((70, 9)) * 10 ** (exponent * generator.random(9))).astype(np.float32)
-    matrix[:, 4] = 0
-    arrays = {"matrix": matrix, "small": matrix[:63], "row": matrix[0], "none": matrix[:, :0], "pieces": np.arange(70)}
-    packed = pack(arrays)
-    once = unpack(packed)
-    twice = pack(once)
-    assert set(packed) == {*arrays, "matrix.scale"} == set(twice)
-    assert packed["matrix"].dtype == np.int8
-    for name, array in packed.items():
-        assert np.array_equal(twice[name], array), name
-    for name in ("small", "row", "none", "pieces"):
-        assert np.array_equal(once[name], arrays[name]), name
-        assert once[name].dtype == arrays[name].dtype, name
-    step = np.abs(matrix).max(axis=0) / 127
-    assert (np.abs(once["matrix"] - matrix) <= 0.51 * step).all()
-
-
 def test_the_id_tells_rankers_apart():
     ranker = make_ranker()
     ids = {
@@ -134,12 +118,23 @@ def test_the_id_tells_rankers_apart():
             replace(
                 ranker,
                 joint_space=replace(
-                    ranker.joint_space, lexical=LexicalFeatures(("cow", "dog"), ranker.joint_space.lexical.idf)
+                    ranker.joint_space, lexical=replace(ranker.joint_space.lexical, words=("cow", "dog"))
                 ),
             ),
         )
     }
-    assert len(ids) == 10
+    settings = ranker.settings
+    for changed in (
+        replace(settings, candidates=100),
+        replace(settings, lexical_weight=0.4),
+        replace(settings, heads=replace(settings.heads, meaning=0.3)),
+        replace(settings, hubness=replace(settings.hubness, captions=9)),
+        replace(settings, class_names=replace(settings.class_names, temperature=0.06)),
+        replace(settings, small_gallery=replace(settings.small_gallery, strength=0.5)),
+        replace(settings, exclusion=replace(settings.exclusion, penalty=90.0)),
+    ):
+        ids.add(replace(ranker, joint_space=replace(ranker.joint_space, settings=changed)).finished().id)
+    assert len(ids) == 17
 
 
 def test_what_a_ranker_was_trained_on_and_how_well_is_no_part_of_its_id():
@@ -152,14 +147,15 @@ def test_hidden_is_the_late_hub_term_and_both_networks_parts():
     side, query = sides(ranker)
     late = ranker.joint_space.late_interaction
     expected = [
-        late.mean_top_products(late.regions(given.regions))[:, None],
+        late.hubness(late.regions(given.regions), 5)[:, None],
         given.x @ ranker.ranking_mlp.Wx,
         given.x @ ranker.relevance_mlp.Wx,
     ]
     np.testing.assert_allclose(side.hidden, np.concatenate(expected, axis=1), atol=1e-5)
     assert side.hidden.shape[1] == 1 + 24 + 16
     texts = [given.t @ one.Wt + one.b1 for one in (ranker.ranking_mlp, ranker.relevance_mlp)]
-    np.testing.assert_allclose(query.hidden, np.concatenate(texts, axis=1), atol=1e-5)
+    np.testing.assert_allclose(query.ranking_part, texts[0], atol=1e-5)
+    np.testing.assert_allclose(query.relevance_part, texts[1], atol=1e-5)
 
 
 def test_half_precision_embeddings_are_taken_as_they_are():
@@ -180,7 +176,7 @@ def plain(ranker: Ranker, regions: bool) -> tuple[np.ndarray, np.ndarray]:
     joint_space = ranker.joint_space
     query = joint_space.encode_queries(given.t, given.texts, given.tokens)
     side = joint_space.encode_photos(given.x, given.regions if regions else None)
-    pair_features = joint_space.matrix(side, query, slice(0, 3))
+    pair_features = joint_space.pair_feature_matrix(side, query, slice(0, 3))
     repeated = [np.repeat(given.t[row : row + 1], 7, axis=0) for row in range(3)]
     learned, relevance = (
         np.stack([mlp.plain(given.x, repeated[row], pair_features[row]) for row in range(3)])
@@ -197,10 +193,10 @@ def test_scores_their_matrix_and_the_network_on_the_concatenated_vector_agree(na
     side, query = sides(ranker, regions)
     order, logits = plain(ranker, regions)
     relevance = 1 / (1 + np.exp(-(logits / 1.7 - 0.3)))
-    matrix = ranker.score_matrix(side, query, slice(0, 3))
+    matrix = score_matrix(ranker, side, query, slice(0, 3))
     np.testing.assert_allclose(matrix.ranking_scores, order, atol=2e-5)
     np.testing.assert_allclose(matrix.relevance, relevance, atol=1e-5)
-    np.testing.assert_allclose(ranker.score_matrix(side, query, slice(1, 2)).ranking_scores, order[1:2], atol=2e-5)
+    np.testing.assert_allclose(score_matrix(ranker, side, query, slice(1, 2)).ranking_scores, order[1:2], atol=2e-5)
     for row in range(3):
         scores = ranker.scores(side, query, row)
         np.testing.assert_allclose(scores.ranking_scores, order[row], atol=2e-5)
@@ -215,51 +211,19 @@ def test_a_sentence_has_the_learned_order_a_name_that_of_the_candidates_and_half
     parts = ranker.ranking_mlp.photo_part(inputs().x), ranker.ranking_mlp.text_part(inputs().t)[0]
     for gate in (0.0, 0.5, 1.0):
         pair_features[:, PAIR_FEATURES.index("gate")] = gate
-        learned, candidates = ranker.ranking_mlp.logits(*parts, pair_features), candidate_of(pair_features)
-        found = ranking_scores(ranker.ranking_mlp, *parts, pair_features)
+        learned = ranker.ranking_mlp.logits(*parts, pair_features)
+        candidates = ranker.joint_space.candidate_scores_of(pair_features)
+        found = gated_scores(learned, pair_features, ranker.joint_space)
         np.testing.assert_allclose(found, (1 - gate) * learned + gate * NAMED_SCALE * candidates, atol=1e-5)
         if gate != 0.5:
             # To the last bit, so that ties stay ties.
             assert np.array_equal(found, NAMED_SCALE * candidates if gate else learned)
 
 
-def test_few_photos_are_spread_by_what_they_score_at_large_but_not_the_first_hit():
-    order, at_large = np.float32([3, 2, 0.5, -2, -7]), np.float32([2, 1, -1, 0, -2])  # their mean is 0
-    # 0, 1, 2.5, 5 and 10 behind the first: none, a fifth, a half and all of 0.6 of it.
-    spread = [3, 2 - 0.2 * 0.6 * 1, 0.5 + 0.5 * 0.6 * 1, -2, -7 + 0.6 * 2]
-    for photos in (1, 5, 100):
-        assert correct_small_gallery(order, at_large, 0.0, photos).tolist() == pytest.approx(spread)
-    # Only what photos have beside each other counts.
-    assert correct_small_gallery(order, at_large + 7, 0.0, 100).tolist() == pytest.approx(spread, abs=1e-5)
-    # What is for a quarter a name, three quarters of it; a name, none.
-    assert correct_small_gallery(order, at_large, 0.25, 100)[4] == pytest.approx(-7 + 0.75 * 0.6 * 2)
-    assert correct_small_gallery(order, at_large, 1.0, 100).tolist() == order.tolist()
-
-
-def test_the_more_photos_the_less_are_they_spread_and_from_500_on_not_at_all():
-    order, at_large = np.float32([0, -9, -9]), np.float32([0, 1, -1])
-    # Half of it where the logarithm is half-way from 100 to 500.
-    assert correct_small_gallery(order, at_large, 0.0, round(100 * 5**0.5))[1] == pytest.approx(-9 - 0.3, abs=1e-3)
-    for photos in (500, 501, 10**6):
-        assert correct_small_gallery(order, at_large, 0.0, photos) is order
-    none = np.zeros(0, np.float32)
-    assert correct_small_gallery(none, none, 0.0, 0) is none
-
-
-@given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.floats(-3, 3))
-def test_the_first_hit_stays_the_first_however_much_is_taken_off(seed, count, exponent):
-    generator = np.random.default_rng(seed)
-    order = generator.standard_normal(count).astype(np.float32)
-    at_large = (10**exponent * generator.standard_normal(count)).astype(np.float32)
-    spread = correct_small_gallery(order, at_large, 0.0, 50)
-    assert spread.dtype == np.float32
-    assert (spread.argmax(), spread.max()) == (order.argmax(), order.max())
-
-
 def test_a_mean_caption_is_in_the_scale_of_the_order():
     ranker = make_ranker()
     expected = ranker.ranking_mlp.ws[PAIR_FEATURES.index("cosine")] * ranker.joint_space.mean_caption()
-    np.testing.assert_allclose(ranker.mean_caption(), expected, atol=1e-7)
+    np.testing.assert_allclose(ranker.mean_caption, expected, atol=1e-7)
 
 
 def test_an_open_gate_sorts_photos_as_the_first_stage_does():
@@ -271,7 +235,7 @@ def test_an_open_gate_sorts_photos_as_the_first_stage_does():
         joint_space=replace(ranker.joint_space, class_names=replace(ranker.joint_space.class_names, gate=open_gate)),
     )
     side, query = sides(named)
-    order = named.score_matrix(side, query, slice(0, 3)).ranking_scores
+    order = score_matrix(named, side, query, slice(0, 3)).ranking_scores
     assert np.array_equal(np.argsort(-order), np.argsort(-candidate_scores(side, query)))
 
 
@@ -285,7 +249,7 @@ def test_what_a_view_keeps_of_photos_moves_scores_by_no_more_than_its_rounding()
         np.testing.assert_allclose(stored.relevance, exact.relevance, atol=0.005)
 
 
-class Ears:
+class StubTextEncoder:
     """A text encoder of 70 dimensions that says nothing but how long a text is."""
 
     def encode(self, texts: list[str]) -> np.ndarray:
@@ -295,11 +259,11 @@ class Ears:
 def test_a_search_is_tuned_to_captions_and_to_words_of_the_lexicon(monkeypatch):
     ranker = make_ranker()
     opened = []
-    monkeypatch.setattr("reranker.ranker.open_text_encoder", lambda *asked: opened.append(asked) or Ears())
+    monkeypatch.setattr("reranker.ranker.open_text_encoder", lambda *asked: opened.append(asked) or StubTextEncoder())
     found = ranker.queries()
     assert (list(found), opened) == (["captions", "words"], [("ears@1", "ears")])
     words = found["words"]
-    expected = ranker.joint_space.encode_queries(Ears().encode(list(WORDS)), WORDS, Tokens.none(2)).candidate
+    expected = ranker.joint_space.encode_queries(StubTextEncoder().encode(list(WORDS)), WORDS, Tokens.none(2)).candidate
     assert np.array_equal(words[np.lexsort(words.T)], expected[np.lexsort(expected.T)])
     photos = ranker.encode_photos(inputs().x)
     assert {kind.shape[1] for kind in found.values()} == {photos.z.shape[1] + 1}
@@ -337,7 +301,8 @@ def test_queries_in_a_batch_are_as_one_by_one():
     for row in range(3):
         one = slice(row, row + 1)
         alone = ranker.encode_queries(given.t[one], given.texts[one], given.tokens.select(np.array([row])))
-        np.testing.assert_allclose(alone.hidden[0], batch.hidden[row], atol=1e-5)
+        np.testing.assert_allclose(alone.ranking_part[0], batch.ranking_part[row], atol=1e-5)
+        np.testing.assert_allclose(alone.relevance_part[0], batch.relevance_part[row], atol=1e-5)
         np.testing.assert_allclose(
             ranker.scores(side, alone, 0).ranking_scores, ranker.scores(side, batch, row).ranking_scores, atol=1e-5
         )
@@ -346,13 +311,15 @@ def test_queries_in_a_batch_are_as_one_by_one():
 def test_the_length_of_a_text_vector_does_not_matter_to_the_networks():
     ranker, given = make_ranker(), inputs()
     long = ranker.encode_queries(3 * given.t, given.texts, given.tokens)
-    np.testing.assert_allclose(long.hidden, sides(ranker)[1].hidden, atol=1e-5)
+    plain_length = sides(ranker)[1]
+    np.testing.assert_allclose(long.ranking_part, plain_length.ranking_part, atol=1e-5)
+    np.testing.assert_allclose(long.relevance_part, plain_length.relevance_part, atol=1e-5)
 
 
 def test_the_chance_of_a_match_is_the_decisions_on_the_first_hits():
     ranker = make_ranker()
     side, query = sides(ranker)
-    scores = ranker.score_matrix(side, query, slice(0, 3))
+    scores = score_matrix(ranker, side, query, slice(0, 3))
     first, every = scores.ranking_scores.argmax(axis=1), np.arange(3)
     order, pair_features = scores.ranking_scores[every, first], scores.pair_features[every, first]
     expected = ranker.no_match.probability(no_match_features(order, pair_features, query.query_hubness, 40))
@@ -360,29 +327,8 @@ def test_the_chance_of_a_match_is_the_decisions_on_the_first_hits():
     assert expected.shape == (3,)
 
 
-def test_relevance_is_shown_as_it_is_where_it_falls_and_as_the_mean_where_it_rises():
-    # The two in the middle become their mean, even where the second of them is not asked for.
-    relevance = np.float32([0.9, 0.2, 0.6, 0.1])
-    assert isotonic_relevance(relevance, 4).tolist() == pytest.approx([0.9, 0.4, 0.4, 0.1])
-    assert isotonic_relevance(relevance, 2).tolist() == pytest.approx([0.9, 0.4])
-    assert isotonic_relevance(relevance, 1).tolist() == pytest.approx([0.9])
-    # All three, and one alone.
-    assert isotonic_relevance(np.float32([0.1, 0.2, 0.9]), 9).tolist() == pytest.approx([0.4] * 3)
-    assert isotonic_relevance(np.float32([0.3]), 9).tolist() == pytest.approx([0.3])
-    assert isotonic_relevance(np.zeros(0, np.float32), 9).tolist() == []
-
-
-@given(st.integers(0, 2**32 - 1), st.integers(1, 60), st.integers(1, 20), st.integers(1, 70))
-def test_shown_relevance_is_isotonic_regression_and_never_rises(seed, count, levels, asked):
-    relevance = (np.random.default_rng(seed).integers(0, levels + 1, count) / levels).astype(np.float32)
-    shown = isotonic_relevance(relevance, asked)
-    theirs = isotonic_regression(relevance.astype(np.float64), increasing=False)[:asked]
-    np.testing.assert_allclose(shown, theirs, atol=1e-6)
-    assert (np.diff(shown) <= 0).all()
-
-
 def test_no_module_of_the_room_unpickles_anything():
-    """Nor imports what does: neither pickle nor joblib, no torch.load, no numpy.load that may unpickle."""
+    """Check imports and calls: no pickle, no joblib, no torch.load, no numpy.load that may unpickle."""
     for path in Path(reranker.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []

@@ -1,4 +1,4 @@
-"""A space: its parts put together are the heads one by one; a pair's scalars are the same however many are asked."""
+"""Joint space: its parts equal the heads one by one; pair features do not depend on how many pairs are computed."""
 
 from dataclasses import fields, replace
 
@@ -9,20 +9,24 @@ from indexer.encoders import Tokens
 from indexer.views.view import EncodedPhotos
 from reranker.models.class_names import ClassNameHead
 from reranker.models.joint_space import (
-    HUB_WEIGHT,
-    MEANING_WEIGHT,
-    NAMES_WEIGHT,
     PAIR_FEATURES,
     EncodedQueries,
-    Hubness,
     JointSpace,
-    candidate_of,
-    joined,
+    candidate_scores,
     joint_space_arrays,
     joint_space_of_arrays,
 )
-from reranker.training.examples import candidate_scores
+from reranker.models.linear_map import LinearMap
+from reranker.models.ranking_settings import ClassNameSettings, RankingSettings
 from tiny_space import LATE, MEANING, NAMED, D, K, inputs, make_space
+
+MEANING_WEIGHT, NAMES_WEIGHT, HUB_WEIGHT = 0.25, 3.0, 0.5
+NAMING = ClassNameSettings()
+
+
+def joined(fitted: LinearMap, meaning: LinearMap, x: np.ndarray) -> np.ndarray:
+    """Photos in the map beside meaning, weighed as candidates are: (n, K)."""
+    return np.concatenate([fitted.images(x), MEANING_WEIGHT * meaning.images(x)], axis=1)
 
 
 def gathered(side: EncodedPhotos, rows: np.ndarray) -> EncodedPhotos:
@@ -31,7 +35,7 @@ def gathered(side: EncodedPhotos, rows: np.ndarray) -> EncodedPhotos:
 
 
 def gated(joint_space: JointSpace, bias: float) -> JointSpace:
-    """The same space with a gate that looks at nothing: sigmoid(bias) for every query."""
+    """Return the space with a constant gate: sigmoid(bias) for every query."""
     gate = np.zeros_like(joint_space.class_names.gate)
     gate[-1] = bias
     return replace(joint_space, class_names=replace(joint_space.class_names, gate=gate))
@@ -48,7 +52,11 @@ def heads(joint_space: JointSpace) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     given = inputs()
     mapped = joint_space.map.texts(joint_space.lexical.extend(given.t, given.texts)) @ joint_space.map.images(given.x).T
     meaning = joint_space.meaning.texts(given.t) @ joint_space.meaning.images(given.x).T
-    return mapped, meaning, joint_space.class_names.texts(given.t)[0] @ joint_space.class_names.images(given.x).T
+    return (
+        mapped,
+        meaning,
+        joint_space.class_names.texts(given.t, NAMING)[0] @ joint_space.class_names.images(given.x).T,
+    )
 
 
 def test_captions_of_the_hub_terms_are_candidate_queries_where_their_turn_leaves_nothing_out():
@@ -78,9 +86,9 @@ def test_the_mean_caption_gives_a_photos_mean_candidate_score_over_the_captions_
 def test_the_scalars_of_one_query_are_its_row_of_the_matrix(names, regions):
     joint_space = make_space(names=names)
     side, query = sides(joint_space, regions)
-    matrix = joint_space.matrix(side, query, slice(0, 3))
+    matrix = joint_space.pair_feature_matrix(side, query, slice(0, 3))
     assert matrix.shape == (3, 7, len(PAIR_FEATURES))
-    np.testing.assert_allclose(joint_space.matrix(side, query, slice(1, 3)), matrix[1:], atol=1e-6)
+    np.testing.assert_allclose(joint_space.pair_feature_matrix(side, query, slice(1, 3)), matrix[1:], atol=1e-6)
     some = np.array([5, 0, 3])
     for row in range(3):
         np.testing.assert_allclose(joint_space.pair_features(side, query, row), matrix[row], atol=1e-6)
@@ -93,10 +101,12 @@ def test_the_scalars_are_what_each_head_gives_alone():
     joint_space, given = make_space(), inputs()
     side, query = sides(joint_space)
     mapped, meaning, named = heads(joint_space)
-    gate = joint_space.class_names.texts(given.t)[1]
+    gate = joint_space.class_names.texts(given.t, NAMING)[1]
     regions = joint_space.late_interaction.regions(given.regions)
     late = joint_space.late_interaction.matrix(regions, joint_space.late_interaction.tokens(given.tokens))
-    found = dict(zip(PAIR_FEATURES, np.moveaxis(joint_space.matrix(side, query, slice(0, 3)), 2, 0), strict=True))
+    found = dict(
+        zip(PAIR_FEATURES, np.moveaxis(joint_space.pair_feature_matrix(side, query, slice(0, 3)), 2, 0), strict=True)
+    )
     everyone = np.ones((3, 7))
     both = joined(joint_space.map, joint_space.meaning, given.x)
     expected = {
@@ -107,7 +117,7 @@ def test_the_scalars_are_what_each_head_gives_alone():
         "named": gate[:, None] * named,
         "gate": everyone * gate[:, None],
         "late": late,
-        "late_hub": everyone * joint_space.late_interaction.mean_top_products(regions),
+        "late_hub": everyone * joint_space.late_interaction.hubness(regions, 5),
     }
     for name, values in expected.items():
         np.testing.assert_allclose(found[name], values, atol=1e-5, err_msg=name)
@@ -129,10 +139,12 @@ def test_one_product_ranks_candidates_by_the_weighed_heads_less_the_hub_term():
 def test_a_candidates_score_can_be_put_together_again_from_scalars(bias, regions):
     joint_space = make_space() if bias is None else gated(make_space(), bias)
     side, query = sides(joint_space, regions)
-    together = candidate_of(joint_space.matrix(side, query, slice(0, 3)))
+    together = joint_space.candidate_scores_of(joint_space.pair_feature_matrix(side, query, slice(0, 3)))
     np.testing.assert_allclose(together, candidate_scores(side, query), atol=1e-5)
     for row in range(3):
-        np.testing.assert_allclose(candidate_of(joint_space.pair_features(side, query, row)), together[row], atol=1e-6)
+        np.testing.assert_allclose(
+            joint_space.candidate_scores_of(joint_space.pair_features(side, query, row)), together[row], atol=1e-6
+        )
 
 
 @pytest.mark.parametrize(("bias", "gate"), [(-50.0, 0.0), (50.0, 1.0)])
@@ -144,7 +156,7 @@ def test_a_shut_gate_leaves_names_out_and_an_open_one_the_hub_term(bias, gate):
     product = query.candidate @ np.concatenate([side.z, side.hubness[:, None]], axis=1).T
     counted = NAMES_WEIGHT * named if gate else -HUB_WEIGHT * side.hubness
     np.testing.assert_allclose(product, mapped + MEANING_WEIGHT * meaning + counted, atol=1e-5)
-    pair_features = joint_space.matrix(side, query, slice(0, 3))
+    pair_features = joint_space.pair_feature_matrix(side, query, slice(0, 3))
     np.testing.assert_allclose(pair_features[..., 3], gate * named, atol=1e-5)
 
 
@@ -168,14 +180,14 @@ def test_late_scores_are_guessed_where_a_photo_a_query_or_the_space_has_none(lac
     query = joint_space.encode_queries(given.t, given.texts, tokens)
     assert (side.regions is None) == (lacking != "tokens")
     assert (query.words is None) == (lacking != "regions")
-    pair_features = joint_space.matrix(side, query, slice(0, 3))
+    pair_features = joint_space.pair_feature_matrix(side, query, slice(0, 3))
     # A line in cosine, meaning and hub each for the late score and for its hub term.
     guessed = joint_space.late_imputation[0] + np.einsum(
         "qns,sg->qng", pair_features[..., :3], joint_space.late_imputation[1:]
     )
     np.testing.assert_allclose(pair_features[..., 5:], guessed, atol=1e-5)
     whole = make_space()
-    known = whole.matrix(*sides(whole), slice(0, 3))
+    known = whole.pair_feature_matrix(*sides(whole), slice(0, 3))
     np.testing.assert_allclose(pair_features[..., :5], known[..., :5], atol=1e-6)
 
 
@@ -186,7 +198,7 @@ def test_the_photo_side_has_heads_of_length_one_and_mapped_regions():
         for part in np.split(rows, widths, axis=1):
             np.testing.assert_allclose(np.linalg.norm(part, axis=1), 1, atol=1e-5)
     assert (side.regions.shape, side.regions.dtype) == ((7, 3, LATE), np.int8)
-    assert (side.hidden.shape, query.hidden.shape) == ((7, 1), (3, 0))
+    assert (side.hidden.shape, query.ranking_part.shape, query.relevance_part.shape) == ((7, 1), (3, 0), (3, 0))
 
 
 def test_queries_in_a_batch_are_as_one_by_one():
@@ -211,48 +223,6 @@ def test_a_usual_score_is_how_high_a_query_scores_among_the_nearest_reference_ph
     )
 
 
-def test_hubs_turn_products_into_fewer_directions_without_loss_where_there_are_no_more():
-    generator = np.random.default_rng(0)
-    captions, photos = (generator.standard_normal((n, 7)).astype(np.float32) for n in (50, 30))
-    hubness_bank = Hubness.fit(captions, photos)
-    assert hubness_bank.turn.shape == (7, 7)
-    np.testing.assert_allclose(photos @ hubness_bank.turn @ hubness_bank.captions.T, photos @ captions.T, atol=1e-4)
-    np.testing.assert_allclose(captions @ hubness_bank.turn @ hubness_bank.photos.T, captions @ photos.T, atol=1e-4)
-    np.testing.assert_allclose(
-        hubness_bank.terms(photos), np.sort(photos @ captions.T)[:, -10:].mean(axis=1), atol=1e-4
-    )
-    np.testing.assert_allclose(
-        hubness_bank.query_hubness(captions), np.sort(captions @ photos.T)[:, -5:].mean(axis=1), atol=1e-4
-    )
-
-
-def test_hubs_keep_the_128_directions_that_hold_the_most():
-    generator = np.random.default_rng(0)
-    spread = np.where(np.arange(140) < 128, 1.0, 0.01)
-    captions, photos = (generator.standard_normal((300, 140)).astype(np.float32) * spread for _ in range(2))
-    hubness_bank = Hubness.fit(captions, photos)
-    assert hubness_bank.turn.shape == (140, 128)
-    np.testing.assert_allclose(photos @ hubness_bank.turn @ hubness_bank.captions.T, photos @ captions.T, atol=0.05)
-    np.testing.assert_allclose(captions @ hubness_bank.turn @ hubness_bank.photos.T, captions @ photos.T, atol=0.05)
-
-
-def test_hubs_drop_what_captions_have_alone_or_photos_have_alone_however_much_it_is():
-    generator = np.random.default_rng(0)
-    captions, photos = (generator.standard_normal((400, 148)).astype(np.float32) for _ in range(2))
-    captions[:, :20] *= 0.001
-    photos[:, :20] *= 10
-    hubness_bank = Hubness.fit(captions, photos)
-    products = photos @ captions.T
-    assert np.abs(photos @ hubness_bank.turn @ hubness_bank.captions.T - products).max() < 0.05 * np.abs(products).max()
-
-
-def test_hubs_of_fewer_photos_than_directions_are_finite():
-    generator = np.random.default_rng(0)
-    captions, photos = (generator.standard_normal((n, 40)).astype(np.float32) for n in (60, 5))
-    hubness_bank = Hubness.fit(captions, photos)
-    np.testing.assert_allclose(photos @ hubness_bank.turn @ hubness_bank.captions.T, photos @ captions.T, atol=1e-3)
-
-
 def test_photos_joined_are_the_map_beside_the_weighed_meaning():
     joint_space, given = make_space(), inputs()
     both = joined(joint_space.map, joint_space.meaning, given.x)
@@ -263,13 +233,14 @@ def test_photos_joined_are_the_map_beside_the_weighed_meaning():
 @pytest.mark.parametrize("late", [True, False])
 def test_a_space_taken_apart_and_put_together_scores_alike(late):
     joint_space = make_space(late=late)
-    again = joint_space_of_arrays(joint_space_arrays(joint_space), joint_space.lexical.words)
+    again = joint_space_of_arrays(joint_space_arrays(joint_space), joint_space.lexical.words, joint_space.settings)
     assert np.array_equal(
-        again.matrix(*sides(again), slice(0, 3)), joint_space.matrix(*sides(joint_space), slice(0, 3))
+        again.pair_feature_matrix(*sides(again), slice(0, 3)),
+        joint_space.pair_feature_matrix(*sides(joint_space), slice(0, 3)),
     )
     assert [f.name for f in fields(again)] == [f.name for f in fields(joint_space)]
     for part in ("hubs.turn", "late.A") if late else ("hubs.turn",):
         arrays = joint_space_arrays(joint_space)
         del arrays[part]
         with pytest.raises(KeyError, match=part.replace(".", r"\.")):
-            joint_space_of_arrays(arrays, joint_space.lexical.words)
+            joint_space_of_arrays(arrays, joint_space.lexical.words, RankingSettings())

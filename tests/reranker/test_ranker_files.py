@@ -1,0 +1,297 @@
+"""Ranker folders: what is in one, which are refused, and the shipped ones."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
+
+from indexer.errors import PhotoseekError
+from reranker.models.no_match import FEATURE_NAMES
+from reranker.models.ranking_settings import RankingSettings
+from reranker.ranker import DEFAULT_FOLDER, Ranker
+from reranker.ranker_files import FORMAT_2_RANKING, _card_of, digest_of, identity, pack, unpack
+from reranker.ranking import Candidates, isotonic_relevance, rank_candidates
+from tiny_space import inputs, make_ranker
+
+NO_MATCH = {"weights": dict.fromkeys(FEATURE_NAMES, 0.0)}
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+def refusal(folder: Path) -> str:
+    with pytest.raises(PhotoseekError) as caught:
+        Ranker.load(folder)
+    return str(caught.value)
+
+
+@pytest.fixture
+def saved(tmp_path) -> Path:
+    make_ranker().finished().save(tmp_path / "ranker")
+    return tmp_path / "ranker"
+
+
+def test_a_saved_ranker_is_one_json_and_one_safetensors_file_that_everybody_may_read(saved):
+    assert sorted(path.name for path in saved.parent.rglob("*")) == ["ranker", "ranker.json", "weights.safetensors"]
+    assert [path.stat().st_mode & 0o777 for path in saved.iterdir()] == [0o644, 0o644]
+    card = json.loads((saved / "ranker.json").read_text())
+    assert card["format"] == 3
+    assert card["operating_points"]["no_match"]["threshold"] == 0.12
+    kinds = {str(array.dtype) for array in load_file(saved / "weights.safetensors").values()}
+    assert kinds == {"int8", "float32", "int64"}
+
+
+@pytest.mark.parametrize("place", [-1, -3000, 1000])
+def test_a_flipped_byte_of_the_weights_is_refused(saved, place):
+    identity = Ranker.load(saved).id
+    data = bytearray((saved / "weights.safetensors").read_bytes())
+    if place > 0:
+        place += 8 + int.from_bytes(data[:8], "little")  # past the header
+    data[place] ^= 0b0100_0000
+    (saved / "weights.safetensors").write_bytes(data)
+    assert refusal(saved) == f"ranker {saved} is damaged (its weights are not those of {identity}); train it again"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("image_encoder", "eyes@2"),
+        ("text_encoder_name", "eyes"),
+        (
+            "operating_points",
+            {"no_match": {"weights": dict.fromkeys(FEATURE_NAMES, 0.0), "bias": 0.0, "threshold": 0.12}},
+        ),
+        ("calibration", {"temperature": 1.0, "bias": -0.3}),
+        ("vocabulary", ["cow", "dog"]),
+        ("ranking", replace(RankingSettings(), candidates=100).as_dict()),
+        ("id", "0123456789ab"),
+    ],
+)
+def test_an_edited_card_is_refused(saved, key, value):
+    card = json.loads((saved / "ranker.json").read_text())
+    card[key] = value
+    (saved / "ranker.json").write_text(json.dumps(card))
+    assert refusal(saved) == f"ranker {saved} is damaged (its weights are not those of {card['id']}); train it again"
+
+
+def test_a_card_of_an_unknown_calibration_is_refused(saved):
+    card = json.loads((saved / "ranker.json").read_text())
+    (saved / "ranker.json").write_text(json.dumps({**card, "calibration": {"method": "platt"}}))
+    assert refusal(saved) == f"ranker {saved} is damaged (no calibration method 'platt'); train it again"
+
+
+def test_a_ranker_with_a_card_from_before_there_were_checksums_is_known_by_its_weights(saved):
+    card = json.loads((saved / "ranker.json").read_text())
+    del card["checksum"]
+    (saved / "ranker.json").write_text(json.dumps(card))
+    assert Ranker.load(saved).id == card["id"]
+    data = bytearray((saved / "weights.safetensors").read_bytes())
+    data[-1] ^= 0b0100_0000
+    (saved / "weights.safetensors").write_bytes(data)
+    assert "its weights are not those of" in refusal(saved)
+
+
+CARD = (
+    "format id image_encoder text_encoder text_encoder_name calibration operating_points ranking pair_features "
+    "training figures vocabulary"
+)
+PLACE = ["image_encoder_name", "image_encoder_options"]
+
+
+def test_a_card_has_these_entries_and_no_others(saved):
+    assert list(json.loads((saved / "ranker.json").read_text())) == [*CARD.split(), *PLACE, "checksum"]
+
+
+def test_a_card_without_the_place_of_its_image_encoder_has_that_of_the_fingerprint(saved):
+    card = json.loads((saved / "ranker.json").read_text())
+    for key in PLACE:
+        del card[key]
+    (saved / "ranker.json").write_text(json.dumps(card))
+    found = Ranker.load(saved)
+    assert (found.image_encoder_name, found.image_encoder_options) == (found.image_encoder.partition("@")[0], {})
+
+
+@pytest.mark.parametrize("key", CARD.split())
+def test_a_card_that_lacks_an_entry_is_refused(saved, key):
+    card = json.loads((saved / "ranker.json").read_text())
+    del card[key]
+    (saved / "ranker.json").write_text(json.dumps(card))
+    assert refusal(saved) == {
+        "format": f"ranker {saved} has format None, this photoseek reads 2 and 3; train it again",
+        "id": f"ranker {saved} is damaged (its weights are not those of None); train it again",
+    }.get(key, f"ranker {saved} is damaged ('{key}'); train it again")
+
+
+def test_weights_of_another_ranker_are_refused(saved):
+    make_ranker(1).finished().save(saved.parent / "other")
+    (saved / "weights.safetensors").write_bytes((saved.parent / "other" / "weights.safetensors").read_bytes())
+    assert "its weights are not those of" in refusal(saved)
+
+
+def test_a_ranker_of_another_format_is_refused(saved):
+    card = json.loads((saved / "ranker.json").read_text())
+    (saved / "ranker.json").write_text(json.dumps({**card, "format": 1}))
+    assert refusal(saved) == f"ranker {saved} has format 1, this photoseek reads 2 and 3; train it again"
+
+
+def test_a_missing_cut_or_foreign_ranker_is_refused(saved):
+    none = saved.parent / "none"
+    assert refusal(none) == f"no ranker at {none}; train one: photoseek train JUDGED -o {none}"
+    arrays = load_file(saved / "weights.safetensors")
+    whole = (saved / "weights.safetensors").read_bytes()
+    (saved / "weights.safetensors").write_bytes(whole[: len(whole) // 2])
+    assert refusal(saved).startswith(f"ranker {saved} is damaged (")
+    (saved / "weights.safetensors").unlink()
+    assert refusal(saved).startswith(f"ranker {saved} is damaged (")
+    save_file({name: array for name, array in arrays.items() if name != "hubs.turn"}, saved / "weights.safetensors")
+    assert refusal(saved) == f"ranker {saved} is damaged ('hubs.turn'); train it again"
+    damaged = f"{saved / 'ranker.json'} cannot be read: the ranker is damaged; train it again"
+    for content in (b"{", b"\xff", b"[]", b""):
+        (saved / "ranker.json").write_bytes(content)
+        assert refusal(saved) == damaged, content
+
+
+def test_a_folder_of_other_things_is_never_written_over(tmp_path):
+    (tmp_path / "photo.jpg").write_bytes(b"1")
+    with pytest.raises(PhotoseekError) as caught:
+        make_ranker().finished().save(tmp_path)
+    assert str(caught.value) == f"{tmp_path} is not a ranker and not empty; give another folder with -o"
+    assert [path.name for path in tmp_path.iterdir()] == ["photo.jpg"]
+
+
+def test_a_ranker_replaces_a_ranker_and_an_empty_folder(saved):
+    make_ranker(1).finished().save(saved)
+    assert Ranker.load(saved).id == make_ranker(1).finished().id
+    (saved.parent / "empty").mkdir()
+    make_ranker(2).finished().save(saved.parent / "empty")
+    assert Ranker.load(saved.parent / "empty").id == make_ranker(2).finished().id
+
+
+def test_the_shipped_ranker_loads():
+    ranker = Ranker.default()
+    assert ranker.id == ranker.finished().id == json.loads((DEFAULT_FOLDER / "ranker.json").read_text())["id"]
+    assert 0 < ranker.no_match.threshold < 1
+
+
+def test_the_shipped_ranker_of_an_image_encoder_is_found_by_its_fingerprint(tmp_path, monkeypatch):
+    one, two = make_ranker().finished(), replace(make_ranker(1), image_encoder="eyes@2").finished()
+    for name, folder, ranker in (("DEFAULT_FOLDER", tmp_path / "one", one), ("FAST_FOLDER", tmp_path / "two", two)):
+        ranker.save(folder)
+        monkeypatch.setattr(f"reranker.ranker.{name}", folder)
+    assert Ranker.default().id == one.id
+    found = [Ranker.shipped(encoder) for encoder in ("eyes@1", "eyes@2", "eyes@3")]
+    assert [ranker and ranker.id for ranker in found] == [one.id, two.id, None]
+
+
+def test_a_shipped_ranker_that_is_not_there_is_none(tmp_path, monkeypatch):
+    one = make_ranker().finished()
+    one.save(tmp_path / "one")
+    monkeypatch.setattr("reranker.ranker.FAST_FOLDER", tmp_path / "none")
+    monkeypatch.setattr("reranker.ranker.DEFAULT_FOLDER", tmp_path / "one")
+    assert [ranker and ranker.id for ranker in map(Ranker.shipped, ("eyes@1", "eyes@2"))] == [one.id, None]
+    monkeypatch.setattr("reranker.ranker.DEFAULT_FOLDER", tmp_path / "none")
+    monkeypatch.setattr("reranker.ranker.FAST_FOLDER", tmp_path / "one")
+    assert Ranker.shipped("eyes@1").id == one.id
+    # One that is there but damaged is still told.
+    (tmp_path / "one" / "weights.safetensors").unlink()
+    with pytest.raises(PhotoseekError, match="is damaged"):
+        Ranker.shipped("eyes@1")
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(-10, 10))
+def test_packing_what_was_packed_changes_nothing(seed, exponent):
+    generator = np.random.default_rng(seed)
+    matrix = (generator.standard_normal((70, 9)) * 10 ** (exponent * generator.random(9))).astype(np.float32)
+    matrix[:, 4] = 0
+    arrays = {"matrix": matrix, "small": matrix[:63], "row": matrix[0], "none": matrix[:, :0], "pieces": np.arange(70)}
+    packed = pack(arrays)
+    once = unpack(packed)
+    twice = pack(once)
+    assert set(packed) == {*arrays, "matrix.scale"} == set(twice)
+    assert packed["matrix"].dtype == np.int8
+    for name, array in packed.items():
+        assert np.array_equal(twice[name], array), name
+    for name in ("small", "row", "none", "pieces"):
+        assert np.array_equal(once[name], arrays[name]), name
+        assert once[name].dtype == arrays[name].dtype, name
+    step = np.abs(matrix).max(axis=0) / 127
+    assert (np.abs(once["matrix"] - matrix) <= 0.51 * step).all()
+
+
+def test_a_ranker_of_format_2_ranks_as_it_did_when_its_settings_were_constants_of_the_code():
+    expected = json.loads((GOLDEN / "ranker-format-2.expected.json").read_text())
+    ranker, given = Ranker.load(GOLDEN / "ranker-format-2"), inputs()
+    assert ranker.id == expected["id"]
+    photos = ranker.encode_photos(given.x, given.regions)
+    queries = ranker.encode_queries(given.t, given.texts, given.tokens)
+    for row, of_query in enumerate(expected["queries"]):
+        ranked = rank_candidates(ranker, Candidates(np.arange(7), photos, 7), queries, row)
+        assert ranked.places.tolist() == of_query["rows"]
+        assert ranked.ranking_scores.tolist() == pytest.approx(of_query["scores"], abs=1e-5)
+        assert isotonic_relevance(ranked.relevance, 7).tolist() == pytest.approx(of_query["relevance"], abs=1e-6)
+        assert ranked.match_probability == pytest.approx(of_query["match_probability"], abs=1e-6)
+
+
+def test_a_ranker_of_format_2_keeps_its_id_and_its_settings_when_it_is_saved_again(tmp_path):
+    ranker = Ranker.load(GOLDEN / "ranker-format-2")
+    assert ranker.settings.as_dict() == FORMAT_2_RANKING
+    ranker.save(tmp_path / "again")
+    again = Ranker.load(tmp_path / "again")
+    assert (again.id, again.settings, again.calibration) == (ranker.id, ranker.settings, ranker.calibration)
+    assert json.loads((tmp_path / "again" / "ranker.json").read_text())["ranking"] == FORMAT_2_RANKING
+
+
+def test_a_damaged_ranker_of_format_2_is_refused(tmp_path):
+    for name in ("ranker.json", "weights.safetensors"):
+        (tmp_path / name).write_bytes((GOLDEN / "ranker-format-2" / name).read_bytes())
+    card = json.loads((tmp_path / "ranker.json").read_text())
+    card["calibration"]["bias"] = 0.3
+    (tmp_path / "ranker.json").write_text(json.dumps(card))
+    assert "its weights are not those of" in refusal(tmp_path)
+    # Without a checksum, as the first rankers were saved, the id tells.
+    card["calibration"]["bias"] = -0.3
+    del card["checksum"]
+    (tmp_path / "ranker.json").write_text(json.dumps(card))
+    assert Ranker.load(tmp_path).id == card["id"]
+
+
+def test_weights_of_pair_features_are_found_by_their_names(saved):
+    ranker = Ranker.load(saved)
+    card = json.loads((saved / "ranker.json").read_text())
+    turned = card["pair_features"][::-1]
+    arrays = load_file(saved / "weights.safetensors")
+    for mlp in ("order", "relevance"):
+        for part in ("Ws", "ws"):
+            arrays[f"{mlp}.{part}"] = np.ascontiguousarray(arrays[f"{mlp}.{part}"][::-1])
+    save_file(arrays, saved / "weights.safetensors")
+    card["pair_features"] = turned
+    del card["checksum"]
+    (saved / "ranker.json").write_text(json.dumps(card))
+    # The id is a digest of what is stored; here it is made to fit.
+    stored = unpack(load_file(saved / "weights.safetensors"))
+    card["id"] = digest_of(stored, identity(_card_of(card)))
+    (saved / "ranker.json").write_text(json.dumps(card))
+    found = Ranker.load(saved)
+    assert np.array_equal(found.ranking_mlp.ws, ranker.ranking_mlp.ws)
+    assert np.array_equal(found.relevance_mlp.Ws, ranker.relevance_mlp.Ws)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "reason"),
+    [
+        (("candidates",), 1.5, "ranking setting candidates is 1.5, no whole number"),
+        (("heads", "meaning"), "much", "ranking setting meaning is 'much', no number"),
+        (("heads",), {"meaning": 0.25}, "ranking settings heads must have meaning, class_names, hubness"),
+    ],
+)
+def test_settings_that_are_none_are_refused(saved, path, value, reason):
+    card = json.loads((saved / "ranker.json").read_text())
+    place = card["ranking"]
+    for name in path[:-1]:
+        place = place[name]
+    place[path[-1]] = value
+    with pytest.raises(ValueError, match=reason):
+        RankingSettings.from_dict(card["ranking"])
