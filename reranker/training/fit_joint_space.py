@@ -1,102 +1,136 @@
-"""Fitting a space to photos and their captions; what was fitted is kept, so that an interrupted training goes on."""
+"""Fit a joint space to photos and their captions."""
 
-import hashlib
-import os
-import shutil
-import tempfile
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 
 from reranker.judgments.embedded import EmbeddedJudgments
 from reranker.models.class_names import ClassNameHead
-from reranker.models.joint_space import Hubness, JointSpace, joined, joint_space_arrays, joint_space_of_arrays
-from reranker.models.late_interaction import LateSettings, fit_late
-from reranker.models.lexical_features import LexicalFeatures
-from reranker.models.linear_map import LinearMap, MapSettings, fit_map, fit_meaning, unit
+from reranker.models.joint_space import JointSpace
+from reranker.models.late_interaction import LateInteraction
+from reranker.models.lexical_features import LexicalFeatures, words_of
+from reranker.models.linear_map import LinearMap, unit
+from reranker.models.ranking_settings import RankingSettings
+from reranker.training import OnProgress, OnStage
+from reranker.training.examples.galleries import Gallery, captions_of_photos
+from reranker.training.fit_hubness import fit_hubness
+from reranker.training.fit_late_interaction import LateInteractionSettings, fit_late_interaction
+from reranker.training.fit_linear_map import MapSettings, fit_map, fit_meaning_map
 
-Stage = Callable[[str, int, int], None]
-
-# How many word-region scores are looked at to learn what a missing one would have been.
-GUESSED = 100
+# Captions per fold, about, and nearest photos of each, whose late scores the imputation is fitted to.
+IMPUTED = 100
 
 
 @dataclass(frozen=True, slots=True)
 class JointSpaceSettings:
-    """How a space is fitted; `bank` captions are kept for hub terms, `reference` photos for queries' usual scores."""
+    """How the joint spaces of a training are fitted.
+
+    Attributes:
+        map: How the map is fitted.
+        late_interaction: How late interaction is fitted; None leaves it out.
+        lexical: Whether the words of a sentence extend its text vector.
+        hubness_captions: Random training captions that the hubness of photos is taken over.
+        hubness_photos: Random training photos that the hubness of queries is taken over.
+        choose_shrinkage: Whether held-out photos choose the map's shrinkages; else they are those of `map`.
+        folds: Folds of the cross-fit. A map has seen its own photos, so the MLPs learn from scores that maps of other
+            photos gave.
+        ranking: Numbers of the ranking that are not learned; the fitted space keeps them.
+    """
 
     map: MapSettings = field(default_factory=MapSettings)
-    late_interaction: LateSettings | None = field(default_factory=LateSettings)
-    bank: int = 6000
-    reference: int = 1000
+    late_interaction: LateInteractionSettings | None = field(default_factory=LateInteractionSettings)
+    lexical: bool = True
+    hubness_captions: int = 6000
+    hubness_photos: int = 1000
+    choose_shrinkage: bool = True
+    folds: int = 3
+    ranking: RankingSettings = field(default_factory=RankingSettings)
 
 
 def fit_joint_space(
-    features: EmbeddedJudgments,
+    embedded: EmbeddedJudgments,
     photos: np.ndarray,
     lexical: LexicalFeatures,
-    names: ClassNameHead,
     settings: JointSpaceSettings,
     seed: int,
     stage: str,
-    report: Stage,
+    on_stage: OnStage,
 ) -> JointSpace:
-    """Fit a space to some photos (sorted rows of `features`) and the captions that are theirs."""
-    rows, photo = captions_of_photos(features, photos)
+    """Fit a joint space to some photos and the captions that were written for them.
+
+    Args:
+        embedded: The judged data.
+        photos: (n,) int, sorted rows of its photos.
+        lexical: The words that extend text vectors.
+        settings: See `JointSpaceSettings`.
+        seed: Draws batches, dropout, and what hubness is taken over.
+        stage: Which of the training's spaces this is, for `on_stage`.
+        on_stage: Called with (part and stage, done, total).
+
+    Returns:
+        The space, without class names and with a late imputation of zeros.
+    """
+    rows, photo = captions_of_photos(embedded, photos)
     # A classifier's view of a photo is for names; it makes the match with sentences worse.
-    x, t = features.x[photos, : features.x.shape[1] - features.class_dim], features.t[rows]
-    vectors = lexical.extend(t, [features.texts[row] for row in rows])
-    fitted = _widened(
-        fit_map(x, vectors, photo, settings.map, seed, lambda d, n: report(f"map {stage}", d, n)), features.class_dim
-    )
-    meaning = _widened(fit_meaning(x, unit(t), photo), features.class_dim)
+    x, t = embedded.x[photos, : embedded.x.shape[1] - embedded.class_dim], embedded.t[rows]
+    vectors = lexical.extend(t, [embedded.texts[row] for row in rows])
+    fitted = fit_map(x, vectors, photo, settings.map, seed, lambda d, n: on_stage(f"map {stage}", d, n))
+    fitted = _with_blank_columns(fitted, embedded.class_dim)
+    meaning = _with_blank_columns(fit_meaning_map(x, unit(t), photo), embedded.class_dim)
     generator = np.random.default_rng(seed)
-    chosen = generator.permutation(len(rows))[: settings.bank]
-    seen = photos[generator.permutation(len(photos))[: settings.reference]]
+    chosen = generator.permutation(len(rows))[: settings.hubness_captions]
+    seen = photos[generator.permutation(len(photos))[: settings.hubness_photos]]
     captions = np.concatenate([fitted.texts(vectors[chosen]), meaning.texts(unit(t[chosen]))], axis=1)
-    hubness_bank = Hubness.fit(captions, joined(fitted, meaning, features.x[seen]))
-    late = None
-    tokens = features.tokens.select(rows)
-    if settings.late_interaction is not None and features.regions is not None and len(tokens.vectors):
-        regions = features.regions[photos]
-        late = fit_late(
-            regions,
-            tokens,
-            photo,
-            settings.late_interaction,
-            seed,
-            lambda d, n: report(f"regions {stage}", d, n),
-        )
-    return JointSpace(fitted, meaning, names, lexical, late, hubness_bank, np.zeros((4, 2), np.float32))
+    x_seen = embedded.x[seen]
+    in_both = [fitted.images(x_seen), settings.ranking.heads.meaning * meaning.images(x_seen)]
+    hubness = fit_hubness(captions, np.concatenate(in_both, axis=1))
+    late = _fit_late(embedded, photos, settings, seed, lambda d, n: on_stage(f"regions {stage}", d, n))
+    names = ClassNameHead.none(embedded.x.shape[1], embedded.t.shape[1])
+    no_imputation = np.zeros((4, 2), np.float32)
+    return JointSpace(fitted, meaning, names, lexical, late, hubness, no_imputation, settings.ranking)
 
 
-def _widened(fitted: LinearMap, columns: int) -> LinearMap:
-    """The same map for embeddings with so many more columns, which it does not look at."""
-    blank = np.zeros((columns, fitted.k), np.float32)
-    return LinearMap(np.concatenate([fitted.A, blank]), fitted.a, fitted.B, fitted.b)
+def fit_lexical_features(sentences: Sequence[str], weight: float, min_sentences: int = 5) -> LexicalFeatures:
+    """Choose the words that extend text vectors, and weigh them by their rarity.
+
+    Args:
+        sentences: The captions to learn from.
+        weight: Norm of the lexical part beside the text encoder's unit vector.
+        min_sentences: Words of fewer sentences are left out, and so are words of all.
+
+    Returns:
+        The words, sorted, with idf = log(sentences / sentences with the word).
+
+    References:
+        Spärck Jones 1972, "A statistical interpretation of term specificity and its application in retrieval".
+    """
+    counts = Counter(word for sentence in sentences for word in words_of(sentence))
+    words = tuple(sorted(word for word, count in counts.items() if min_sentences <= count < len(sentences)))
+    idf = np.array([np.log(len(sentences) / counts[word]) for word in words], np.float32)
+    return LexicalFeatures(words, idf, weight)
 
 
-def fit_late_imputation(spaces: Sequence[JointSpace], features: EmbeddedJudgments, fold_of: np.ndarray) -> np.ndarray:
-    """What the late score and its hub term are, given a pair's other scores: (4, 2) least squares over captions that
-    the space of a fold has not seen, and the photos that are nearest to them."""
+def fit_late_imputation(spaces: Sequence[JointSpace], embedded: EmbeddedJudgments, fold_of: np.ndarray) -> np.ndarray:
+    """Fit what a pair's late score and late hubness are, given its other scores, for photos without regions.
+
+    Args:
+        spaces: A joint space per fold, which has not seen the fold's photos.
+        embedded: The judged data of n photos.
+        fold_of: (n,) int, the fold of each photo.
+
+    Returns:
+        (4, 2) float32, least squares of (late score, late hubness) on (1, cosine, meaning, hubness), over captions of
+        every fold and the photos that are nearest to them in the map.
+    """
     inputs, outputs = [], []
     for fold, joint_space in enumerate(spaces):
-        gallery = np.flatnonzero(fold_of == fold)
-        rows, own = captions_of_photos(features, gallery)
-        rows, own = rows[:: max(1, len(rows) // GUESSED)], own[:: max(1, len(rows) // GUESSED)]
-        side = joint_space.encode_photos(
-            features.x[gallery], None if features.regions is None else features.regions[gallery]
-        )
-        query = joint_space.encode_queries(
-            features.t[rows], [features.texts[r] for r in rows], features.tokens.select(rows)
-        )
-        pair_features = joint_space.matrix(side, query, slice(0, len(rows)))
-        near = np.argsort(-pair_features[..., 0], axis=1)[:, :GUESSED]
+        gallery = Gallery.of(embedded, np.flatnonzero(fold_of == fold), joint_space)
+        rows, _ = gallery.captions(embedded)
+        rows = rows[:: max(1, len(rows) // IMPUTED)]
+        pair_features = gallery.pair_features(gallery.encode_captions(embedded, rows), slice(0, len(rows)))
+        near = np.argsort(-pair_features[..., 0], axis=1)[:, :IMPUTED]
         picked = np.take_along_axis(pair_features, near[..., None], axis=1).reshape(-1, pair_features.shape[2])
         inputs.append(np.concatenate([np.ones((len(picked), 1)), picked[:, :3]], axis=1))
         outputs.append(picked[:, 5:])
@@ -104,50 +138,18 @@ def fit_late_imputation(spaces: Sequence[JointSpace], features: EmbeddedJudgment
     return np.asarray(solved, np.float32)
 
 
-class JointSpaceCache:
-    """Spaces of one training, kept in a folder under what went into each; removed when the training is done."""
-
-    def __init__(self, folder: Path, features: EmbeddedJudgments) -> None:
-        digest = hashlib.sha256()
-        for array in (features.x, features.t, features.owner, features.tokens.pieces):
-            digest.update(np.ascontiguousarray(array).tobytes())
-        if features.regions is not None:
-            digest.update(features.regions.tobytes())
-        # A folder of its own, so that a training that is done takes nothing from one that still runs.
-        self.folder = folder / digest.hexdigest()[:16]
-
-    def get(
-        self,
-        photos: np.ndarray,
-        settings: JointSpaceSettings,
-        seed: int,
-        names: ClassNameHead,
-        lexical: LexicalFeatures,
-        fit: Callable[[], JointSpace],
-    ) -> JointSpace:
-        """The space that `fit` gives, from the folder if it is whole there; names are put in, not fitted with it."""
-        what = repr((photos.tolist(), asdict(settings), seed, lexical.words))
-        path = self.folder / f"{hashlib.sha256(what.encode()).hexdigest()[:20]}.safetensors"
-        with suppress(OSError, KeyError, ValueError, SafetensorError):
-            arrays = load_file(path)
-            words = bytes(arrays.pop("vocabulary")).decode("utf-8").split("\n")
-            kept = joint_space_of_arrays(arrays, tuple(word for word in words if word))
-            return replace(kept, class_names=names)
-        joint_space = fit()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        arrays = joint_space_arrays(joint_space)
-        arrays["vocabulary"] = np.frombuffer("\n".join(joint_space.lexical.words).encode() or b"\n", np.uint8)
-        with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
-            save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, Path(scratch) / path.name)
-            os.replace(Path(scratch) / path.name, path)
-        return joint_space
-
-    def clear(self) -> None:
-        """Forget them."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+def _fit_late(
+    embedded: EmbeddedJudgments, photos: np.ndarray, settings: JointSpaceSettings, seed: int, on_progress: OnProgress
+) -> LateInteraction | None:
+    """Fit late interaction, if it is wanted and the encoders give regions and tokens."""
+    rows, photo = captions_of_photos(embedded, photos)
+    tokens = embedded.tokens.select(rows)
+    if settings.late_interaction is None or embedded.regions is None or not len(tokens.vectors):
+        return None
+    return fit_late_interaction(embedded.regions[photos], tokens, photo, settings.late_interaction, seed, on_progress)
 
 
-def captions_of_photos(features: EmbeddedJudgments, photos: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The captions of some photos (sorted rows), and each one's photo as a position among them."""
-    rows = np.flatnonzero(np.isin(features.owner, photos))
-    return rows, np.searchsorted(photos, features.owner[rows])
+def _with_blank_columns(fitted: LinearMap, columns: int) -> LinearMap:
+    """Add rows of zeros to a map, so that it ignores the extra columns of wider embeddings."""
+    blank = np.zeros((columns, fitted.k), np.float32)
+    return LinearMap(np.concatenate([fitted.A, blank]), fitted.a, fitted.B, fitted.b)

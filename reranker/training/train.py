@@ -1,210 +1,315 @@
-"""Training: judged data -> ranker. Captions teach the space and the order; people's judgments teach the relevance."""
+"""Train a ranker on judged data: captions teach the joint space and the ranking, people's judgments the relevance."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
+from indexer.cache_folder import cache_folder
 from indexer.encoders import ImageEncoder, TextEncoder
-from indexer.encoders.network import cache_folder
 from indexer.errors import PhotoseekError
 from reranker.judgments.embedded import EmbeddedJudgments
-from reranker.judgments.judged_folder import Judgments, grouped_split
-from reranker.metrics.metrics import ranks_of_own, recall_at
+from reranker.judgments.judgments import Judgments
 from reranker.models.calibration import Calibration
-from reranker.models.joint_space import HUB_WEIGHT, MEANING_WEIGHT, NAMES_WEIGHT, PAIR_FEATURES, JointSpace
-from reranker.models.lexical_features import LexicalFeatures
-from reranker.models.linear_map import MapSettings, unit
-from reranker.models.mlp import MLP, Lists, MLPSettings, fit, start
+from reranker.models.mlp import MLP
+from reranker.models.no_match import NoMatchClassifier
 from reranker.ranker import Ranker
-from reranker.training.examples import (
-    Gallery,
-    PairSettings,
-    WordQueries,
-    candidate_scores,
-    caption_lists,
-    galleries,
-    judged_pairs,
-    own_only,
-    word_pairs,
-    word_queries,
-)
-from reranker.training.fit_joint_space import (
-    JointSpaceCache,
-    JointSpaceSettings,
-    captions_of_photos,
-    fit_joint_space,
-    fit_late_imputation,
-)
-from reranker.training.validation import gate, learn_no_match
-from reranker.training.vocabulary import Thing, learn_class_names, vocabulary_of
+from reranker.training import OnStage
+from reranker.training.cross_fit import JointSpaceCache, JointSpaces, fit_joint_spaces
+from reranker.training.examples.collect_examples import TrainingExamples, collect_examples
+from reranker.training.examples.example_lists import ExampleSettings
+from reranker.training.fit_calibration import fit_calibration
+from reranker.training.fit_joint_space import JointSpaceSettings
+from reranker.training.fit_mlp import MLPExamples, MLPSettings, fit_mlp, start_mlp
+from reranker.training.fit_no_match import fit_no_match
+from reranker.training.fit_ranking import FittedRanking, fit_ranking
+from reranker.training.training_summary import TrainingSummary
+from reranker.training.vocabulary import ClassName, fit_vocabulary, with_own_class_names
 
-# Shrinkages that the held-out photos choose from: (images, texts). Few photos need more.
-SHRINKAGES = ((1.0, 0.3), (3.0, 1.0))
+# Photos with captions of their own that a training needs.
+MIN_PHOTOS = 20
 
-ENOUGH_TO_CALIBRATE = 50
-LEAST = 20
-
-Stage = Callable[[str, int, int], None]
+# How the relevance MLP starts, in the words of the summary.
+ANEW, FROM_BASE = "learned anew", "goes on from the base"
 
 
 @dataclass(frozen=True, slots=True)
 class TrainSettings:
-    """Everything that training may be told."""
+    """Settings of a training.
+
+    Attributes:
+        joint_space: How the joint spaces are fitted.
+        ranking_mlp: How the ranking MLP is trained.
+        relevance_mlp: How the relevance MLP is trained.
+        examples: What both learn from.
+        keep_ranking: With a base: its ranking MLP is kept as it is; else it goes on learning.
+        fresh_relevance: With a base: its relevance MLP is ignored; else training may start from it.
+        seed: Seed of all random numbers.
+    """
 
     joint_space: JointSpaceSettings = field(default_factory=JointSpaceSettings)
     ranking_mlp: MLPSettings = field(default_factory=MLPSettings)
     relevance_mlp: MLPSettings = field(default_factory=MLPSettings)
-    pairs: PairSettings = field(default_factory=PairSettings)
-    choose_shrinkage: bool = True
-    lexical: bool = True
-    # The map has seen its own photos, so the MLPs learn from scores that maps of other photos gave.
-    folds: int = 3
-    validation: float = 0.3
-    # With a base: whether its order goes on learning, and whether its relevance may be the start or is forgotten.
-    keep_order: bool = False
+    examples: ExampleSettings = field(default_factory=ExampleSettings)
+    keep_ranking: bool = False
     fresh_relevance: bool = False
     seed: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class FittedRelevance:
+    """The relevance of a training, before its calibration.
+
+    Attributes:
+        mlp: The relevance MLP.
+        start: How it started, in words.
+        losses: Its validation losses.
+    """
+
+    mlp: MLP
+    start: str
+    losses: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedParts:
+    """Results of the steps of a training.
+
+    Attributes:
+        spaces: The joint spaces.
+        examples: What the MLPs learned from.
+        ranking: The ranking.
+        relevance: The relevance.
+        calibration: Its calibration.
+        no_match: The no-match decision.
+    """
+
+    spaces: JointSpaces
+    examples: TrainingExamples
+    ranking: FittedRanking
+    relevance: FittedRelevance
+    calibration: Calibration
+    no_match: NoMatchClassifier
+
+
 def train(
-    features: EmbeddedJudgments,
+    embedded: EmbeddedJudgments,
     judgments: Judgments,
     encoders: tuple[ImageEncoder, TextEncoder],
     settings: TrainSettings | None = None,
     *,
     base: Ranker | None = None,
-    things: Sequence[Thing] | None = None,
-    on_stage: Stage | None = None,
+    class_names: Sequence[ClassName] | None = None,
+    on_stage: OnStage | None = None,
 ) -> Ranker:
     """Train a ranker on judged data.
 
-    `encoders`: the image and the text encoder that made `features`. With `base`, its space is kept as it is (it must
-    not have seen these photos) and its MLPs are the start. `things` is a vocabulary beside the encoder's own class
-    names. `on_stage` gets (stage, done, total). An interrupted training goes on with the spaces it had fitted.
-    Raises PhotoseekError if there is too little to learn from.
+    An interrupted training goes on with the joint spaces that it had fitted, which are kept in the user's cache.
+
+    Args:
+        embedded: The judged data as arrays.
+        judgments: The judged data with what people said.
+        encoders: The image and the text encoder that made `embedded`.
+        settings: See `TrainSettings`.
+        base: A ranker to fine-tune. Its joint space is kept as it is, so it must not have seen these photos, and its
+            MLPs are the start.
+        class_names: A vocabulary beside the image encoder's own classes.
+        on_stage: Called with (stage, done, total).
+
+    Returns:
+        The ranker, with its id.
+
+    Raises:
+        PhotoseekError: There is too little to learn from, or `base` belongs to other encoders.
     """
     settings = settings or TrainSettings()
-    report = on_stage or (lambda stage, done, total: None)
-    _check(features, encoders, base)
-    count = len(features.photos)
-    captions = np.flatnonzero(features.owner >= 0)
-    kept = JointSpaceCache(cache_folder() / "training", features)
-    summary: dict[str, Any] = {
-        "photos": count,
-        "captions": len(captions),
-        "expert_rows": len(judgments.expert),
-        "crowd_rows": len(judgments.crowd),
-        "score": settings.pairs.aggregate.__name__,
-        "seed": settings.seed,
-    }
+    on_stage = on_stage or (lambda stage, done, total: None)
+    _check(embedded, encoders, base)
+    cache = JointSpaceCache(cache_folder() / "training", embedded)
     if base is None:
-        joint_space, spaces, fold_of = _new_spaces(features, encoders, settings, things, kept, summary, report)
+        how = settings.joint_space
+        spaces = fit_joint_spaces(embedded, encoders, class_names or (), how, settings.seed, cache, on_stage)
     else:
-        joint_space, spaces, fold_of = base.joint_space, [base.joint_space], np.zeros(count, np.int64)
-        summary |= {"base": base.id, "before": {k: v for k, v in base.training.items() if k != "before"}}
-        if things:
-            before = base.joint_space.class_names
-            vocabulary = things if before.k else vocabulary_of(encoders[0], things)
-            names, unknown = learn_class_names(features, vocabulary, *encoders, before)
-            joint_space = replace(joint_space, class_names=names)
-            spaces = [joint_space]
-            summary |= {"names": len(names.keys), "names_without_example": unknown}
-
-    described = np.unique(features.owner[captions])
-    _, validation_photos = grouped_split(described, settings.validation, settings.seed)
-    held_out = np.isin(np.arange(count), described[validation_photos])
-    material = _collect(features, judgments, encoders[1], settings, fold_of, held_out, spaces, report)
-    t = np.concatenate([unit(features.t), unit(material.words.t)])
-    dims = (features.x.shape[1], t.shape[1])
-
-    order = None if base is None else base.ranking_mlp
-    learns_order = base is None or not settings.keep_order
-    if learns_order:
-        # A base that was left with the candidates' own order has no network to go on with.
-        if order is not None and order.reads_vectors:
-            first = order
-        else:
-            first = start(*dims, own_only(material.lists[0]), settings.seed)
-        learned, losses = fit(
-            first,
-            features.x,
-            t,
-            own_only(material.lists[0]),
-            own_only(material.lists[1]),
-            settings.ranking_mlp,
-            listwise=True,
-            seed=settings.seed,
-            on_progress=lambda done, total: report("order", done, total),
-        )
-        summary["order_loss"] = [round(loss, 4) for loss in losses]
-        order, summary["order"], recalls = gate(features, material.galleries, order, learned)
+        spaces = joint_spaces_of_base(embedded, encoders, base, class_names or ())
+    examples = collect_examples(embedded, judgments, encoders[1], spaces, settings.examples, settings.seed, on_stage)
+    if base is not None and settings.keep_ranking:
+        ranking, no_match = FittedRanking(base.ranking_mlp, "that of the base", None, {}), base.no_match
     else:
-        recalls = {}
-        summary["order"] = "that of the base"
-    if order is None:
-        order = candidate_mlp(*dims)
+        before = None if base is None else base.ranking_mlp
+        heads = spaces.joint_space.settings.heads
+        ranking = fit_ranking(embedded, examples, before, settings.ranking_mlp, heads, settings.seed, on_stage)
+        no_match = fit_no_match(embedded, examples.words, examples.galleries, ranking.mlp)
+    relevance = fit_relevance(embedded, examples, settings, base, on_stage)
+    calibration = calibrate(embedded, examples, relevance.mlp)
+    parts = TrainedParts(spaces, examples, ranking, relevance, calibration, no_match)
+    ranker = assemble(parts, encoders, summarise(parts, embedded, judgments, settings, base))
+    cache.clear()
+    return ranker
 
-    begins = {"learned anew": start(*dims, material.pairs[0], settings.seed)}
+
+def joint_spaces_of_base(
+    embedded: EmbeddedJudgments,
+    encoders: tuple[ImageEncoder, TextEncoder],
+    base: Ranker,
+    class_names: Sequence[ClassName],
+) -> JointSpaces:
+    """Keep the joint space of a ranker, and add a vocabulary's class names to it.
+
+    Args:
+        embedded: The judged data, none of whose photos the space has seen.
+        encoders: The image and the text encoder that made it.
+        base: The ranker.
+        class_names: A vocabulary. A ranker without class names gets the image encoder's own classes, too; where the
+            vocabulary is empty, the space stays as it is.
+
+    Returns:
+        One space, which has seen none of the photos, for the ranker and for its only fold.
+    """
+    joint_space, without_example = base.joint_space, None
+    if class_names:
+        before = joint_space.class_names
+        vocabulary = class_names if before.k else with_own_class_names(encoders[0], class_names)
+        fitted = fit_vocabulary(embedded, vocabulary, *encoders, before, joint_space.settings.class_names)
+        joint_space, without_example = replace(joint_space, class_names=fitted.head), fitted.without_example
+    fold_of = np.zeros(len(embedded.photos), np.int64)
+    return JointSpaces(joint_space, (joint_space,), fold_of, None, without_example)
+
+
+def fit_relevance(
+    embedded: EmbeddedJudgments,
+    examples: TrainingExamples,
+    settings: TrainSettings,
+    base: Ranker | None,
+    on_stage: OnStage,
+) -> FittedRelevance:
+    """Train the relevance MLP from a new start and from the base's, and keep the one with the least validation loss.
+
+    A base that learned from captions alone may be a worse start than a new one, so validation photos decide.
+
+    Args:
+        embedded: The judged data.
+        examples: What the MLP learns from.
+        settings: See `TrainSettings`.
+        base: The ranker that is fine-tuned, if one is.
+        on_stage: Called with ("relevance", done, total).
+
+    Returns:
+        The relevance MLP, with how it started.
+    """
+    x, t = embedded.x, examples.text_vectors
+    starts = {ANEW: start_mlp(x.shape[1], t.shape[1], examples.relevance_train, settings.seed)}
     if base is not None and not settings.fresh_relevance:
-        begins["goes on from the base"] = base.relevance_mlp
-    tried = {
-        name: fit(
-            begin,
-            features.x,
-            t,
-            material.pairs[0],
-            material.pairs[1],
+        starts[FROM_BASE] = base.relevance_mlp
+    fitted = {
+        name: fit_mlp(
+            start,
+            MLPExamples(x, t, examples.relevance_train, examples.relevance_validation),
             settings.relevance_mlp,
             listwise=False,
             seed=settings.seed,
-            on_progress=lambda done, total: report("relevance", done, total),
+            on_progress=lambda done, total: on_stage("relevance", done, total),
         )
-        for name, begin in begins.items()
+        for name, start in starts.items()
     }
-    # A base that learned from captions alone may be further off than a new start; validation photos tell.
-    summary["relevance"] = min(tried, key=lambda name: min(tried[name][1]))
-    relevance, losses = tried[summary["relevance"]]
-    summary["relevance_loss"] = [round(loss, 4) for loss in losses]
-    measured = material.to_calibrate
-    logits = relevance.plain(features.x[measured.photo[:, 0]], t[measured.text], measured.pair_features[:, 0])
-    calibration = Calibration.fit(logits, measured.target[:, 0], measured.weight, groups=measured.text)
-    summary |= {"calibration": calibration.method, "calibration_pairs": len(measured)}
-    summary["calibration_log_loss"] = {name: round(loss, 5) for name, loss in calibration.losses.items()}
-    if base is None or learns_order:
-        match = learn_no_match(features, material.words, material.galleries, order)
-    else:
-        match = base.no_match
-    ranker = Ranker(
+    best = min(fitted, key=lambda name: min(fitted[name].losses))
+    return FittedRelevance(fitted[best].mlp, best, fitted[best].losses)
+
+
+def calibrate(embedded: EmbeddedJudgments, examples: TrainingExamples, relevance_mlp: MLP) -> Calibration:
+    """Fit the calibration of a relevance MLP to validation pairs, the pairs of a caption in one fold.
+
+    Args:
+        embedded: The judged data.
+        examples: Its `calibration` pairs are used.
+        relevance_mlp: The MLP.
+
+    Returns:
+        The calibration.
+    """
+    pairs = examples.calibration
+    x, t = embedded.x[pairs.photo_rows[:, 0]], examples.text_vectors[pairs.text_rows]
+    logits = relevance_mlp.plain(x, t, pairs.pair_features[:, 0])
+    return fit_calibration(logits, pairs.targets[:, 0], pairs.weights, groups=pairs.text_rows)
+
+
+def summarise(
+    parts: TrainedParts,
+    embedded: EmbeddedJudgments,
+    judgments: Judgments,
+    settings: TrainSettings,
+    base: Ranker | None,
+) -> TrainingSummary:
+    """Summarise a training.
+
+    Args:
+        parts: What its steps gave.
+        embedded: The judged data as arrays.
+        judgments: The judged data with what people said.
+        settings: See `TrainSettings`.
+        base: The ranker that was fine-tuned, if one was.
+
+    Returns:
+        The summary.
+    """
+    spaces, calibration = parts.spaces, parts.calibration
+    return TrainingSummary(
+        photos=len(embedded.photos),
+        captions=int((embedded.owner >= 0).sum()),
+        expert_rows=len(judgments.expert),
+        crowd_rows=len(judgments.crowd),
+        score=settings.examples.aggregate.__name__,
+        seed=settings.seed,
+        base=None if base is None else base.id,
+        before=None if base is None else {key: value for key, value in base.training.items() if key != "before"},
+        names=None if spaces.without_example is None else len(spaces.joint_space.class_names.keys),
+        names_without_example=spaces.without_example,
+        shrinkage=spaces.shrinkage,
+        order_loss=parts.ranking.losses,
+        order=parts.ranking.verdict,
+        relevance=parts.relevance.start,
+        relevance_loss=parts.relevance.losses,
+        calibration=calibration.method,
+        calibration_pairs=len(parts.examples.calibration),
+        calibration_log_loss=calibration.losses,
+    )
+
+
+def assemble(parts: TrainedParts, encoders: tuple[ImageEncoder, TextEncoder], summary: TrainingSummary) -> Ranker:
+    """Put a ranker together.
+
+    Args:
+        parts: What the steps of its training gave.
+        encoders: The image and the text encoder that it was trained with.
+        summary: What it was trained on.
+
+    Returns:
+        The ranker, with its id.
+    """
+    return Ranker(
         image_encoder=encoders[0].fingerprint,
         text_encoder=encoders[1].fingerprint,
         text_encoder_name=encoders[1].name,
         image_encoder_name=encoders[0].name,
-        joint_space=joint_space,
-        ranking_mlp=order,
-        relevance_mlp=relevance,
-        calibration=calibration,
-        no_match=match,
-        training=summary,
-        results={"validation_photos": float(held_out.sum()), **recalls},
+        joint_space=parts.spaces.joint_space,
+        ranking_mlp=parts.ranking.mlp,
+        relevance_mlp=parts.relevance.mlp,
+        calibration=parts.calibration,
+        no_match=parts.no_match,
+        training=summary.as_dict(),
+        results={"validation_photos": float(parts.examples.validation_photos), **parts.ranking.recalls},
     ).finished()
-    kept.clear()
-    return ranker
-
-
-def candidate_mlp(d: int, e: int) -> MLP:
-    """An order that is the candidates' own: what a reranker has to beat."""
-    weights = np.zeros(len(PAIR_FEATURES), np.float32)
-    for name, weight in (("cosine", 1), ("meaning", MEANING_WEIGHT), ("named", NAMES_WEIGHT), ("hub", -HUB_WEIGHT)):
-        weights[PAIR_FEATURES.index(name)] = weight
-    one = np.zeros(1, np.float32)
-    Wx, Wt, Ws = (np.zeros((rows, 1), np.float32) for rows in (d, e, len(PAIR_FEATURES)))
-    return MLP(Wx, Wt, Ws, one, np.zeros((1, 1), np.float32), one, one, weights, one)
 
 
 def training_photos(judgments: Judgments, photo_set: str | None) -> tuple[str, ...]:
-    """The photos to train on: one photo folder's, by default `train_images`, else all that are no test photos."""
+    """Return the photos to train on.
+
+    Args:
+        judgments: The judged data.
+        photo_set: A photo folder of it; by default `train_images`, or else all photos that are no test photos.
+
+    Raises:
+        PhotoseekError: The judged data has no such photo folder.
+    """
     if photo_set is None and "train_images" in judgments.sets:
         photo_set = "train_images"
     if photo_set is None:
@@ -217,145 +322,17 @@ def training_photos(judgments: Judgments, photo_set: str | None) -> tuple[str, .
     return judgments.sets[photo_set]
 
 
-def _check(features: EmbeddedJudgments, encoders: tuple[ImageEncoder, TextEncoder], base: Ranker | None) -> None:
+def _check(embedded: EmbeddedJudgments, encoders: tuple[ImageEncoder, TextEncoder], base: Ranker | None) -> None:
+    """Refuse a base of other encoders, and too few photos with captions."""
     if base is not None and (base.image_encoder, base.text_encoder) != tuple(e.fingerprint for e in encoders):
         raise PhotoseekError(
             f"ranker {base.id} was trained with {base.image_encoder} and {base.text_encoder}; --from needs the same "
             "encoders"
         )
-    owned = features.owner[features.owner >= 0]
+    owned = embedded.owner[embedded.owner >= 0]
     described = len(np.unique(owned))
-    if described < LEAST:
+    if described < MIN_PHOTOS:
         raise PhotoseekError(
-            f"{described} photos with {len(owned)} captions of their own are too few to train on; {LEAST} is the least"
+            f"{described} photos with {len(owned)} captions of their own are too few to train on; {MIN_PHOTOS} is the "
+            "least"
         )
-
-
-def _new_spaces(
-    features: EmbeddedJudgments,
-    encoders: tuple[ImageEncoder, TextEncoder],
-    settings: TrainSettings,
-    things: Sequence[Thing] | None,
-    kept: JointSpaceCache,
-    summary: dict[str, Any],
-    report: Stage,
-) -> tuple[JointSpace, list[JointSpace], np.ndarray]:
-    """The space of all photos, those of the cross-fit, and which of these has not seen a photo."""
-    owned = np.flatnonzero(features.owner >= 0)
-    lexical = (
-        LexicalFeatures.fit([features.texts[row] for row in owned]) if settings.lexical else LexicalFeatures.none()
-    )
-    names, unknown = learn_class_names(features, vocabulary_of(encoders[0], things or ()), *encoders)
-    summary |= {"names": len(names.keys), "names_without_example": unknown}
-
-    def fitted(photos: np.ndarray, what: JointSpaceSettings, stage: str) -> JointSpace:
-        return kept.get(
-            photos,
-            what,
-            settings.seed,
-            names,
-            lexical,
-            lambda: fit_joint_space(features, photos, lexical, names, what, settings.seed, stage, report),
-        )
-
-    chosen = settings.joint_space
-    everything = np.arange(len(features.photos))
-    if settings.choose_shrinkage:
-        chosen = replace(chosen, map=_choose_shrinkage(features, settings, fitted))
-    summary["shrinkage"] = [chosen.map.shrink_images, chosen.map.shrink_texts]
-    fold_of = np.random.default_rng(settings.seed).permutation(len(features.photos)) % settings.folds
-    spaces = [
-        fitted(np.flatnonzero(fold_of != fold), chosen, f"{fold + 1} of {settings.folds + 1}")
-        for fold in range(settings.folds)
-    ]
-    final = fitted(everything, chosen, f"{settings.folds + 1} of {settings.folds + 1}")
-    guess = fit_late_imputation(spaces, features, fold_of)
-    return (
-        replace(final, late_imputation=guess),
-        [replace(joint_space, late_imputation=guess) for joint_space in spaces],
-        fold_of,
-    )
-
-
-def _choose_shrinkage(
-    features: EmbeddedJudgments,
-    settings: TrainSettings,
-    fitted: Callable[[np.ndarray, JointSpaceSettings, str], JointSpace],
-) -> MapSettings:
-    """The shrinkage whose tuned map ranks held-out photos best, by recall@1 + 5 + 10 with the hub term."""
-    seen, held = grouped_split(np.arange(len(features.photos)), 0.2, settings.seed)
-    best, chosen = -1.0, settings.joint_space.map
-    for number, (images, texts) in enumerate(SHRINKAGES, 1):
-        tried = replace(settings.joint_space.map, shrink_images=images, shrink_texts=texts)
-        joint_space = fitted(
-            np.sort(seen),
-            replace(settings.joint_space, map=tried, late_interaction=None),
-            f"shrinkage {number} of {len(SHRINKAGES)}",
-        )
-        gallery = Gallery.of(features, np.sort(held), joint_space)
-        rows, own = captions_of_photos(features, gallery.photos)
-        ranks = ranks_of_own(candidate_scores(gallery.side, gallery.queries(features, rows)), own)
-        total = sum(recall_at(ranks, k) for k in (1, 5, 10))
-        if total > best:
-            best, chosen = total, tried
-    return chosen
-
-
-@dataclass(frozen=True, slots=True)
-class _Material:
-    """What the MLPs learn from. `lists` and `pairs`: (training, validation); `galleries`: those of the validation side;
-    the vectors of `words` follow the captions' among the rows of t; `to_calibrate`: validation pairs."""
-
-    lists: tuple[Lists, Lists]
-    pairs: tuple[Lists, Lists]
-    galleries: list[Gallery]
-    words: WordQueries
-    to_calibrate: Lists
-
-
-def _collect(
-    features: EmbeddedJudgments,
-    judgments: Judgments,
-    text: TextEncoder,
-    settings: TrainSettings,
-    fold_of: np.ndarray,
-    held_out: np.ndarray,
-    spaces: Sequence[JointSpace],
-    report: Stage,
-) -> _Material:
-    generator = np.random.default_rng(settings.seed)
-    words = word_queries(features, text, settings.pairs)
-    lists: tuple[list[Lists], list[Lists]] = ([], [])
-    pairs: tuple[list[Lists], list[Lists]] = ([], [])
-    to_calibrate: dict[str, list[Lists]] = {"crowd": [], "expert": [], "caption": []}
-    kept = []
-    shown = settings.pairs.shown
-    total = len(np.unique(np.stack([fold_of, held_out]), axis=1).T)
-    for number, (held, gallery) in enumerate(galleries(features, fold_of, held_out, spaces), 1):
-        side = int(held)
-        of_captions = caption_lists(features, gallery, settings.pairs, generator)
-        lists[side].append(of_captions)
-        taught = [of_captions.pairs(slice(0, shown)), of_captions.pairs(slice(-1, None))]
-        pairs[side].extend(taught)
-        if len(words.texts):
-            pairs[side].append(word_pairs(words, gallery, settings.pairs, generator, len(features.t)))
-        judged, by_experts = judged_pairs(features, judgments, gallery, settings.pairs)
-        pairs[side].append(judged)
-        if held:
-            kept.append(gallery)
-            to_calibrate["crowd"].append(judged.take(np.flatnonzero(~by_experts)))
-            to_calibrate["expert"].append(judged.take(np.flatnonzero(by_experts)))
-            to_calibrate["caption"] += taught
-        report("pairs", number, total)
-    # Relevance is the probability that a person says "this fits", and that is what a crowd was asked.
-    for name in ("crowd", "expert", "caption"):
-        measured = Lists.join(to_calibrate[name])
-        if len(measured) >= ENOUGH_TO_CALIBRATE:
-            break
-    return _Material(
-        (Lists.join(lists[0]), Lists.join(lists[1])),
-        (Lists.join(pairs[0]), Lists.join(pairs[1])),
-        kept,
-        words,
-        measured,
-    )

@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from indexer.encoders import ImageEncoder, TextEncoder, load_image_encoder, load_text_encoder
 from indexer.index import DEFAULT_ENCODER
 from reranker.judgments.embedded import embed_judgments
-from reranker.judgments.judged_folder import Judgments
+from reranker.judgments.judgments import Judgments
 from reranker.ranker import Ranker
 from reranker.ranker_encoders import encoders_of
 from reranker.training.train import TrainSettings, train
-from reranker.training.vocabulary import Thing
+from reranker.training.vocabulary import ClassName
 
 DEFAULT_TEXT_ENCODER = "minilm"
 
@@ -19,7 +19,7 @@ def train_ranker(
     encoders: tuple[ImageEncoder, TextEncoder] | None = None,
     *,
     base: Ranker | None = None,
-    class_names: Sequence[Thing] | None = None,
+    class_names: Sequence[ClassName] | None = None,
     settings: TrainSettings | None = None,
     on_stage: Callable[[str, int, int], None] | None = None,
 ) -> Ranker:
@@ -32,7 +32,7 @@ def train_ranker(
         encoders: The image and the text encoder; by default those of `base`, else the default ones.
         base: A ranker to fine-tune. Its joint space is kept, so it must not have seen these photos.
         class_names: A vocabulary of things, beside the image encoder's own classes.
-        settings: Everything else that training may be told.
+        settings: All other settings of the training.
         on_stage: Called with (stage, done, total).
 
     Returns:
@@ -46,5 +46,5 @@ def train_ranker(
     elif encoders is None:
         encoders = load_image_encoder(DEFAULT_ENCODER), load_text_encoder(DEFAULT_TEXT_ENCODER)
     embed = None if on_stage is None else (lambda done, total: on_stage("embedding", done, total))
-    features = embed_judgments(judgments, *encoders, embed)
-    return train(features, judgments, encoders, settings, base=base, things=class_names, on_stage=on_stage)
+    embedded = embed_judgments(judgments, *encoders, embed)
+    return train(embedded, judgments, encoders, settings, base=base, class_names=class_names, on_stage=on_stage)

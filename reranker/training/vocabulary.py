@@ -1,7 +1,6 @@
-"""The vocabulary of the names head: what things are called, and where photos of them lie."""
+"""Read a vocabulary of class names, and fit the class-name head to examples of its classes."""
 
-import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,132 +9,219 @@ import numpy as np
 from indexer.encoders import ImageEncoder, TextEncoder
 from indexer.errors import PhotoseekError
 from reranker.judgments.embedded import EmbeddedJudgments
-from reranker.models.class_names import ClassNameHead, extend_class_names, fit_class_names, named_texts
+from reranker.judgments.tables import TableReader, refuse_row
+from reranker.models.class_names import ClassNameHead
 from reranker.models.lexical_features import WORD
 from reranker.models.linear_map import unit
+from reranker.models.ranking_settings import ClassNameSettings
+from reranker.training.fit_class_names import extend_class_names, fit_class_names, named_texts
 
-# Sentences that the gate learns to tell from names.
+# About how many sentences the name gate learns to distinguish from names.
 SENTENCES = 8000
 
 
 @dataclass(frozen=True, slots=True)
-class Thing:
-    """One thing of a vocabulary: its names, and what shows how it looks: the number of a class of the image encoder's
-    own classifier, or photos of the judged folder. With neither, captions that say a name point to photos."""
+class ClassName:
+    """One class of a vocabulary, with its examples.
+
+    Attributes:
+        names: Its names; any of them finds its photos.
+        index: Number of a class of the image encoder's own classifier, if that is what shows it.
+        photos: Photos of the judged folder that show it. With neither, captions that say a name point to photos.
+    """
 
     names: tuple[str, ...]
     index: int | None = None
     photos: tuple[str, ...] = ()
 
 
-def read_class_names(path: Path) -> list[Thing]:
+@dataclass(frozen=True, slots=True)
+class FittedVocabulary:
+    """The class-name head of a vocabulary.
+
+    Attributes:
+        head: The head of class names.
+        without_example: First names of the classes that nothing shows: no class number, no photo, no caption.
+    """
+
+    head: ClassNameHead
+    without_example: tuple[str, ...]
+
+
+def read_class_names(path: Path) -> list[ClassName]:
     """Read a vocabulary.
 
-    A `.txt` file has one thing a line, its names separated by commas. A `.tsv` or `.csv` file has a header with `names`
-    and, if wanted, `index` (a class of the encoder's classifier) or `photo` (a file of the judged folder; a thing may
-    have several lines). Raises PhotoseekError naming the line that is wrong.
+    Args:
+        path: A `.txt` file has one class per line, its names separated by commas. A `.tsv` or `.csv` file has a header
+            with `names` and, if wanted, `index` (a class of the encoder's classifier) or `photo` (a file of the judged
+            folder; a class may have several lines).
+
+    Returns:
+        The classes, in the order of their first lines.
+
+    Raises:
+        PhotoseekError: The file cannot be read, or a line is wrong; the message names it.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise PhotoseekError(f"class names {path}: {reason}") from None
-    if path.suffix == ".txt":
-        rows = [(number, {"names": line}) for number, line in enumerate(text.splitlines(), 1)]
-    else:
-        reader = csv.DictReader(text.splitlines(), delimiter="\t" if path.suffix == ".tsv" else ",")
-        if "names" not in (reader.fieldnames or ()):
-            raise PhotoseekError(f"class names {path}: no column 'names' in its first line")
-        rows = [(reader.line_num, row) for row in reader]
-    found: dict[tuple[str, ...], Thing] = {}
-    for number, row in rows:
-        names = tuple(name.strip() for name in (row["names"] or "").split(",") if name.strip())
+    table = TableReader(path, on_bad=refuse_row)
+    found: dict[tuple[str, ...], ClassName] = {}
+    for line, row in _rows(table):
+        names = tuple(name.strip() for name in row["names"].split(",") if name.strip())
         if not names:
             continue
-        index, photo = (row.get("index") or "").strip(), (row.get("photo") or "").strip()
+        index, photo = row.get("index", "").strip(), row.get("photo", "").strip()
         if index and not index.isdecimal():
-            raise PhotoseekError(f"class names {path}, line {number}: index {index!r} is no class number")
-        before = found.get(names, Thing(names))
+            table.bad(line, "malformed rows", f"index {index!r} is no class number")
+        before = found.get(names, ClassName(names))
         photos = (*before.photos, photo) if photo else before.photos
-        found[names] = Thing(names, int(index) if index else before.index, photos)
+        found[names] = ClassName(names, int(index) if index else before.index, photos)
     if not found:
-        raise PhotoseekError(f"class names {path}: no names in it")
+        raise PhotoseekError(f"{path}: no names in it")
     return list(found.values())
 
 
-def own_class_names(image: ImageEncoder) -> list[Thing]:
-    """The names of the classes that the image encoder's own classifier knows: ImageNet's, as torchvision has them."""
+def own_class_names(image: ImageEncoder) -> list[ClassName]:
+    """Return the classes that the image encoder's own classifier knows: ImageNet's, as torchvision names them.
+
+    Args:
+        image: The image encoder; one without a classifier knows none.
+    """
     if image.prototypes is None:
         return []
     from torchvision.models import ResNet18_Weights
 
-    return [Thing((name,), index) for index, name in enumerate(ResNet18_Weights.DEFAULT.meta["categories"])]
+    return [ClassName((name,), index) for index, name in enumerate(ResNet18_Weights.DEFAULT.meta["categories"])]
 
 
-def vocabulary_of(image: ImageEncoder, things: Sequence[Thing]) -> list[Thing]:
-    """A team's things beside the encoder's own class names; a class that a thing names by its number has its names."""
-    named = {thing.index for thing in things}
-    return [*(thing for thing in own_class_names(image) if thing.index not in named), *things]
+def with_own_class_names(image: ImageEncoder, class_names: Sequence[ClassName]) -> list[ClassName]:
+    """Return a vocabulary behind the image encoder's own classes.
+
+    Args:
+        image: The image encoder.
+        class_names: The vocabulary; an own class that it names by its number has the vocabulary's names alone.
+    """
+    named = {class_name.index for class_name in class_names}
+    return [*(class_name for class_name in own_class_names(image) if class_name.index not in named), *class_names]
 
 
-def learn_class_names(
-    features: EmbeddedJudgments,
-    things: Sequence[Thing],
+def fit_vocabulary(
+    embedded: EmbeddedJudgments,
+    class_names: Sequence[ClassName],
     image: ImageEncoder,
     text: TextEncoder,
     base: ClassNameHead | None = None,
-) -> tuple[ClassNameHead, list[str]]:
-    """The names head for a vocabulary, and the things that nothing shows: no class, no photo, no caption. With a base,
-    its names stay beside those of the vocabulary.
+    settings: ClassNameSettings | None = None,
+) -> FittedVocabulary:
+    """Fit the head of class names to a vocabulary.
 
-    Raises PhotoseekError for a class number that the encoder does not have, or a photo that is not among the judged.
+    Args:
+        embedded: The judged data.
+        class_names: The vocabulary.
+        image: The image encoder that made the judged data's photo embeddings.
+        text: The text encoder that made its text vectors.
+        base: A head whose names stay beside those of the vocabulary.
+        settings: How queries are compared with names, by default as new rankers do.
+
+    Returns:
+        The head; `base`, or a head without names, where fewer classes are shown than a head needs.
+
+    Raises:
+        PhotoseekError: The encoder has no class of that number, or a photo is not among the judged ones.
     """
-    known = {name.lower(): thing.index for thing in own_class_names(image) for name in thing.names}
-    place = {name: row for row, name in enumerate(features.photos)}
-    owned = np.flatnonzero(features.owner >= 0)
-    said = [" " + " ".join(WORD.findall(features.texts[row].lower())) + " " for row in owned]
-    shift = np.zeros(features.x.shape[1], np.float32) if image.prototypes is not None else features.x.mean(axis=0)
-    shown: list[tuple[Thing, np.ndarray]] = []
+    examples = _ClassExamples.of(embedded, image)
+    shown: list[tuple[ClassName, np.ndarray]] = []
     unknown = []
-    for thing in things:
-        index = thing.index
-        if index is None and not thing.photos:
-            index = next((known[name.lower()] for name in thing.names if name.lower() in known), None)
-        if index is not None and image.prototypes is not None:
-            if index >= len(image.prototypes):
-                raise PhotoseekError(
-                    f"class names: {thing.names[0]!r} has index {index}, {image.name} has no such class"
-                )
-            shown.append((thing, image.prototypes[index]))
-            continue
-        for photo in thing.photos:
-            if photo not in place:
-                raise PhotoseekError(
-                    f"class names: photo {photo!r} of {thing.names[0]!r} is not among the judged photos"
-                )
-        rows = [place[photo] for photo in thing.photos]
-        if not rows:
-            plain = [" ".join(WORD.findall(name.lower())) for name in thing.names]
-            forms = [f" {form} " for name in plain if name for form in (name, f"{name}s")]
-            rows = [
-                int(features.owner[row])
-                for row, text_ in zip(owned, said, strict=True)
-                if any(f in text_ for f in forms)
-            ]
-        if not rows:
-            unknown.append(thing.names[0])
-            continue
-        example = (features.x[rows] - shift).mean(axis=0)
-        if image.prototypes is not None:
-            example = example * (np.arange(len(example)) >= len(example) - image.class_dim)
-        shown.append((thing, example + shift))
+    for class_name in class_names:
+        prototype = examples.prototype(class_name)
+        if prototype is None:
+            unknown.append(class_name.names[0])
+        else:
+            shown.append((class_name, prototype))
     extends = base is not None and base.k > 0
+    # The gate of a new head cannot learn from one class: its names must look like those of others.
     if len(shown) < (1 if extends else 2):
-        return base or ClassNameHead.none(features.x.shape[1], features.t.shape[1]), unknown
-    names = [thing.names for thing, _ in shown]
+        head = base or ClassNameHead.none(embedded.x.shape[1], embedded.t.shape[1])
+        return FittedVocabulary(head, tuple(unknown))
+    names = [class_name.names for class_name, _ in shown]
     prototypes = np.stack([prototype for _, prototype in shown]).astype(np.float32)
     vectors = unit(text.encode(named_texts(names)))
     if base is not None and extends:
-        return extend_class_names(base, names, prototypes, vectors, shift), unknown
-    sentences = unit(features.t[owned[:: max(1, len(owned) // SENTENCES)]])
-    return fit_class_names(names, prototypes, vectors, sentences, shift), unknown
+        head = extend_class_names(base, names, prototypes, vectors, examples.centre)
+        return FittedVocabulary(head, tuple(unknown))
+    owned = np.flatnonzero(embedded.owner >= 0)
+    sentences = unit(embedded.t[owned[:: max(1, len(owned) // SENTENCES)]])
+    head = fit_class_names(names, prototypes, vectors, sentences, examples.centre, settings)
+    return FittedVocabulary(head, tuple(unknown))
+
+
+@dataclass(frozen=True, slots=True)
+class _ClassExamples:
+    """Examples of classes: the encoder's own classes, judged photos and captions.
+
+    own_classes: numbers of the encoder's own classes by lower-case name; photo_rows: the judged photos by name;
+    captions: the words of each caption between spaces, and the row of its photo; centre: (d,), the middle of all
+    classes.
+    """
+
+    embedded: EmbeddedJudgments
+    image: ImageEncoder
+    own_classes: dict[str, int | None]
+    photo_rows: dict[str, int]
+    captions: list[tuple[str, int]]
+    centre: np.ndarray
+
+    @classmethod
+    def of(cls, embedded: EmbeddedJudgments, image: ImageEncoder) -> "_ClassExamples":
+        own = {name.lower(): class_name.index for class_name in own_class_names(image) for name in class_name.names}
+        captions = [
+            (f" {' '.join(WORD.findall(embedded.texts[row].lower()))} ", int(embedded.owner[row]))
+            for row in np.flatnonzero(embedded.owner >= 0)
+        ]
+        without = image.prototypes is None
+        centre = embedded.x.mean(axis=0) if without else np.zeros(embedded.x.shape[1], np.float32)
+        photo_rows = {name: row for row, name in enumerate(embedded.photos)}
+        return cls(embedded, image, own, photo_rows, captions, centre)
+
+    def prototype(self, class_name: ClassName) -> np.ndarray | None:
+        """Compute the mean embedding of a class's examples, (d,); None if it has none."""
+        index = class_name.index
+        if index is None and not class_name.photos:
+            names = (name.lower() for name in class_name.names)
+            index = next((self.own_classes[name] for name in names if name in self.own_classes), None)
+        prototypes = self.image.prototypes
+        if index is not None and prototypes is not None:
+            if index >= len(prototypes):
+                name = class_name.names[0]
+                raise PhotoseekError(f"class names: {name!r} has index {index}, {self.image.name} has no such class")
+            own_class: np.ndarray = prototypes[index]
+            return own_class
+        rows = self._named_photos(class_name) or self._photos_by_captions(class_name)
+        if not rows:
+            return None
+        example: np.ndarray = (self.embedded.x[rows] - self.centre).mean(axis=0)
+        if prototypes is not None:
+            # Only the class part of the photos (the last columns) counts, as in the prototypes of the own classes.
+            example = example * (np.arange(len(example)) >= len(example) - self.image.class_dim)
+        return example + self.centre
+
+    def _named_photos(self, class_name: ClassName) -> list[int]:
+        """Find the rows of the photos that a class names."""
+        for photo in class_name.photos:
+            if photo not in self.photo_rows:
+                raise PhotoseekError(
+                    f"class names: photo {photo!r} of {class_name.names[0]!r} is not among the judged photos"
+                )
+        return [self.photo_rows[photo] for photo in class_name.photos]
+
+    def _photos_by_captions(self, class_name: ClassName) -> list[int]:
+        """Find the photos whose captions say a name or its plural as whole words: a row per caption."""
+        plain = [" ".join(WORD.findall(name.lower())) for name in class_name.names]
+        forms = [f" {form} " for name in plain if name for form in (name, f"{name}s")]
+        return [row for words, row in self.captions if any(form in words for form in forms)]
+
+
+def _rows(table: TableReader) -> Iterator[tuple[int, dict[str, str]]]:
+    """Read the rows of a vocabulary file with their line numbers, by the names of their columns."""
+    if table.path.suffix == ".txt":
+        yield from ((line, {"names": " ".join(fields)}) for line, fields in table.lines())
+    else:
+        yield from table.rows("\t" if table.path.suffix == ".tsv" else ",", ("names",))

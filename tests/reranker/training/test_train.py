@@ -1,73 +1,21 @@
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from indexer.errors import PhotoseekError
-from reranker.judgments.embedded import EmbeddedJudgments
-from reranker.judgments.judged_folder import Judgments
-from reranker.metrics.metrics import auroc, ranks_of_own, recall_at
-from reranker.models.joint_space import PAIR_FEATURES, joint_space_arrays
+from reranker.judgments.judgments import Judgments
+from reranker.metrics.separation import auroc
 from reranker.models.linear_map import unit
-from reranker.models.mlp import MLP, MLPSettings
-from reranker.ranker import Ranker, Scores
-from reranker.training import fit_joint_space as fit_joint_space
-from reranker.training import train as training
-from reranker.training.examples import Gallery, candidate_scores
-from reranker.training.train import candidate_mlp, train, training_photos
-from reranker.training.vocabulary import Thing
-from tiny_judged import ENCODERS, QUICK, WORDS, Ears, Eyes, judged, made
+from reranker.ranker import Ranker
+from reranker.training import cross_fit, fit_joint_space, fit_ranking
+from reranker.training.train import train, training_photos
+from reranker.training.vocabulary import ClassName
+from tiny_judged import ENCODERS, QUICK, SHORT, WORDS, StubImageEncoder, StubTextEncoder, judged, made, recall, scores
+from tiny_space import score_matrix
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-SHORT = replace(
-    QUICK,
-    joint_space=replace(
-        QUICK.joint_space,
-        map=replace(QUICK.joint_space.map, epochs=1),
-        late_interaction=replace(QUICK.joint_space.late_interaction, epochs=1),
-    ),
-    ranking_mlp=MLPSettings(epochs=1, batch=512),
-    relevance_mlp=MLPSettings(epochs=1, batch=512),
-)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def cache(one_thread: None, tmp_path_factory: pytest.TempPathFactory):
-    folder = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PHOTOSEEK_CACHE", str(folder))
-        yield folder
-
-
-def scores(ranker: Ranker, features: EmbeddedJudgments, regions: bool = True) -> Scores:
-    side = ranker.encode_photos(features.x, features.regions if regions else None)
-    query = ranker.encode_queries(features.t, features.texts, features.tokens)
-    return ranker.score_matrix(side, query, slice(0, len(features.texts)))
-
-
-def recall(ranker: Ranker, features: EmbeddedJudgments, k: int, regions: bool = True) -> float:
-    return recall_at(ranks_of_own(scores(ranker, features, regions).ranking_scores, features.owner), k)
-
-
-def is_kept(one: MLP, other: MLP) -> bool:
-    """Whether these are the same weights."""
-    return all(np.array_equal(getattr(one, f.name), getattr(other, f.name)) for f in fields(MLP))
-
-
-@pytest.fixture(scope="module")
-def trained() -> Ranker:
-    """Without regions and without judgments."""
-    features, judgments, _ = made(60, seed=0)
-    return train(features, judgments, ENCODERS, QUICK)
-
-
-@pytest.fixture(scope="module")
-def whole() -> Ranker:
-    """With regions, tokens and judgments."""
-    features, judgments, hidden = made(60, seed=0, regions=True)
-    return train(features, judged(features, judgments, hidden, 400), ENCODERS, QUICK)
+pytestmark = pytest.mark.usefixtures("one_thread", "cache")
 
 
 def test_captions_alone_teach_to_find_photos_that_were_never_seen(trained: Ranker):
@@ -162,16 +110,16 @@ def test_an_interrupted_training_goes_on_with_the_spaces_it_had(cache: Path, mon
     features, judgments, _ = made(40, seed=3, regions=True)
     asked: list[str] = []
 
-    def counted(features, photos, lexical, names, settings, seed, stage, report):
+    def counted(embedded, photos, lexical, settings, seed, stage, on_stage):
         asked.append(stage)
-        return fit_joint_space.fit_joint_space(features, photos, lexical, names, settings, seed, stage, report)
+        return fit_joint_space.fit_joint_space(embedded, photos, lexical, settings, seed, stage, on_stage)
 
     def interrupt(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "fit_joint_space", counted)
+    monkeypatch.setattr(cross_fit, "fit_joint_space", counted)
     with monkeypatch.context() as patch:
-        patch.setattr(training, "fit", interrupt)
+        patch.setattr(fit_ranking, "fit_mlp", interrupt)
         with pytest.raises(KeyboardInterrupt):
             train(features, judgments, ENCODERS, SHORT)
     assert asked == ["1 of 3", "2 of 3", "3 of 3"]
@@ -187,7 +135,7 @@ def test_an_interrupted_training_goes_on_with_the_spaces_it_had(cache: Path, mon
 def test_twenty_photos_are_enough_and_the_stages_are_told_in_their_order():
     features, judgments, _ = made(20, seed=0, regions=True)
     stages: list[str] = []
-    settings = replace(SHORT, choose_shrinkage=True)
+    settings = replace(SHORT, joint_space=replace(SHORT.joint_space, choose_shrinkage=True))
     ranker = train(features, judgments, ENCODERS, settings, on_stage=lambda stage, done, total: stages.append(stage))
     assert list(dict.fromkeys(stages)) == [
         "map shrinkage 1 of 2",
@@ -197,12 +145,13 @@ def test_twenty_photos_are_enough_and_the_stages_are_told_in_their_order():
         "order",
         "relevance",
     ]
-    assert tuple(ranker.training["shrinkage"]) in training.SHRINKAGES
+    assert tuple(ranker.training["shrinkage"]) in cross_fit.SHRINKAGES
 
 
 def test_twenty_photos_are_enough_for_the_three_folds_of_the_defaults():
     features, judgments, hidden = made(20, seed=0)
-    ranker = train(features, judged(features, judgments, hidden, 30), ENCODERS, replace(SHORT, folds=3))
+    settings = replace(SHORT, joint_space=replace(SHORT.joint_space, folds=3))
+    ranker = train(features, judged(features, judgments, hidden, 30), ENCODERS, settings)
     assert ranker.results["validation_photos"] == 6
     assert recall(ranker, made(20, seed=1)[0], 10) > 0.8
 
@@ -225,132 +174,19 @@ def test_too_few_photos_or_captions_are_refused():
     assert str(caught.value) == "2 photos with 8 captions of their own are too few to train on; 20 is the least"
 
 
-def test_a_base_keeps_its_space_and_teaches_its_networks_on(whole: Ranker):
-    features, judgments, hidden = made(60, seed=2, regions=True)
-    ranker = train(features, judged(features, judgments, hidden, 200), ENCODERS, SHORT, base=whole)
-    for name, array in joint_space_arrays(whole.joint_space).items():
-        assert np.array_equal(joint_space_arrays(ranker.joint_space)[name], array), name
-    assert ranker.training["base"] == whole.id
-    assert ranker.training["before"]["crowd_rows"] == 400
-    assert ranker.training["crowd_rows"] == 200
-    assert not is_kept(ranker.relevance_mlp, whole.relevance_mlp)
-    assert ranker.id != whole.id
-    assert recall(ranker, made(60, seed=1, regions=True)[0], 10) > 0.95
-
-
-@pytest.mark.parametrize("spoiled", ["base", "start"])
-def test_a_relevance_starts_from_the_base_or_anew_as_validation_photos_prefer(
-    whole: Ranker, monkeypatch: pytest.MonkeyPatch, spoiled: str
-):
-    features, judgments, hidden = made(60, seed=1, regions=True)
-    given = judged(features, judgments, hidden, 200)
-    still = replace(SHORT, relevance_mlp=replace(SHORT.relevance_mlp, learning_rate=1e-9), keep_order=True)
-    base = whole
-    if spoiled == "base":
-        base = replace(whole, relevance_mlp=replace(whole.relevance_mlp, ws=-whole.relevance_mlp.ws)).finished()
-    else:
-        begin = training.start
-        monkeypatch.setattr(
-            training, "start", lambda *arguments: replace(begin(*arguments), ws=-whole.relevance_mlp.ws)
-        )
-    ranker = train(features, given, ENCODERS, still, base=base)
-    forgets = train(features, given, ENCODERS, replace(still, fresh_relevance=True), base=base)
-    assert forgets.training["relevance"] == "learned anew"
-    assert ranker.training["order"] == forgets.training["order"] == "that of the base"
-    assert is_kept(ranker.ranking_mlp, base.ranking_mlp)
-    # Learning nothing, one has the base's weights of the scalars, the other those it starts with.
-    if spoiled == "base":
-        assert ranker.training["relevance"] == "learned anew"
-        assert is_kept(ranker.relevance_mlp, forgets.relevance_mlp)
-    else:
-        assert ranker.training["relevance"] == "goes on from the base"
-        np.testing.assert_allclose(ranker.relevance_mlp.ws, base.relevance_mlp.ws, atol=1e-4)
-        assert ranker.training["relevance_loss"][0] < forgets.training["relevance_loss"][0]
-
-
-def test_a_base_takes_names_of_things_on(whole: Ranker):
-    features, judgments, _ = made(60, seed=2, regions=True)
-    things = [Thing((word,)) for word in ("dog", "cat", "sea", "cow")]
-    ranker = train(features, judgments, ENCODERS, SHORT, base=whole, things=things)
-    assert (ranker.training["names"], ranker.training["names_without_example"]) == (3, ["cow"])
-    assert (whole.joint_space.class_names.k, ranker.joint_space.class_names.k) == (0, 3)
-    assert np.array_equal(ranker.joint_space.map.A, whole.joint_space.map.A)
-
-
-def test_a_base_that_was_left_with_the_candidates_order_learns_one_anew(trained: Ranker):
-    features, judgments, _ = made(60, seed=2)
-    base = replace(trained, ranking_mlp=candidate_mlp(40, 30)).finished()
-    ranker = train(features, judgments, ENCODERS, SHORT, base=base)
-    assert ranker.training["order"] == "learned"
-    assert ranker.ranking_mlp.hidden > 1
-
-
-@pytest.mark.parametrize(
-    ("eyes", "ears"), [(Eyes(fingerprint="eyes@2"), ENCODERS[1]), (ENCODERS[0], Ears(fingerprint="ears@2"))]
-)
-def test_a_base_of_other_encoders_is_refused(trained: Ranker, eyes: Eyes, ears: Ears):
-    features, judgments, _ = made(60, seed=2)
-    with pytest.raises(PhotoseekError) as caught:
-        train(features, judgments, (eyes, ears), QUICK, base=trained)
-    assert str(caught.value) == (
-        f"ranker {trained.id} was trained with eyes@1 and ears@1; --from needs the same encoders"
-    )
-
-
-def wrong_order(d: int, e: int) -> MLP:
-    """An order that puts the best candidate last."""
-    best = candidate_mlp(d, e)
-    return replace(best, ws=-best.ws)
-
-
-@pytest.mark.parametrize("with_base", [False, True])
-def test_an_order_that_finds_less_than_what_it_would_replace_is_refused(
-    trained: Ranker, monkeypatch: pytest.MonkeyPatch, with_base: bool
-):
-    features, judgments, _ = made(40, seed=2)
-    real = training.fit
-
-    def fit(*arguments, listwise: bool, **options):
-        if listwise:
-            return wrong_order(40, 30), [1.0, 0.5]
-        return real(*arguments, listwise=listwise, **options)
-
-    monkeypatch.setattr(training, "fit", fit)
-    ranker = train(features, judgments, ENCODERS, SHORT, base=trained if with_base else None)
-    what = "the base" if with_base else "the candidates"
-    verdict = ranker.training["order"]
-    assert verdict.startswith("refused: on validation the learned one finds less (recall@1 + 5 + 10 ")
-    assert f") than {what} (" in verdict
-    assert is_kept(ranker.ranking_mlp, trained.ranking_mlp if with_base else candidate_mlp(40, 30))
-    assert recall(ranker, made(60, seed=1)[0], 1) > 0.8
-
-
-def test_the_candidates_own_order_is_that_of_the_first_stage():
-    features, _, _ = made(40, seed=0)
-    ranker = train(features, made(40, seed=0)[1], ENCODERS, SHORT)
-    gallery = Gallery.of(features, np.arange(40), ranker.joint_space)
-    query = gallery.queries(features, np.arange(160))
-    pair_features = ranker.joint_space.matrix(gallery.side, query, slice(0, 160))
-    order = candidate_mlp(40, 30)
-    assert order.hidden == 1
-    logits = order.plain(features.x, np.repeat(features.t[:1], 40, axis=0), pair_features[0])
-    np.testing.assert_allclose(logits, candidate_scores(gallery.side, query)[0], atol=1e-5)
-    assert pair_features.shape[2] == len(PAIR_FEATURES)
-
-
 def test_words_and_names_are_learned_where_captions_say_them_often():
     features, judgments, _ = made(60, seed=0, regions=True)
-    ears = Ears()
-    settings = replace(SHORT, pairs=replace(SHORT.pairs, word_captions=20))
-    things = [Thing((word,)) for word in WORDS]
-    ranker = train(features, judgments, (Eyes(), ears), settings, things=things)
+    ears = StubTextEncoder()
+    settings = replace(SHORT, examples=replace(SHORT.examples, min_word_captions=20))
+    things = [ClassName((word,)) for word in WORDS]
+    ranker = train(features, judgments, (StubImageEncoder(), ears), settings, class_names=things)
     assert {"a photo of a ball", "car"} <= set(ears.asked)
     assert ranker.training["names"] == 8
     assert ranker.training["calibration_pairs"] == 18 * 4 * 4  # of captions alone, not of words
     fresh, _, hidden = made(60, seed=1, regions=True)
-    t, tokens = Ears().encode_with_tokens(WORDS)
+    t, tokens = StubTextEncoder().encode_with_tokens(WORDS)
     query = ranker.encode_queries(t, WORDS, tokens)
-    order = ranker.score_matrix(ranker.encode_photos(fresh.x, fresh.regions), query, slice(0, 8)).ranking_scores
+    order = score_matrix(ranker, ranker.encode_photos(fresh.x, fresh.regions), query).ranking_scores
     top = np.argsort(-order, axis=1)[:, :5]
     # Five of 120 numbers of spread 1 by chance are 0 on average.
     assert np.mean([hidden[photos, word].mean() for word, photos in enumerate(top)]) > 0.8
@@ -362,8 +198,8 @@ def test_an_encoders_own_classes_are_names():
     prototypes = unit(np.concatenate([np.zeros((1000, 40)), generator.standard_normal((1000, 16))], axis=1))
     shown = generator.integers(0, 1000, 40)
     seeing = replace(features, x=unit(np.concatenate([features.x, 0.5 * prototypes[shown, 40:]], axis=1)), class_dim=16)
-    eyes = Eyes(class_dim=16, prototypes=prototypes)
-    ranker = train(seeing, judgments, (eyes, Ears()), SHORT)
+    eyes = StubImageEncoder(class_dim=16, prototypes=prototypes)
+    ranker = train(seeing, judgments, (eyes, StubTextEncoder()), SHORT)
     assert (ranker.training["names"], ranker.training["names_without_example"]) == (1000, [])
     assert ranker.joint_space.class_names.k == 16
     assert not ranker.joint_space.map.A[40:].any()
@@ -371,7 +207,8 @@ def test_an_encoders_own_classes_are_names():
 
 def test_without_a_lexicon_text_vectors_are_as_the_encoder_gives_them():
     features, judgments, _ = made(24, seed=0)
-    ranker = train(features, judgments, ENCODERS, replace(SHORT, lexical=False))
+    settings = replace(SHORT, joint_space=replace(SHORT.joint_space, lexical=False))
+    ranker = train(features, judgments, ENCODERS, settings)
     assert ranker.joint_space.lexical.words == ()
     assert ranker.joint_space.map.B.shape == (30, 8)
 

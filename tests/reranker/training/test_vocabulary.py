@@ -9,10 +9,16 @@ import pytest
 from indexer.errors import PhotoseekError
 from reranker.models.class_names import ClassNameHead
 from reranker.models.linear_map import unit
-from reranker.training.vocabulary import Thing, learn_class_names, own_class_names, read_class_names
-from tiny_judged import HEARD, SEEN, WORDS, Ears, Eyes, made
+from reranker.models.ranking_settings import ClassNameSettings
+from reranker.training.vocabulary import ClassName, fit_vocabulary, own_class_names, read_class_names
+from tiny_judged import IMAGE_DIRECTIONS, TEXT_DIRECTIONS, WORDS, StubImageEncoder, StubTextEncoder, made
 
 CLASSES = 16
+
+
+def named(head: ClassNameHead, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where the things lie that texts name, and the name gate."""
+    return head.texts(t, ClassNameSettings())
 
 
 def written(folder: Path, name: str, content: str | bytes) -> Path:
@@ -29,49 +35,56 @@ def refusal(act) -> str:
 
 def test_a_text_file_has_a_thing_a_line_and_its_names_between_commas(tmp_path):
     path = written(tmp_path, "things.txt", "dog, hound\n\n  cat  \n,,\ntea pot,\n")
-    assert read_class_names(path) == [Thing(("dog", "hound")), Thing(("cat",)), Thing(("tea pot",))]
+    assert read_class_names(path) == [ClassName(("dog", "hound")), ClassName(("cat",)), ClassName(("tea pot",))]
 
 
 def test_a_table_has_columns_for_an_index_or_photos(tmp_path):
     rows = ["names\tindex\tphoto", "dog, hound\t207\t", "cat\t\ta.jpg", "cat\t\tb.jpg", "\t5\t", "cup\t\t", ""]
-    things = [Thing(("dog", "hound"), 207), Thing(("cat",), None, ("a.jpg", "b.jpg")), Thing(("cup",))]
+    things = [ClassName(("dog", "hound"), 207), ClassName(("cat",), None, ("a.jpg", "b.jpg")), ClassName(("cup",))]
     assert read_class_names(written(tmp_path, "things.tsv", "\n".join(rows))) == things
-    commas = 'photo,names,index\n,"dog, hound",207\na.jpg,cat,\nb.jpg,cat\n,,5\n,cup,\n'
+    commas = 'photo,names,index\n,"dog, hound",207\na.jpg,cat,\nb.jpg,cat,\n,,5\n,cup,\n'
     assert read_class_names(written(tmp_path, "things.csv", "\ufeff" + commas)) == things
 
 
 def test_names_alone_are_a_table_too(tmp_path):
-    assert read_class_names(written(tmp_path, "things.csv", "names\r\ndog\r\n")) == [Thing(("dog",))]
+    assert read_class_names(written(tmp_path, "things.csv", "names\r\ndog\r\n")) == [ClassName(("dog",))]
 
 
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        ("a.txt", b"caf\xe9", ": it is not UTF-8"),
+        ("a.txt", b"caf\xe9", " line 1: not UTF-8"),
         ("a.txt", "\n , \n", ": no names in it"),
-        ("a.csv", "", ": no column 'names' in its first line"),
-        ("a.tsv", "name\tindex\ndog\t1\n", ": no column 'names' in its first line"),
+        ("a.csv", "", ": no column 'names'; it has no header"),
+        ("a.tsv", "name\tindex\ndog\t1\n", ": no column 'names'; it has 'name', 'index'"),
         ("a.tsv", "names\tindex\n", ": no names in it"),
-        ("a.tsv", "names\tindex\ndog\t1\n\ncat\tx\n", ", line 4: index 'x' is no class number"),
-        ("a.csv", 'names,index\n"dog",1\ncat,-1\n', ", line 3: index '-1' is no class number"),
+        ("a.tsv", "names\tindex\ndog\t1\n\ncat\tx\n", " line 4: index 'x' is no class number"),
+        ("a.csv", 'names,index\n"dog",1\ncat,-1\n', " line 3: index '-1' is no class number"),
+        ("a.csv", "names,index\ndog,1,2\n", " line 2: 3 fields, the header has 2"),
+        ("a.csv", 'names,index\n"dog,1\ncat,2\n', " line 2: a quote that is not closed, up to line 3"),
     ],
 )
 def test_a_vocabulary_that_cannot_be_read_is_refused_with_its_line(tmp_path, name, content, reason):
     path = written(tmp_path, name, content)
-    assert refusal(lambda: read_class_names(path)) == f"class names {path}{reason}"
+    assert refusal(lambda: read_class_names(path)) == f"{path}{reason}"
 
 
 def test_a_missing_vocabulary_is_refused(tmp_path):
     path = tmp_path / "none.txt"
-    assert refusal(lambda: read_class_names(path)) == f"class names {path}: No such file or directory"
+    assert refusal(lambda: read_class_names(path)) == f"{path}: No such file or directory"
 
 
 def test_an_encoder_with_a_classifier_knows_imagenets_classes_and_one_without_none():
-    assert own_class_names(Eyes()) == []
-    things = own_class_names(Eyes(prototypes=np.zeros((1000, 40), np.float32)))
+    assert own_class_names(StubImageEncoder()) == []
+    things = own_class_names(StubImageEncoder(prototypes=np.zeros((1000, 40), np.float32)))
     assert len(things) == 1000
-    assert things[0] == Thing(("tench",), 0)
-    assert things[207] == Thing(("golden retriever",), 207)
+    assert things[0] == ClassName(("tench",), 0)
+    assert things[207] == ClassName(("golden retriever",), 207)
+
+
+def fitted(*arguments) -> tuple[ClassNameHead, list[str]]:
+    found = fit_vocabulary(*arguments)
+    return found.head, list(found.without_example)
 
 
 @pytest.fixture(scope="module")
@@ -80,16 +93,16 @@ def features():
 
 
 def nearest(names: ClassNameHead, word: str, count: int, x: np.ndarray) -> np.ndarray:
-    """The rows of the photos that lie nearest to where a word leads."""
-    heard = unit(Ears().encode([word]))
-    places, _ = names.texts(heard)
+    """Return the rows of the photos that are nearest to where the head maps a word."""
+    heard = unit(StubTextEncoder().encode([word]))
+    places, _ = named(names, heard)
     return np.argsort(-(places @ names.images(x).T)[0])[:count]
 
 
 def test_captions_that_say_a_name_show_how_it_looks(features):
     # "men" is no plural that adds an s, and no caption says it; "t-shirt" is said nowhere.
-    things = [Thing((word,)) for word in WORDS] + [Thing(("t-shirt",)), Thing(("42",))]
-    names, unknown = learn_class_names(features, things, Eyes(), Ears())
+    things = [ClassName((word,)) for word in WORDS] + [ClassName(("t-shirt",)), ClassName(("42",))]
+    names, unknown = fitted(features, things, StubImageEncoder(), StubTextEncoder())
     assert unknown == ["t-shirt", "42"]
     assert names.keys.shape == (8, 30)
     for word in WORDS:
@@ -101,16 +114,16 @@ def test_captions_that_say_a_name_show_how_it_looks(features):
 def test_a_name_is_found_as_whole_words_in_its_plural_and_across_signs(features):
     texts = ["Two dogs .", "A T-shirt !", "the hotdog stand", "a tea pot", "teas"] + ["nothing"] * 475
     said = replace(features, texts=tuple(texts))
-    things = [Thing((name,)) for name in ("dog", "t-shirt", "stand", "tea pot", "pot", "shirts", "hot dog", "ea")]
-    _, unknown = learn_class_names(said, things, Eyes(), Ears())
+    things = [ClassName((name,)) for name in ("dog", "t-shirt", "stand", "tea pot", "pot", "shirts", "hot dog", "ea")]
+    _, unknown = fitted(said, things, StubImageEncoder(), StubTextEncoder())
     assert unknown == ["shirts", "hot dog", "ea"]
 
 
 def test_photos_show_how_a_thing_looks(features):
     hidden = made(120, seed=0)[2]
     best = {word: np.argsort(-hidden[:, WORDS.index(word)])[:5] for word in ("snow", "sea", "car")}
-    things = [Thing((word,), None, tuple(features.photos[row] for row in rows)) for word, rows in best.items()]
-    names, unknown = learn_class_names(features, things, Eyes(), Ears())
+    things = [ClassName((word,), None, tuple(features.photos[row] for row in rows)) for word, rows in best.items()]
+    names, unknown = fitted(features, things, StubImageEncoder(), StubTextEncoder())
     assert unknown == []
     means = np.stack([features.x[rows].mean(axis=0) for rows in best.values()])
     np.testing.assert_allclose(names.values, names.images(means), atol=1e-5)
@@ -126,13 +139,17 @@ def with_classes(features, classes: int = 1000):
     shown = generator.integers(0, classes, len(features.photos))
     view = unit(prototypes)[shown, 40:]
     x = unit(np.concatenate([features.x, 0.5 * view], axis=1))
-    return replace(features, x=x, class_dim=CLASSES), Eyes(class_dim=CLASSES, prototypes=unit(prototypes)), shown
+    return (
+        replace(features, x=x, class_dim=CLASSES),
+        StubImageEncoder(class_dim=CLASSES, prototypes=unit(prototypes)),
+        shown,
+    )
 
 
 def test_an_index_is_a_class_of_the_encoder_and_so_is_a_class_by_its_own_name(features):
     seeing, eyes, shown = with_classes(features)
-    names, unknown = learn_class_names(
-        seeing, [Thing(("dog",), int(shown[3])), Thing(("Golden Retriever",))], eyes, Ears()
+    names, unknown = fitted(
+        seeing, [ClassName(("dog",), int(shown[3])), ClassName(("Golden Retriever",))], eyes, StubTextEncoder()
     )
     assert unknown == []
     places = names.images(eyes.prototypes[[shown[3], 207]])
@@ -142,36 +159,39 @@ def test_an_index_is_a_class_of_the_encoder_and_so_is_a_class_by_its_own_name(fe
 
 def test_where_the_encoder_has_classes_photos_count_by_what_its_classifier_sees(features):
     seeing, eyes, shown = with_classes(features)
-    things = [Thing(("dog",), None, (seeing.photos[3],)), Thing(("cat",), 7)]
-    names, _ = learn_class_names(seeing, things, eyes, Ears())
+    things = [ClassName(("dog",), None, (seeing.photos[3],)), ClassName(("cat",), 7)]
+    names, _ = fitted(seeing, things, eyes, StubTextEncoder())
     np.testing.assert_allclose(names.values, names.images(eyes.prototypes[[shown[3], 7]]), atol=1e-5)
 
 
 def test_without_a_classifier_an_index_is_passed_over_for_captions(features):
-    names, unknown = learn_class_names(
-        features, [Thing(("dog",), 5), Thing(("cat",), 6), Thing(("cow",), 7)], Eyes(), Ears()
+    names, unknown = fitted(
+        features,
+        [ClassName(("dog",), 5), ClassName(("cat",), 6), ClassName(("cow",), 7)],
+        StubImageEncoder(),
+        StubTextEncoder(),
     )
     assert (len(names.keys), unknown) == (2, ["cow"])
 
 
 def test_a_class_that_the_encoder_lacks_and_a_photo_that_is_not_judged_are_refused(features):
     seeing, eyes, _ = with_classes(features)
-    assert refusal(lambda: learn_class_names(seeing, [Thing(("dog",), 1000)], eyes, Ears())) == (
+    assert refusal(lambda: fit_vocabulary(seeing, [ClassName(("dog",), 1000)], eyes, StubTextEncoder())) == (
         "class names: 'dog' has index 1000, eyes has no such class"
     )
-    assert refusal(lambda: learn_class_names(features, [Thing(("dog",), None, ("x.jpg",))], Eyes(), Ears())) == (
-        "class names: photo 'x.jpg' of 'dog' is not among the judged photos"
-    )
+    assert refusal(
+        lambda: fit_vocabulary(features, [ClassName(("dog",), None, ("x.jpg",))], StubImageEncoder(), StubTextEncoder())
+    ) == ("class names: photo 'x.jpg' of 'dog' is not among the judged photos")
 
 
-@pytest.mark.parametrize("things", [[], [Thing(("dog",))], [Thing(("dog",)), Thing(("cow",))]])
+@pytest.mark.parametrize("things", [[], [ClassName(("dog",))], [ClassName(("dog",)), ClassName(("cow",))]])
 def test_fewer_than_two_things_that_are_shown_make_no_names(features, things):
-    names, unknown = learn_class_names(features, things, Eyes(), Ears())
+    names, unknown = fitted(features, things, StubImageEncoder(), StubTextEncoder())
     assert (names.k, names.A.shape, names.keys.shape) == (0, (40, 0), (0, 30))
     assert unknown == [thing.names[0] for thing in things if thing.names[0] == "cow"]
 
 
 def test_names_are_heard_as_the_encoder_says_them(features):
-    names, _ = learn_class_names(features, [Thing(("dog",)), Thing(("cat",))], Eyes(), Ears())
-    np.testing.assert_allclose(np.diag(names.keys @ unit(HEARD[:2].astype(np.float32)).T), 1, atol=0.01)
-    assert SEEN.shape == (8, names.A.shape[0])
+    names, _ = fitted(features, [ClassName(("dog",)), ClassName(("cat",))], StubImageEncoder(), StubTextEncoder())
+    np.testing.assert_allclose(np.diag(names.keys @ unit(TEXT_DIRECTIONS[:2].astype(np.float32)).T), 1, atol=0.01)
+    assert IMAGE_DIRECTIONS.shape == (8, names.A.shape[0])
