@@ -1,4 +1,4 @@
-"""Baselines: what a ranker has to beat. Each gives (queries, photos) scores."""
+"""Baselines that a ranker has to beat: chance, cosines, Ridge and a plain network."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -8,29 +8,67 @@ import numpy as np
 
 from reranker.judgments.aggregate import majority
 from reranker.judgments.embedded import EmbeddedJudgments
-from reranker.judgments.judged_folder import Judgments
-from reranker.models.linear_map import MapSettings, fit_cca, fit_ridge
+from reranker.judgments.judgments import Judgments
+from reranker.training.fit_linear_map import MapSettings, fit_cca, fit_ridge
 
-NET_HIDDEN = (256, 64)
-NET_EPOCHS, NET_BATCH, NET_PATIENCE = 30, 256, 10
+
+@dataclass(frozen=True, slots=True)
+class PlainNetSettings:
+    """Settings of the plain network.
+
+    Attributes:
+        hidden: Units of each hidden layer.
+        epochs: Passes over the training pairs, at most.
+        batch: Pairs per step.
+        patience: Epochs without a better loss on the held-out pairs, after which training stops.
+        learning_rate: Step size of Adam.
+        held_out: One pair in this many is held out.
+    """
+
+    hidden: tuple[int, ...] = (256, 64)
+    epochs: int = 30
+    batch: int = 256
+    patience: int = 10
+    learning_rate: float = 1e-3
+    held_out: int = 10
+
+
+PLAIN_NET = PlainNetSettings()
 
 
 class PairModel(Protocol):
-    """A fitted regression of pairs: rows [x ; t] (n, d + e) float32 -> scores (n,)."""
+    """A fitted regression on pairs of a photo and a text."""
 
-    def predict(self, rows: np.ndarray) -> np.ndarray: ...
+    def predict(self, rows: np.ndarray) -> np.ndarray:
+        """Predict scores (n,) of concatenated vectors [x ; t], (n, d + e) float32."""
+        ...
 
 
 def concatenated(x: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """The photo's vector beside the sentence's, x: (n, d), t: (n, e) -> (n, d + e), as the seed project joined them."""
+    """Join the vectors of photos and texts row by row, as the seed project does.
+
+    Args:
+        x: (n, d) float32 image embeddings.
+        t: (n, e) float32 text vectors.
+
+    Returns:
+        (n, d + e) float32.
+    """
     return np.concatenate([x, t], axis=1)
 
 
 def fit_ridge_pairs(rows: np.ndarray, score: np.ndarray) -> PairModel:
-    """Ridge regression of the generalised score (n,) on concatenated vectors (n, d + e).
+    """Fit Ridge regression of the generalised score on concatenated vectors.
 
-    A linear model of a concatenation is a sum of a photo's part and a query's part, so it ranks photos alike for every
-    query.
+    A linear model of a concatenation is a term of the photo plus a term of the query, so it ranks the photos in the
+    same order for every query.
+
+    Args:
+        rows: (n, d + e) float32 concatenated vectors.
+        score: (n,) generalised scores in 0..1.
+
+    Returns:
+        The fitted model.
     """
     from sklearn.linear_model import Ridge
 
@@ -39,23 +77,32 @@ def fit_ridge_pairs(rows: np.ndarray, score: np.ndarray) -> PairModel:
 
 
 def fit_plain_net(rows: np.ndarray, score: np.ndarray, seed: int = 0) -> PairModel:
-    """A plain PyTorch network on concatenated vectors, fitted to the generalised score: arguments as above.
+    """Fit a plain PyTorch network on concatenated vectors to the generalised score.
 
-    Two hidden layers (256, 64), mean squared error, Adam; the epoch that is best on a tenth of the pairs is kept.
+    It is trained by Adam on the mean squared error; the epoch with the smallest loss on the held-out pairs is kept.
+
+    Args:
+        rows: (n, d + e) float32 concatenated vectors.
+        score: (n,) generalised scores in 0..1.
+        seed: Seed of the held-out pairs, the weights and the batches.
+
+    Returns:
+        The fitted model.
     """
     import torch
 
-    held, seen = np.split(np.random.default_rng(seed).permutation(len(rows)), [max(1, len(rows) // 10)])
+    settings = PLAIN_NET
+    held, seen = np.split(np.random.default_rng(seed).permutation(len(rows)), [max(1, len(rows) // settings.held_out)])
     inputs, targets = torch.from_numpy(rows), torch.from_numpy(score.astype(np.float32))
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        sizes = (rows.shape[1], *NET_HIDDEN)
+        sizes = (rows.shape[1], *settings.hidden)
         layers = [layer for a, b in pairwise(sizes) for layer in (torch.nn.Linear(a, b), torch.nn.ReLU())]
         net = torch.nn.Sequential(*layers, torch.nn.Linear(sizes[-1], 1), torch.nn.Flatten(0))
-        optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
+        optimizer = torch.optim.Adam(net.parameters(), lr=settings.learning_rate)
         best, kept, since = float("inf"), net.state_dict(), 0
-        for _ in range(NET_EPOCHS):
-            for batch in torch.from_numpy(seen)[torch.randperm(len(seen))].split(NET_BATCH):
+        for _ in range(settings.epochs):
+            for batch in torch.from_numpy(seen)[torch.randperm(len(seen))].split(settings.batch):
                 loss = torch.nn.functional.mse_loss(net(inputs[batch]), targets[batch])
                 optimizer.zero_grad()
                 loss.backward()
@@ -65,7 +112,7 @@ def fit_plain_net(rows: np.ndarray, score: np.ndarray, seed: int = 0) -> PairMod
             since = 0 if reached < best else since + 1
             if since == 0:
                 best, kept = reached, {name: value.clone() for name, value in net.state_dict().items()}
-            elif since == NET_PATIENCE:
+            elif since == settings.patience:
                 break
     net.load_state_dict(kept)
     return _Net(net)
@@ -73,6 +120,8 @@ def fit_plain_net(rows: np.ndarray, score: np.ndarray, seed: int = 0) -> PairMod
 
 @dataclass(frozen=True, slots=True)
 class _Net:
+    """A fitted torch network as a `PairModel`."""
+
     net: Any
 
     def predict(self, rows: np.ndarray) -> np.ndarray:
@@ -83,30 +132,68 @@ class _Net:
         return found
 
 
-def every_pair(model: PairModel, x: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """(queries, photos) scores of x: (n, d) photos for t: (b, e) queries."""
+def score_every_pair(model: PairModel, x: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """Score every photo for every query.
+
+    Args:
+        model: A fitted model.
+        x: (n, d) float32 image embeddings.
+        t: (b, e) float32 text vectors.
+
+    Returns:
+        (b, n) scores.
+    """
     return np.stack([model.predict(concatenated(x, np.tile(query, (len(x), 1)))) for query in t])
 
 
 def ridge_concatenated(features: EmbeddedJudgments, judgments: Judgments, x: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """Ridge on the concatenated vector, as the seed project had it.
+    """Score photos for queries by Ridge on the concatenated vector, as the seed project does.
 
-    It learns from `features` and `judgments`; x: (n, d), t: (b, e) are the photos and queries to score.
+    Args:
+        features: Vectors of the judged data to learn from.
+        judgments: The judgments to learn from.
+        x: (n, d) float32 image embeddings to score.
+        t: (b, e) float32 text vectors to score.
+
+    Returns:
+        (b, n) scores.
     """
     photo, text, score = _judged(features, judgments)
-    return every_pair(fit_ridge_pairs(concatenated(features.x[photo], features.t[text]), score), x, t)
+    return score_every_pair(fit_ridge_pairs(concatenated(features.x[photo], features.t[text]), score), x, t)
 
 
 def plain_net(
     features: EmbeddedJudgments, judgments: Judgments, x: np.ndarray, t: np.ndarray, seed: int = 0
 ) -> np.ndarray:
-    """A plain network on the concatenated vector; inputs and outputs as in `ridge_concatenated`."""
+    """Score photos for queries by a plain network on the concatenated vector.
+
+    Args:
+        features: Vectors of the judged data to learn from.
+        judgments: The judgments to learn from.
+        x: (n, d) float32 image embeddings to score.
+        t: (b, e) float32 text vectors to score.
+        seed: Seed of the network.
+
+    Returns:
+        (b, n) scores.
+    """
     photo, text, score = _judged(features, judgments)
-    return every_pair(fit_plain_net(concatenated(features.x[photo], features.t[text]), score, seed), x, t)
+    return score_every_pair(fit_plain_net(concatenated(features.x[photo], features.t[text]), score, seed), x, t)
 
 
 def cosine(features: EmbeddedJudgments, x: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """Cosine after canonical correlation analysis in closed form: no tuning, no hub term, no reranking."""
+    """Score photos for queries by the cosine after canonical correlation analysis (CCA) in closed form.
+
+    Nothing is tuned, and there is no hub correction and no reranking.
+
+    Args:
+        features: Vectors of the judged photos and their captions to learn from.
+        x: (n, d) float32 image embeddings to score.
+        t: (b, e) float32 text vectors to score.
+
+    Returns:
+        (b, n) cosines.
+    """
     rows = np.flatnonzero(features.owner >= 0)
     width = features.x.shape[1] - features.class_dim
     joint_space = fit_cca(features.x[:, :width], features.t[rows], features.owner[rows], MapSettings(shrink_images=3.0))
@@ -114,19 +201,28 @@ def cosine(features: EmbeddedJudgments, x: np.ndarray, t: np.ndarray) -> np.ndar
 
 
 def ridge_map(features: EmbeddedJudgments, x: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """Cosine after a plain ridge regression from text vectors to image embeddings."""
+    """Score photos for queries by the cosine after Ridge regression from text vectors to image embeddings.
+
+    Args:
+        features: Vectors of the judged photos and their captions to learn from.
+        x: (n, d) float32 image embeddings to score.
+        t: (b, e) float32 text vectors to score.
+
+    Returns:
+        (b, n) cosines.
+    """
     rows = np.flatnonzero(features.owner >= 0)
     joint_space = fit_ridge(features.x, features.t[rows], features.owner[rows])
     return joint_space.texts(t) @ joint_space.images(x).T
 
 
 def chance(queries: int, photos: int, seed: int = 0) -> np.ndarray:
-    """Random scores."""
+    """Return random scores, (queries, photos) float64 in 0..1."""
     return np.random.default_rng(seed).random((queries, photos))
 
 
 def _judged(features: EmbeddedJudgments, judgments: Judgments) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Photo rows, caption rows and generalised scores of the judged pairs."""
+    """Return photo rows (n,), caption rows (n,) and generalised scores (n,) of the judged pairs."""
     position = {name: i for i, name in enumerate(features.photos)}
     row = {caption: i for i, caption in enumerate(features.captions)}
     scored = majority(judgments.expert, judgments.crowd)

@@ -1,82 +1,146 @@
-"""What became of each query: ranks -> recall at every k, where queries are lost, which photos crowd the first hits."""
+"""Outcome of each query: recall at every k, where its photo is lost, which photos are hubs, and examples to show."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from reranker.metrics.recall import hits_at
+
+# Draws of the band of a recall curve.
 RESAMPLES = 500
-LOST = (
+OUTCOMES = (
     "found, before reranking too",
     "found by reranking",
     "lost in reranking",
     "among the candidates, ranked behind",
     "lost in candidates",
 )
+FOUND_BEFORE, FOUND_BY_RERANKING, LOST_IN_RERANKING, RANKED_BEHIND, LOST_IN_CANDIDATES = OUTCOMES
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
-    """Recall at k = 1, 2, ... with its 95 % interval: y, low, high, (k,) float64 each."""
+class RecallCurve:
+    """Recall at k = 1, 2, ... with its 95 % interval.
+
+    Attributes:
+        k: (n,) int64.
+        recall: (n,) float64, recall at each k.
+        low: (n,) float64, lower end of the interval at each k.
+        high: (n,) float64, upper end of the interval at each k.
+    """
 
     k: np.ndarray
-    y: np.ndarray
+    recall: np.ndarray
     low: np.ndarray
     high: np.ndarray
 
 
-def recall_curve(ranks: np.ndarray, most: int = 100, resamples: int = RESAMPLES, seed: int = 0) -> Curve:
-    """Share of queries whose own photo is among the first 1, 2, ... `most`. ranks: (queries,), 0 is first.
+def recall_curve(ranks: np.ndarray, largest_k: int = 100, resamples: int = RESAMPLES, seed: int = 0) -> RecallCurve:
+    """Compute recall at k = 1, 2, ... up to `largest_k`, each with a percentile bootstrap interval over queries.
 
-    The band is a percentile bootstrap over queries at every k (Efron and Tibshirani 1993).
+    Args:
+        ranks: (queries,) rank of each query's own photo, 0 is the first.
+        largest_k: The curve has as many points.
+        resamples: How many draws.
+        seed: Seed of the draws.
+
+    Returns:
+        The curve.
+
+    References:
+        B. Efron and R. J. Tibshirani, "An Introduction to the Bootstrap", Chapman and Hall (1993).
     """
-    k = np.arange(1, most + 1)
-    hits = (ranks[:, None] < k).astype(np.float64)
+    k = np.arange(1, largest_k + 1)
+    hits = np.stack([hits_at(ranks, int(place)) for place in k], axis=1).astype(np.float64)
     generator = np.random.default_rng(seed)
-    drawn = np.empty((resamples, most))
+    drawn = np.empty((resamples, largest_k))
     for row in range(resamples):
-        # How often each query was drawn, so that a draw is one product.
+        # How often each query was drawn, so that the recall of a draw is one matrix product.
         times = np.bincount(generator.integers(0, len(ranks), len(ranks)), minlength=len(ranks))
         drawn[row] = times @ hits / len(ranks)
     low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
-    return Curve(k, hits.mean(axis=0), low, high)
+    return RecallCurve(k, hits.mean(axis=0), low, high)
 
 
-def outcomes_of_queries(before: np.ndarray, after: np.ndarray, k: int, reach: int) -> np.ndarray:
-    """What became of each query, as its place in `LOST`: (queries,) int64.
+def outcomes_of_queries(before: np.ndarray, after: np.ndarray, k: int, reranked: int) -> np.ndarray:
+    """Classify every query by what happened to its own photo.
 
-    before, after: (queries,) rank of each query's own photo among the candidates and after reranking, which sees the
-    first `reach` candidates alone.
+    Args:
+        before: (queries,) rank of each query's own photo among the candidates, 0 is the first.
+        after: (queries,) its rank after reranking.
+        k: A photo is found if it is among the first k.
+        reranked: How many first candidates the reranker sees.
+
+    Returns:
+        (queries,) int64, the place of each outcome in `OUTCOMES`.
     """
-    was, found, seen = before < k, after < k, before < reach
-    return np.select([was & found, found, was, seen], [0, 1, 2, 3], 4)
+    found_before, found_after, candidate = before < k, after < k, before < reranked
+    return np.select([found_before & found_after, found_after, found_before, candidate], [0, 1, 2, 3], 4)
 
 
-def losses(before: np.ndarray, after: np.ndarray, k: int, reach: int) -> dict[str, float]:
-    """Return the share of queries with each outcome of `LOST`; arguments as of `outcomes_of_queries`."""
-    fate = outcomes_of_queries(before, after, k, reach)
-    return {name: float((fate == place).mean()) for place, name in enumerate(LOST)}
+def outcome_shares(before: np.ndarray, after: np.ndarray, k: int, reranked: int) -> dict[str, float]:
+    """Return the share of queries with each outcome of `OUTCOMES`.
 
+    Args:
+        before: (queries,) rank of each query's own photo among the candidates, 0 is the first.
+        after: (queries,) its rank after reranking.
+        k: A photo is found if it is among the first k.
+        reranked: How many first candidates the reranker sees.
 
-def crowding(order: np.ndarray, k: int = 10) -> np.ndarray:
-    """In how many queries' first k each photo is: (photos,) int64. order: (queries, photos), higher is nearer."""
-    top = np.argsort(-order, axis=1)[:, :k]
-    return np.bincount(top.reshape(-1), minlength=order.shape[1])
-
-
-def margins(order: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """(queries,): how far each query's own photo scores above the best of the others, below 0 where it is not first.
-
-    order: (queries, photos) with two photos or more; own: (queries,).
+    Returns:
+        Outcome -> share in 0..1, in the order of `OUTCOMES`; they sum to 1.
     """
-    others = order.copy()
+    outcome = outcomes_of_queries(before, after, k, reranked)
+    return {name: float((outcome == place).mean()) for place, name in enumerate(OUTCOMES)}
+
+
+def k_occurrences(scores: np.ndarray, k: int = 10) -> np.ndarray:
+    """Count for every photo how many queries have it among their first k hits.
+
+    Args:
+        scores: (queries, photos) float, higher is better.
+        k: How many first hits count.
+
+    Returns:
+        (photos,) int64.
+
+    References:
+        M. Radovanović, A. Nanopoulos and M. Ivanović, "Hubs in space: popular nearest neighbors in high-dimensional
+        data", Journal of Machine Learning Research 11 (2010).
+    """
+    top = np.argsort(-scores, axis=1)[:, :k]
+    return np.bincount(top.reshape(-1), minlength=scores.shape[1])
+
+
+def margins(scores: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Compute how far the own photo of each query scores above the best other photo.
+
+    Args:
+        scores: (queries, photos) float, higher is better, of two photos or more.
+        own: (queries,) int, the column of each query's own photo.
+
+    Returns:
+        (queries,) float, below 0 where the own photo is not the first.
+    """
+    others = scores.copy()
     rows = np.arange(len(own))
     others[rows, own] = -np.inf
-    gaps: np.ndarray = order[rows, own] - others.max(axis=1)
+    gaps: np.ndarray = scores[rows, own] - others.max(axis=1)
     return gaps
 
 
-def pick(value: np.ndarray, group: np.ndarray, allowed: np.ndarray, count: int) -> list[int]:
-    """Rows of the `count` largest values (n,) above 0 among the allowed (n,) bool, one of each group (n,) at most."""
+def pick_examples(value: np.ndarray, group: np.ndarray, allowed: np.ndarray, count: int) -> list[int]:
+    """Pick the rows of the largest values, at most one row per group.
+
+    Args:
+        value: (n,) float; only rows above 0 are picked.
+        group: (n,) int, such as the own photo of each query.
+        allowed: (n,) bool, rows that may be picked.
+        count: How many rows to pick, at most.
+
+    Returns:
+        The rows, that of the largest value first.
+    """
     chosen: dict[int, int] = {}
     for row in np.argsort(-value, kind="stable").tolist():
         if len(chosen) == count or not value[row] > 0:

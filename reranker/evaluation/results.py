@@ -1,28 +1,34 @@
-"""Figures by name: a tree of protocols whose leaves are a number or `{"value": v, "low": l, "high": h}`; what is asked
-of them: text lines, thresholds, the difference of two rankers.
+"""Results by name: a tree of measured values, and the text lines and thresholds that are made from it.
 
-A figure's name is its path: `official.candidates.recall@10`.
+The name of a result is its path in the tree: `official.candidates.recall@10`.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
-import numpy as np
+from reranker.metrics.bootstrap import Measured
 
-from reranker.metrics.metrics import percentiles
+# A number, with an interval where there is one.
+Result: TypeAlias = Measured | float
+# Protocol -> part -> ... -> result.
+Results: TypeAlias = dict[str, "Result | Results"]
 
-Results = dict[str, Any]
 
-
-class UnknownFigure(ValueError):
-    """No figure, or more than one, has this name; the message says which there are."""
+class UnknownResultError(ValueError):
+    """No result, or more than one, has this name; the message lists the names that there are."""
 
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """The least value that a figure may have, or the largest where `at_most`. `name` may be short, see `find`."""
+    """The smallest value that a result may have, or the largest.
+
+    Attributes:
+        name: Full name of a result, or a short one as of `full_name`.
+        bound: The value itself is still allowed.
+        at_most: Whether `bound` is the largest value and not the smallest.
+    """
 
     name: str
     bound: float
@@ -30,7 +36,18 @@ class Threshold:
 
     @classmethod
     def parse(cls, text: str, at_most: bool = False) -> "Threshold":
-        """`NAME=VALUE`. Raises ValueError if it is something else."""
+        """Parse `NAME=VALUE`.
+
+        Args:
+            text: As typed on the command line.
+            at_most: Whether the value is the largest that is allowed.
+
+        Returns:
+            The threshold.
+
+        Raises:
+            ValueError: The name is empty or the value is not a number.
+        """
         name, equals, value = text.partition("=")
         bound = float(value) if equals else math.nan
         if not name.strip() or math.isnan(bound):
@@ -38,13 +55,13 @@ class Threshold:
         return cls(name.strip(), bound, at_most)
 
     def holds(self, value: float) -> bool:
-        """Whether a figure of this value will do; one that is no number never does."""
+        """Tell whether a result of this value passes; NaN never does."""
         return value <= self.bound if self.at_most else value >= self.bound
 
 
 @dataclass(frozen=True, slots=True)
 class Miss:
-    """A figure, by its full name, that is on the wrong side of its threshold."""
+    """A result that does not pass its threshold; `name` is its full name."""
 
     name: str
     value: float
@@ -55,99 +72,125 @@ class Miss:
         return f"{self.name} is {self.value:.4f}, {side} {self.threshold.bound:g}"
 
 
-def flat(figures: Results, prefix: str = "") -> dict[str, Any]:
-    """Every leaf by its name, in order."""
-    leaves: dict[str, Any] = {}
-    for name, value in figures.items():
-        if isinstance(value, dict) and "value" not in value:
-            leaves |= flat(value, f"{prefix}{name}.")
+def flatten(results: Results, prefix: str = "") -> dict[str, Result]:
+    """List the results of a tree by their full names, in order.
+
+    Args:
+        results: The tree.
+        prefix: What stands before each name.
+
+    Returns:
+        Full name -> result.
+    """
+    named: dict[str, Result] = {}
+    for name, value in results.items():
+        if isinstance(value, dict):
+            named |= flatten(value, f"{prefix}{name}.")
         else:
-            leaves[prefix + name] = value
-    return leaves
+            named[prefix + name] = value
+    return named
 
 
-def value_of(leaf: Any) -> float:
-    """The number of a leaf, with or without an interval."""
-    return float(leaf["value"] if isinstance(leaf, dict) else leaf)
+def value_of(result: Result) -> float:
+    """Return the number of a result, with or without an interval."""
+    return float(result.value if isinstance(result, Measured) else result)
 
 
-def report(figures: Results) -> str:
-    """The figures as lines of `name value [low, high]`."""
+def result_lines(results: Results) -> str:
+    """Write one line per result: `name value [low, high]`."""
     lines = []
-    for name, leaf in flat(figures).items():
-        interval = f"  [{leaf['low']:.4f}, {leaf['high']:.4f}]" if isinstance(leaf, dict) else ""
-        lines.append(f"{name:<44}{value_of(leaf):.4f}{interval}")
+    for name, result in flatten(results).items():
+        interval = f"  [{result.low:.4f}, {result.high:.4f}]" if isinstance(result, Measured) else ""
+        lines.append(f"{name:<44}{value_of(result):.4f}{interval}")
     return "\n".join(lines)
 
 
-def find(figures: Results, name: str) -> str:
-    """The full name of a figure: the name itself, or the one name that ends in `.name`; where several do, the one of
-    the fewest parts (`recall@10` is `official.recall@10` where there is `official.candidates.recall@10`, too).
+def results_to_json(results: Results) -> dict[str, Any]:
+    """Turn a tree of results into plain dictionaries for JSON.
 
-    Raises UnknownFigure where there is none, or several of the fewest parts.
+    Args:
+        results: The tree.
+
+    Returns:
+        The same tree, where a measured value is `{"value": v, "low": l, "high": h}`.
     """
-    names = list(flat(figures))
+    return {
+        name: results_to_json(value) if isinstance(value, dict) else to_json(value) for name, value in results.items()
+    }
+
+
+def to_json(result: Result) -> Any:
+    """Turn one result into `{"value": v, "low": l, "high": h}`, or leave the number that it is."""
+    if isinstance(result, Measured):
+        return {"value": result.value, "low": result.low, "high": result.high}
+    return result
+
+
+def full_name(results: Results, name: str) -> str:
+    """Find the full name of a result.
+
+    Args:
+        results: The tree.
+        name: A full name, or its last parts. Where several names end in these, the one with the fewest parts is meant:
+            `recall@10` is `official.recall@10`, though there is `official.candidates.recall@10` too.
+
+    Returns:
+        The full name.
+
+    Raises:
+        UnknownResultError: No name ends in these parts, or several with the fewest parts do.
+    """
+    names = list(flatten(results))
     if name in names:
         return name
     ending = [known for known in names if known.endswith(f".{name}")]
     if not ending:
-        raise UnknownFigure(f"no figure {name!r}; there are: {', '.join(names)}")
+        raise UnknownResultError(f"no figure {name!r}; there are: {', '.join(names)}")
     parts = min(known.count(".") for known in ending)
     shortest = [known for known in ending if known.count(".") == parts]
     if len(shortest) > 1:
-        raise UnknownFigure(f"figure {name!r} may be any of: {', '.join(shortest)}")
+        raise UnknownResultError(f"figure {name!r} may be any of: {', '.join(shortest)}")
     return shortest[0]
 
 
-def misses(figures: Results, thresholds: Sequence[Threshold]) -> list[Miss]:
-    """Every figure that its threshold does not hold for. Raises UnknownFigure."""
-    leaves = flat(figures)
-    named = [(find(figures, threshold.name), threshold) for threshold in thresholds]
-    found = [Miss(name, value_of(leaves[name]), threshold) for name, threshold in named]
+def misses(results: Results, thresholds: Sequence[Threshold]) -> list[Miss]:
+    """List the results that do not pass their thresholds.
+
+    Args:
+        results: The tree.
+        thresholds: In any order; a result may have several.
+
+    Returns:
+        One entry per threshold that is missed, in the order of the thresholds.
+
+    Raises:
+        UnknownResultError: A threshold names no result, or several.
+    """
+    named = flatten(results)
+    full_names = [(full_name(results, threshold.name), threshold) for threshold in thresholds]
+    found = [Miss(name, value_of(named[name]), threshold) for name, threshold in full_names]
     return [miss for miss in found if not miss.threshold.holds(miss.value)]
 
 
-def defined(figures: Results) -> Results:
-    """The figures that are numbers; the value alone where too few rows, or all alike, leave no interval."""
-    kept: Results = {}
-    for name, leaf in figures.items():
-        if isinstance(leaf, dict) and "value" not in leaf:
-            below = defined(leaf)
-            if below:
-                kept[name] = below
-        elif not isinstance(leaf, dict):
-            if not (isinstance(leaf, float) and math.isnan(leaf)):
-                kept[name] = leaf
-        elif math.isfinite(leaf["value"]):
-            whole = math.isfinite(leaf["low"]) and math.isfinite(leaf["high"])
-            kept[name] = leaf if whole else leaf["value"]
-    return kept
+def drop_undefined(results: Results) -> Results:
+    """Leave out results that are NaN, and branches that are empty then.
 
+    Args:
+        results: The tree; it stays as it is.
 
-def take_resampled(figures: Results) -> dict[str, np.ndarray]:
-    """Take what each draw of the bootstrap gave, `resampled`, out of the leaves, and return it by name: nobody is shown
-    it, but it compares two rankers."""
-    leaves = flat(figures).items()
-    return {name: leaf.pop("resampled") for name, leaf in leaves if isinstance(leaf, dict) and "resampled" in leaf}
-
-
-def differences(
-    figures: Results, others: Results, resampled: Mapping[str, np.ndarray], others_resampled: Mapping[str, np.ndarray]
-) -> Results:
-    """figures - others, by the same names: `{"value", "low", "high"}` where both have an interval, else a number.
-
-    The interval is a paired bootstrap: both figures of a draw are of the same queries, so what makes a query hard for
-    both falls out (Efron and Tibshirani 1993; Koehn 2004 for rankings of systems). Only figures of both are there.
+    Returns:
+        A new tree. Where a value is a number but its interval is not (too few rows, or all alike), the number alone.
     """
-    leaves, other_leaves = flat(figures), flat(others)
-    differing: Results = {}
-    for name in leaves:
-        if name not in other_leaves:
-            continue
-        difference: Any = value_of(leaves[name]) - value_of(other_leaves[name])
-        one, other = resampled.get(name), others_resampled.get(name)
-        if one is not None and other is not None and len(one) == len(other):
-            low, high = percentiles(one - other)
-            difference = {"value": difference, "low": low, "high": high}
-        differing[name] = difference
-    return differing
+    kept: Results = {}
+    for name, value in results.items():
+        if isinstance(value, dict):
+            branch = drop_undefined(value)
+            if branch:
+                kept[name] = branch
+        elif not isinstance(value, Measured):
+            if not (isinstance(value, float) and math.isnan(value)):
+                kept[name] = value
+        elif math.isfinite(value.value):
+            whole = math.isfinite(value.low) and math.isfinite(value.high)
+            kept[name] = value if whole else value.value
+    return kept

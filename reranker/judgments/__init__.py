@@ -1,1 +1,1 @@
-"""Read, check, embed and aggregate what people judged."""
+"""Read, check, embed and aggregate people's judgments of photos and captions."""

@@ -1,6 +1,6 @@
-"""Checks of judged data: everything that is wrong or doubtful in a judged folder, at once and by row.
+"""Check judged data: list everything that is wrong or doubtful in a judged folder, row by row.
 
-Tables are read by `judgments.read_judgments`, so a bad row here is one that training refuses, and the other way round.
+`judged_folder.read_judgments` reads the tables for training too, so the bad rows here are those that training refuses.
 """
 
 import re
@@ -16,15 +16,16 @@ import numpy as np
 from indexer.encoders import ImageEncoder
 from indexer.printable import printable
 from reranker.judgments.embedded import read_photos
-from reranker.judgments.judged_folder import Judgments, photo_of, read_judgments
+from reranker.judgments.judged_folder import read_judgments
+from reranker.judgments.judgments import Judgments, photo_of
 from reranker.judgments.near_duplicates import near_duplicates
 from reranker.judgments.tables import BadRow, GoodRow
 
 Severity = Literal["error", "warning", "note"]
-Stage = Callable[[str, int, int], None]
+OnStage = Callable[[str, int, int], None]
 
-# An error: training refuses it (or drops it with --keep-going), or takes one of two rows that contradict each other.
-# A warning: figures may be better than they should be. A note: nothing to mend.
+# error: training refuses the row (or drops it with --keep-going), or uses one of two rows that contradict each other.
+# warning: results may be better than they should be. note: nothing needs a correction.
 CHECKS: dict[str, Severity] = {
     "malformed rows": "error",
     "unknown photos": "error",
@@ -40,17 +41,25 @@ CHECKS: dict[str, Severity] = {
     "near-duplicate photos within a part": "note",
     "experts without a majority": "note",
 }
-OF_PHOTOS = (
+# The checks that open photos.
+PHOTO_CHECKS = (
     "photos that do not open",
     "near-duplicate photos across parts",
     "near-duplicate photos within a part",
 )
+# Rows of each finding in the table.
 SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one check found: its name, how bad that is, and a line for each row, photo or pair."""
+    """The rows, photos or pairs that a check found.
+
+    Attributes:
+        check: Name of the check.
+        severity: How bad a finding is.
+        rows: A line about each row, photo or pair.
+    """
 
     check: str
     severity: Severity
@@ -58,21 +67,30 @@ class Finding:
 
     @property
     def count(self) -> int:
-        """How many."""
+        """Number of rows, photos or pairs."""
         return len(self.rows)
 
-    def as_dict(self) -> dict[str, object]:
-        """For JSON."""
+    def to_json(self) -> dict[str, object]:
+        """Turn the finding into a plain dictionary for JSON."""
         return {"check": self.check, "severity": self.severity, "count": self.count, "rows": list(self.rows)}
 
 
 def check_judgments(
-    folder: str | Path, encoder: ImageEncoder | None, on_stage: Stage | None = None
+    folder: str | Path, encoder: ImageEncoder | None, on_stage: OnStage | None = None
 ) -> tuple[Finding, ...]:
-    """One finding a check of `CHECKS`, in that order, those that found nothing too.
+    """Run all checks on a judged folder.
 
-    Without an encoder no photo is opened, and `OF_PHOTOS` are left out. Raises PhotoseekError as `read_judgments` does,
-    for a folder that cannot be read at all.
+    Args:
+        folder: The judged folder.
+        encoder: The image encoder that finds near-duplicates; without one no photo is opened and `PHOTO_CHECKS` are
+            left out.
+        on_stage: Called with (stage, photos done, photos in all).
+
+    Returns:
+        One finding per check, in the order of `CHECKS`; also of the checks that found nothing.
+
+    Raises:
+        PhotoseekError: There are no photos or no captions, or the header of a table lacks a column.
     """
     bad: list[BadRow] = []
     good: list[GoodRow] = []
@@ -80,33 +98,46 @@ def check_judgments(
     rows: dict[str, list[str]] = {check: [] for check in CHECKS}
     for row in bad:
         rows[row.check].append(f"{row.path}:{row.line}: {row.reason}")
-    otherwise, rows["duplicate rows"] = _repeated(good)
-    rows["contradictory rows"] += otherwise
+    contradictory, rows["duplicate rows"] = _repeated_rows(good)
+    rows["contradictory rows"] += contradictory
     parts = parts_of(judgments)
-    rows["photos in two parts"] = _in_two_parts(parts)
+    rows["photos in two parts"] = _photos_in_two_parts(parts)
     rows["captions shared across parts"] = _shared_captions(judgments, parts)
-    rows["experts without a majority"] = [
-        f"{row.path}:{row.line}: {', '.join(row.content)}"
-        for row in good
-        if len(row.key) == 2 and len(row.content) == 3 and len(set(row.content)) == 3
-    ]
+    rows["experts without a majority"] = _without_majority(good)
     if encoder is not None:
         report = on_stage or (lambda stage, done, total: None)
-        found = _photos(judgments, parts or judgments.sets, encoder, lambda done, total: report("photos", done, total))
-        rows |= dict(zip(OF_PHOTOS, found, strict=True))
-    left_out = () if encoder is not None else OF_PHOTOS
+        found = _check_photos(
+            judgments, parts or judgments.sets, encoder, lambda done, total: report("photos", done, total)
+        )
+        rows |= dict(zip(PHOTO_CHECKS, found, strict=True))
+    left_out = () if encoder is not None else PHOTO_CHECKS
     return tuple(Finding(check, CHECKS[check], tuple(found)) for check, found in rows.items() if check not in left_out)
 
 
 def parts_of(judgments: Judgments) -> dict[str, tuple[str, ...]]:
-    """The parts that should have nothing in common: the photo folders where there are several (`train_images`,
-    `test_images`), else the lists of train, dev and test photos; empty with neither."""
+    """Return the parts of judged data that must have no photo in common.
+
+    Args:
+        judgments: The judged data.
+
+    Returns:
+        Name of a part -> names of its photos: the photo folders where there are several (`train_images`,
+        `test_images`), else the lists of train, dev and test photos, else nothing.
+    """
     parts = {name: photos for name, photos in judgments.sets.items() if photos}
     return parts if len(parts) > 1 else dict(judgments.splits)
 
 
-def table(findings: Iterable[Finding], shown: int = SHOWN) -> str:
-    """Lines of `check severity count`, the rows under each; the first `shown` of them."""
+def findings_table(findings: Iterable[Finding], shown: int = SHOWN) -> str:
+    """Write findings as text.
+
+    Args:
+        findings: The findings.
+        shown: At most this many rows of each finding.
+
+    Returns:
+        A line `check severity count` per finding, with its rows below it.
+    """
     lines = [f"{'check':<38}{'severity':<10}{'count':>6}"]
     for finding in findings:
         lines.append(f"{finding.check:<38}{finding.severity:<10}{finding.count:>6}")
@@ -116,10 +147,19 @@ def table(findings: Iterable[Finding], shown: int = SHOWN) -> str:
     return "\n".join(lines)
 
 
-def _repeated(good: Iterable[GoodRow]) -> tuple[list[str], list[str]]:
-    """Rows about what an earlier row of their file is about: those that say otherwise, and those that say the same."""
+def _without_majority(good: Iterable[GoodRow]) -> list[str]:
+    """Find the rows whose three grades are all different."""
+    return [
+        f"{row.path}:{row.line}: {', '.join(row.content)}"
+        for row in good
+        if len(row.key) == 2 and len(row.content) == 3 and len(set(row.content)) == 3
+    ]
+
+
+def _repeated_rows(good: Iterable[GoodRow]) -> tuple[list[str], list[str]]:
+    """Find rows with the key of an earlier row of their file: those that contradict it, and those that repeat it."""
     first: dict[tuple[Path, tuple[str, ...]], GoodRow] = {}
-    otherwise, same = [], []
+    contradictory, same = [], []
     for row in good:
         before = first.setdefault((row.path, row.key), row)
         if before is not row:
@@ -127,11 +167,11 @@ def _repeated(good: Iterable[GoodRow]) -> tuple[list[str], list[str]]:
             if before.content == row.content:
                 same.append(f"{where}: {what} again, as in line {before.line}")
             else:
-                otherwise.append(f"{where}: {what} again, and otherwise than in line {before.line}")
-    return otherwise, same
+                contradictory.append(f"{where}: {what} again, and otherwise than in line {before.line}")
+    return contradictory, same
 
 
-def _in_two_parts(parts: dict[str, tuple[str, ...]]) -> list[str]:
+def _photos_in_two_parts(parts: dict[str, tuple[str, ...]]) -> list[str]:
     return [
         f"{photo}: {first} and {second}"
         for (first, photos), (second, others) in combinations(parts.items(), 2)
@@ -140,30 +180,30 @@ def _in_two_parts(parts: dict[str, tuple[str, ...]]) -> list[str]:
 
 
 def _shared_captions(judgments: Judgments, parts: dict[str, tuple[str, ...]]) -> list[str]:
-    """Sentences that photos of different parts have, whatever their letters' case and signs."""
+    """Find captions that photos of different parts share, ignoring case and punctuation."""
     part = {photo: name for name, photos in parts.items() for photo in photos}
-    said: defaultdict[str, dict[str, list[str]]] = defaultdict(dict)
+    captions_of: defaultdict[str, dict[str, list[str]]] = defaultdict(dict)
     for caption, text in judgments.captions.items():
         if photo_of(caption) in part:
             words = " ".join(re.findall(r"\w+", text.casefold()))
-            said[words].setdefault(part[photo_of(caption)], []).append(caption)
+            captions_of[words].setdefault(part[photo_of(caption)], []).append(caption)
     return [
         f"{words!r}: " + ", ".join(f"{captions[0]} ({name})" for name, captions in places.items())
-        for words, places in sorted(said.items())
+        for words, places in sorted(captions_of.items())
         if len(places) > 1
     ]
 
 
-def _photos(
+def _check_photos(
     judgments: Judgments,
     parts: dict[str, tuple[str, ...]],
     encoder: ImageEncoder,
     on_progress: Callable[[int, int], None],
 ) -> tuple[list[str], list[str], list[str]]:
-    """Photos that do not open; near-duplicates among the others, of two parts and of one."""
-    found, unread = read_photos(list(judgments.photos.values()), encoder, on_progress)
-    names = [name for name, path in judgments.photos.items() if path in found]
-    # A photo may lie in several parts.
+    """Find photos that do not open, and near-duplicates among the others, across parts and within a part."""
+    found = read_photos(list(judgments.photos.values()), encoder, on_progress)
+    names = [name for name, path in judgments.photos.items() if path in found.embeddings]
+    # A photo may be in several parts.
     places: dict[str, list[str]] = {}
     for title, photos in parts.items():
         for photo in photos:
@@ -171,11 +211,11 @@ def _photos(
     names = [name for name in names if name in places]
     across, within = [], []
     if names:
-        for a, b, cosine in near_duplicates(np.stack([found[judgments.photos[name]][0] for name in names])):
+        for a, b, cosine in near_duplicates(np.stack([found.embeddings[judgments.photos[name]] for name in names])):
             mine, others = places[names[a]], places[names[b]]
             if mine == others and len(mine) == 1:
                 within.append(f"{names[a]} and {names[b]} ({mine[0]}): cosine {cosine:.3f}")
             else:
                 part, other = ", ".join(mine), ", ".join(others)
                 across.append(f"{names[a]} ({part}) and {names[b]} ({other}): cosine {cosine:.3f}")
-    return [f"{path}: {reason}" for path, reason in unread.items()], across, within
+    return [f"{path}: {reason}" for path, reason in found.unreadable.items()], across, within

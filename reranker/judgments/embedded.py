@@ -1,4 +1,4 @@
-"""Vectors of judged data: every photo and caption embedded once, kept in the user's cache."""
+"""Embed the photos and captions of judged data; the vectors are kept in the user's cache."""
 
 import hashlib
 import os
@@ -10,15 +10,16 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
+from indexer.cache_folder import cache_folder
+from indexer.callbacks import BuildCallbacks
 from indexer.encoders import ImageEncoder, TextEncoder, Tokens
-from indexer.encoders.network import cache_folder
 from indexer.errors import PhotoseekError
 from indexer.index import Index
-from reranker.judgments.judged_folder import Judgments, photo_of
+from reranker.judgments.judgments import Judgments, photo_of
 
 Progress = Callable[[int, int], None]
 
-# Captions encoded at a time: all of them in float32 would take a gigabyte.
+# Captions per call of the text encoder: the tokens of all captions in float32 would take a gigabyte.
 CHUNK = 2048
 
 
@@ -26,11 +27,16 @@ CHUNK = 2048
 class EmbeddedJudgments:
     """Judged data as arrays.
 
-    x: (n, d) float32 image embeddings of `photos`; t: (m, e) float32 text vectors of `captions` (ids) and `texts`;
-    owner: (m,) the photo that each caption was written for, -1 where it is not among `photos`; tokens: the word pieces
-    of `captions`, their vectors float16, no rows where the encoder gives none; regions: (n, count, r) int8 region
-    vectors of `photos`, directions, None where the encoder gives none; class_dim: how many of the last columns of x
-    are a classifier's view.
+    Attributes:
+        photos: Names of n photos.
+        x: (n, d) float32 image embeddings of the photos.
+        captions: Ids of m captions.
+        texts: Texts of the captions.
+        t: (m, e) float32 text vectors of the captions.
+        owner: (m,) int64, the place of the photo that each caption was written for; -1 where it is not among `photos`.
+        tokens: Word pieces of the captions, with float16 vectors; no rows where the encoder gives none.
+        regions: (n, count, r) int8 region vectors of the photos, of any norm; None where the encoder gives none.
+        class_dim: Number of the last columns of x that a classifier computes.
     """
 
     photos: tuple[str, ...]
@@ -44,7 +50,14 @@ class EmbeddedJudgments:
     class_dim: int = 0
 
     def select(self, photos: np.ndarray) -> "EmbeddedJudgments":
-        """Only these photos (sorted rows), with every caption; captions of other photos have no owner then."""
+        """Keep some photos and all captions.
+
+        Args:
+            photos: (k,) int, the places of the photos to keep, sorted.
+
+        Returns:
+            The data of these photos; captions of the other photos have no owner.
+        """
         position = np.full(len(self.photos) + 1, -1)
         position[photos] = np.arange(len(photos))
         names = tuple(self.photos[row] for row in photos)
@@ -55,7 +68,22 @@ class EmbeddedJudgments:
 def embed_judgments(
     judgments: Judgments, image: ImageEncoder, text: TextEncoder, on_progress: Progress | None = None
 ) -> EmbeddedJudgments:
-    """Embed the photos and captions of judged data, reading from the cache what it has. Can be interrupted."""
+    """Embed the photos and captions of judged data, or read them from the cache.
+
+    Photos that were embedded before an interruption are kept.
+
+    Args:
+        judgments: The judged data.
+        image: The image encoder.
+        text: The text encoder.
+        on_progress: Called with (done, in all), for each photo folder and for the captions.
+
+    Returns:
+        The judged data as arrays.
+
+    Raises:
+        PhotoseekError: A photo cannot be read, or int8 was asked for and no index would be in int8.
+    """
     photos = tuple(judgments.photos)
     captions = tuple(judgments.captions)
     texts = tuple(judgments.captions.values())
@@ -69,47 +97,82 @@ def embed_judgments(
 def embed_photos(
     files: Sequence[Path], encoder: ImageEncoder, on_progress: Progress | None = None
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Embeddings (n, d) float32 and region vectors (n, count, r) int8 of photo files, if the encoder gives them.
+    """Embed photo files, through one index per folder in the cache.
 
-    They come through one index a folder in the cache. PhotoseekError names the first photo that does not open.
+    Args:
+        files: n photo files.
+        encoder: The image encoder.
+        on_progress: Called with (photos done, photos in all) of each folder.
+
+    Returns:
+        Embeddings, (n, d) float32, and region vectors, (n, count, r) int8 or None where the encoder gives none.
+
+    Raises:
+        PhotoseekError: A photo cannot be read, or int8 was asked for and no index would be in int8.
     """
-    found, unread = read_photos(files, encoder, on_progress)
-    if unread:
-        path = next(path for path in files if path in unread)
+    found = read_photos(files, encoder, on_progress)
+    if found.unreadable:
+        path = next(path for path in files if path in found.unreadable)
         raise PhotoseekError(f"judged photo {path} cannot be read; photoseek build {path.parent} says why")
-    x = np.stack([found[path][0] for path in files]).astype(np.float32)
-    parts = [found[path][1] for path in files]
-    return x, None if any(part is None for part in parts) else np.stack(parts)  # type: ignore[arg-type]
+    x = np.stack([found.embeddings[path] for path in files]).astype(np.float32)
+    if any(path not in found.regions for path in files):
+        return x, None
+    return x, np.stack([found.regions[path] for path in files])
 
 
-def read_photos(
-    files: Sequence[Path], encoder: ImageEncoder, on_progress: Progress | None = None
-) -> tuple[dict[Path, tuple[np.ndarray, np.ndarray | None]], dict[Path, str]]:
-    """What opens: file -> its vector (d,) float16 and its regions (count, r) int8 or None; and the others with the
-    reason why they do not open. Raises PhotoseekError where int8 was asked for and would be refused for an index."""
-    found: dict[Path, tuple[np.ndarray, np.ndarray | None]] = {}
-    unread = dict.fromkeys(files, "no photo")
+@dataclass(frozen=True, slots=True)
+class ReadPhotos:
+    """Photo files with their vectors, as an index stores them.
+
+    Attributes:
+        embeddings: File -> its embedding, (d,) float16; of every photo in the folders, whether asked for or not.
+        regions: File -> its region vectors, (count, r) int8; empty where the encoder gives none.
+        unreadable: File that was asked for and cannot be read -> the reason.
+    """
+
+    embeddings: dict[Path, np.ndarray]
+    regions: dict[Path, np.ndarray]
+    unreadable: dict[Path, str]
+
+
+def read_photos(files: Sequence[Path], encoder: ImageEncoder, on_progress: Progress | None = None) -> ReadPhotos:
+    """Embed photo files as far as they can be read, through one index per folder in the cache.
+
+    Args:
+        files: Photo files.
+        encoder: The image encoder.
+        on_progress: Called with (photos done, photos in all) of each folder.
+
+    Returns:
+        The vectors, and the files that cannot be read.
+
+    Raises:
+        PhotoseekError: int8 was asked for and no index would be in int8.
+    """
+    found = ReadPhotos({}, {}, dict.fromkeys(files, "no photo"))
     for folder in sorted({path.parent for path in files}):
         index = _index_of(folder, encoder, on_progress)
         stored, regions = index.embeddings(), index.regions()
         for photo in index.catalogue.all_photos():
             path = folder / os.fsdecode(photo.path)
             if photo.row is not None:
-                found[path] = (stored[photo.row], None if regions is None else regions[photo.row])
-                unread.pop(path, None)
-            elif path in unread:
-                unread[path] = photo.reason or "no photo"
-    return found, unread
+                found.embeddings[path] = stored[photo.row]
+                if regions is not None:
+                    found.regions[path] = regions[photo.row]
+                found.unreadable.pop(path, None)
+            elif path in found.unreadable:
+                found.unreadable[path] = photo.reason or "no photo"
+    return found
 
 
 def _index_of(folder: Path, encoder: ImageEncoder, on_progress: Progress | None) -> Index:
-    """The cache's index of a photo folder, made or brought up to date; each precision that is asked for has its own."""
+    """Build or update the index of a photo folder in the cache; there is one for each precision asked for."""
     asked = encoder.asked_precision if isinstance(encoder, ImageEncoder) else "auto"
     precision = "" if asked == "auto" else f" {asked}"
     name = hashlib.sha256(f"{encoder.fingerprint}{precision} {folder.absolute()}".encode()).hexdigest()[:16]
 
     def refuse(note: str) -> None:
-        # Before anything is embedded: figures of another precision would be taken for those of this one.
+        # Stop before anything is embedded: results of another precision would pass for those of this one.
         if asked != "auto":
             raise PhotoseekError(f"{folder} is not measured in {asked}, as no index of it would be: {note}")
 
@@ -117,24 +180,24 @@ def _index_of(folder: Path, encoder: ImageEncoder, on_progress: Progress | None)
         folder,
         cache_folder() / "judged" / name,
         encoder=encoder,
-        regions=encoder.regions[0] > 0,
-        on_progress=on_progress,
-        on_note=refuse,
+        regions=encoder.region_shape[0] > 0,
+        callbacks=BuildCallbacks(on_progress or (lambda _done, _total: None), on_note=refuse),
     )
-
-
-def embed_texts(texts: Sequence[str], encoder: TextEncoder) -> np.ndarray:
-    """(n, e) float32 text vectors, kept as float16 in the cache."""
-    path = _kept(texts, encoder, ".npy", lambda path: np.save(path, encoder.encode(texts).astype(np.float16)))
-    return np.load(path).astype(np.float32)
 
 
 def embed_with_tokens(
     texts: Sequence[str], encoder: TextEncoder, on_progress: Progress | None = None
 ) -> tuple[np.ndarray, Tokens]:
-    """(n, e) float32 text vectors and the texts' tokens, from one pass; the cache keeps both as float16.
+    """Encode texts with their tokens, or read them from the cache, which keeps both as float16.
 
-    The tokens' vectors stay float16 in memory: those of 35,000 captions take half a gigabyte.
+    Args:
+        texts: n texts.
+        encoder: The text encoder.
+        on_progress: Called with (texts done, texts in all).
+
+    Returns:
+        Text vectors, (n, e) float32, and tokens. The tokens' vectors stay float16 in memory: those of 35,000 captions
+        take half a gigabyte.
     """
 
     def write(path: Path) -> None:
@@ -149,14 +212,14 @@ def embed_with_tokens(
         arrays = {"vectors": tokens.vectors, "pieces": tokens.pieces, "offsets": tokens.offsets}
         save_file({"texts": np.concatenate(vectors), **arrays}, path)
 
-    arrays = load_file(_kept(texts, encoder, ".safetensors", write))
+    arrays = load_file(_cached_file(texts, encoder, write))
     return arrays.pop("texts").astype(np.float32), Tokens(**arrays)
 
 
-def _kept(texts: Sequence[str], encoder: TextEncoder, suffix: str, write: Callable[[Path], None]) -> Path:
-    """The cache's file about these texts; `write(path)` makes it where there is none, beside it and renamed."""
+def _cached_file(texts: Sequence[str], encoder: TextEncoder, write: Callable[[Path], None]) -> Path:
+    """Return the cache's file for these texts; if it is missing, `write(path)` makes it, complete or not at all."""
     digest = hashlib.sha256("\0".join([encoder.fingerprint, *texts]).encode("utf-8", "surrogatepass")).hexdigest()[:20]
-    path = cache_folder() / "texts" / f"{digest}{suffix}"
+    path = cache_folder() / "texts" / f"{digest}.safetensors"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent) as scratch:

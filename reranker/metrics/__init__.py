@@ -1,1 +1,1 @@
-"""Compute metrics: formulas alone, each with its source."""
+"""Formulas that measure rankings, calibration and agreement, with bootstrap intervals; nothing here knows a ranker."""

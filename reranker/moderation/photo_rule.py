@@ -1,4 +1,4 @@
-"""The photo rule of a policy: the share of a photo's relevance that goes to the policy's prompts, and its point."""
+"""The photo rule of a policy: whether a photo is more relevant to the policy's prompts than to other texts."""
 
 from dataclasses import dataclass
 
@@ -11,8 +11,13 @@ from reranker.ranker import Ranker
 
 @dataclass(frozen=True, slots=True)
 class PhotoRule:
-    """Which photos are under a policy: those of which the share of relevance that goes to `prompts`, beside what goes
-    to `contrast`, is `point` or more (see `prompt_share`)."""
+    """The photos under a policy: those whose `prompt_share` is at the operating point or above.
+
+    Attributes:
+        prompts: Texts that describe what the policy protects.
+        contrast: Texts that describe other subjects.
+        point: The operating point, over 0 and up to 1.
+    """
 
     prompts: tuple[str, ...]
     contrast: tuple[str, ...]
@@ -20,25 +25,41 @@ class PhotoRule:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """All of them, the prompts first."""
+        """The prompts, then the contrast."""
         return self.prompts + self.contrast
 
 
 def prompt_share(relevance: np.ndarray, prompts: int) -> tuple[np.ndarray, np.ndarray]:
-    """Of n photos: the share of their relevance that goes to the prompts, (n,) float32, and the strongest prompt, (n,).
+    """Compute the share of each photo's relevance that goes to the prompts.
 
-    relevance: (texts of the rule, n) in 0..1, the `prompts` first. The share is the mean over the prompts, divided by
-    the sum of that and the mean over the contrast: how well photos fit any text at all differs between rankers, and
-    with regions and without; the share does not.
+    The share is P / (P + C), where P is the mean relevance to the prompts and C that to the contrast. How relevant
+    photos are to any text at all differs between rankers, and with regions and without; their share does not.
+
+    Args:
+        relevance: (texts, n) float in 0..1, the relevance of n photos to the texts of a rule, the prompts first.
+        prompts: Number of prompts.
+
+    Returns:
+        The share, (n,) float32 in 0..1, and the place of the most relevant prompt, (n,) int16.
     """
-    mine, others = relevance[:prompts].mean(axis=0), relevance[prompts:].mean(axis=0)
-    share = mine / np.maximum(mine + others, np.finfo(np.float32).tiny)
+    to_prompts, to_contrast = relevance[:prompts].mean(axis=0), relevance[prompts:].mean(axis=0)
+    share = to_prompts / np.maximum(to_prompts + to_contrast, np.finfo(np.float32).tiny)
     return share.astype(np.float32), relevance[:prompts].argmax(axis=0).astype(np.int16)
 
 
 def photo_scores(
-    rule: PhotoRule, ranker: Ranker, side: EncodedPhotos, query: EncodedQueries
+    rule: PhotoRule, ranker: Ranker, photos: EncodedPhotos, texts: EncodedQueries
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`prompt_share` of n photos for the rule's texts, which `query` holds."""
-    relevance = [ranker.scores(side, query, row).relevance for row in range(len(rule.texts))]
+    """Compute the prompt share of photos under a rule.
+
+    Args:
+        rule: The rule.
+        ranker: The ranker that encoded the photos and the texts.
+        photos: n encoded photos.
+        texts: The texts of the rule, encoded in their order.
+
+    Returns:
+        The share, (n,) float32 in 0..1, and the place of the most relevant prompt, (n,) int16.
+    """
+    relevance = [ranker.scores(photos, texts, row).relevance for row in range(len(rule.texts))]
     return prompt_share(np.stack(relevance), len(rule.prompts))

@@ -1,4 +1,4 @@
-"""Policies: files of terms and prompts that keep protected subjects out of training and out of search."""
+"""Policies: files of terms and prompts that keep protected subjects out of training and search."""
 
 import hashlib
 import tomllib
@@ -8,22 +8,29 @@ from pathlib import Path
 from typing import Any
 
 from indexer.errors import PhotoseekError
-from reranker.judgments.judged_folder import Judgments, photo_of
+from reranker.judgments.judgments import Judgments, photo_of
 from reranker.moderation.photo_rule import PhotoRule
-from reranker.moderation.terms import Finding, Terms
+from reranker.moderation.terms import FoundTerm, Terms
 
 SHIPPED = Path(__file__).parent / "policies"
+# The keys of a policy file.
 KEYS = ("disclaimer", "terms", "exceptions", "words", "forms", "photos")
-# From here on, people who judged a caption beside a photo say that it describes it.
+# People say that a caption describes a photo if the median of the experts' grades, or the crowd's share of yes, is at
+# least this.
 DESCRIBES_GRADE = 4
 DESCRIBES_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A named file of rules. A text is blocked that holds one of its terms, a photo that its photo rule is true of.
+    """A named set of rules, which blocks texts that hold one of its terms and photos that its photo rule is true of.
 
-    `digest`: 12 hex digits of the file's bytes.
+    Attributes:
+        name: Name of its file without the ending.
+        digest: 12 hexadecimal digits of the SHA-256 of the file.
+        disclaimer: What a search says instead of showing hits.
+        terms: The terms.
+        photos: The photo rule, None where the policy has none.
     """
 
     name: str
@@ -34,9 +41,16 @@ class Policy:
 
     @classmethod
     def load(cls, name: str) -> "Policy":
-        """A shipped policy by its name (`minors`), or one's own TOML file by its path.
+        """Load a policy.
 
-        Raises PhotoseekError if it is missing, cannot be read, or holds something else than a policy does.
+        Args:
+            name: Name of a shipped policy, such as `minors`, or the path of a file that ends in `.toml`.
+
+        Returns:
+            The policy.
+
+        Raises:
+            PhotoseekError: The file is missing or cannot be read, lacks a key, or has an unknown one.
         """
         path = Path(name) if name.endswith(".toml") else SHIPPED / f"{name}.toml"
         try:
@@ -62,21 +76,37 @@ class Policy:
             raise PhotoseekError(f"policy {path} cannot be read: {error}") from None
         return cls(path.stem, hashlib.sha256(content).hexdigest()[:12], disclaimer, terms, photos)
 
-    def find(self, text: str) -> Finding | None:
-        """The term for which the text is blocked; None where it passes."""
+    def find(self, text: str) -> FoundTerm | None:
+        """Return the term for which a text is blocked; None where it passes."""
         return self.terms.find(text)
 
     def blocks(self, text: str) -> bool:
-        """Whether the text names what the policy protects."""
+        """Tell whether a text names what the policy protects."""
         return self.find(text) is not None
 
     def blocked_photos(self, captions: Iterable[tuple[str, str]]) -> set[str]:
-        """Photos that any of their own captions, (id, text), puts under the policy."""
+        """List the photos that have a caption which is blocked.
+
+        Args:
+            captions: (id, text) of each caption.
+
+        Returns:
+            Names of the photos.
+        """
         return {photo_of(caption) for caption, text in captions if self.blocks(text)}
 
     def filter(self, judgments: Judgments) -> Judgments:
-        """Judged data without the blocked captions and queries, and without every photo that one of them describes:
-        it was written for the photo, asked for it, or people judged that it describes it."""
+        """Leave out blocked captions and queries, and every photo that one of them describes.
+
+        A caption describes the photo that it was written for and the photos of which people say so; a query describes
+        the photo that it was written for.
+
+        Args:
+            judgments: Judged data.
+
+        Returns:
+            The rest of it.
+        """
         captions = {caption for caption, text in judgments.captions.items() if self.blocks(text)}
         queries = tuple(query for query in judgments.queries if self.blocks(query.text))
         photos = {photo_of(caption) for caption in captions} | {query.photo for query in queries}
@@ -101,6 +131,7 @@ class Policy:
 
 
 def _photo_rule(values: Mapping[str, Any]) -> PhotoRule:
+    """Read the photo rule in [photos] of a policy file. Raises ValueError."""
     if set(values) != {"prompts", "contrast", "point"}:
         raise ValueError("[photos] holds prompts, contrast and point, and nothing else")
     point = values["point"]
@@ -111,6 +142,7 @@ def _photo_rule(values: Mapping[str, Any]) -> PhotoRule:
 
 
 def _table(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Read a table of a policy file, empty where there is none. Raises ValueError."""
     found = values.get(name, {})
     if not isinstance(found, dict):
         raise ValueError(f"{name} is a table: [{name}]")
@@ -118,7 +150,10 @@ def _table(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _texts(values: object, name: str) -> list[str]:
-    """A list of texts. A text alone would be read letter by letter, and a blank term would block every text."""
+    """Read a list of texts of a policy file. Raises ValueError.
+
+    A single text would be read letter by letter, and a blank term would block every text.
+    """
     if not isinstance(values, list) or not values or not all(isinstance(v, str) and v.strip() for v in values):
         raise ValueError(f"{name}: texts are wanted, none blank")
     return values

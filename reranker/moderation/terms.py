@@ -1,13 +1,14 @@
-"""Terms: lists of words and phrases, written as a person writes them, found in texts by stem.
+"""Find words and phrases in texts by their stems.
 
-text -> folded words -> "form/stem form/stem" -> exceptions cut out -> the first term that is left
+A text is folded to plain lower-case words and written as "form/stem form/stem ..."; then the exceptions are cut out,
+and the first term that is left is found.
 
 | in a list | finds |
 |---|---|
 | `child` | every word of that stem: child, children (an irregular form), child's |
-| `high school` | these words one after the other, each by stem; hyphens are blanks |
-| `=minors` | this very form, not its stem |
-| `gun*` | any word that begins so |
+| `high school` | these words one after the other, each by its stem; a hyphen counts as a blank |
+| `=minors` | this form alone, not its stem |
+| `gun*` | any word that begins with these letters |
 | `<animal>` | any entry of the word list `animal` |
 """
 
@@ -18,17 +19,24 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-# A word keeps its apostrophes, which the stemmer knows; an ampersand stands for itself.
+# A word keeps its apostrophes, which the stemmer knows; an ampersand is a word.
 WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*|&")
+# A part of a term: a word list, a sign, or a word as it is written in the list.
 PART = re.compile(r"<[^<>\s]+>|[<>&]|=?[^\s<>&-]+")
-# Between two words that only became neighbours when an exception was cut out.
+# Put in the place of an exception, so that the words before and behind it do not become neighbours.
 CUT = "|"
-LONGEST_WORD = 64  # stemming takes the square of a word's length; no word that is meant is longer
+# Letters of a word that are stemmed: the time to stem a word grows with the square of its length.
+LONGEST_WORD = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """What was found in a text: the `term` as its list has it, and the `words` of the text that it covers, folded."""
+class FoundTerm:
+    """A term that was found in a text.
+
+    Attributes:
+        term: The term as its list has it.
+        words: The words of the text that it covers, folded.
+    """
 
     term: str
     words: str
@@ -36,7 +44,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """A list of terms with its exceptions, ready to look through texts."""
+    """A list of terms with its exceptions, compiled to patterns.
+
+    Attributes:
+        terms: The terms as they are written in the list.
+        forms: Irregular form -> the word that it belongs to, both folded.
+        pattern: One group per term, over "form/stem" pairs.
+        exceptions: The exceptions; None where there are none.
+    """
 
     terms: tuple[str, ...]
     forms: Mapping[str, str]
@@ -51,13 +66,23 @@ class Terms:
         words: Mapping[str, Sequence[str]] | None = None,
         forms: Mapping[str, str] | None = None,
     ) -> "Terms":
-        """`words` are the lists that `<name>` stands for; `forms` irregular forms with the word they belong to.
+        """Compile terms.
 
-        Raises ValueError for a term that is blank, holds no word, or names a list that is not there.
+        Args:
+            terms: The terms.
+            exceptions: Terms that are cut out of a text before.
+            words: Name -> the word list that `<name>` stands for.
+            forms: Irregular form -> the word that it belongs to, such as children -> child.
+
+        Returns:
+            The compiled terms.
+
+        Raises:
+            ValueError: A term is blank, holds no word, or names a word list that is missing.
         """
-        irregular = {folded(form): folded(word) for form, word in (forms or {}).items()}
+        irregular = {fold_text(form): fold_text(word) for form, word in (forms or {}).items()}
         lists = {
-            folded(name): _any_of([_phrase(entry, {}, irregular) for entry in entries])
+            fold_text(name): _any_of([_phrase(entry, {}, irregular) for entry in entries])
             for name, entries in (words or {}).items()
         }
         found = [_phrase(term, lists, irregular) for term in terms]
@@ -66,29 +91,36 @@ class Terms:
         left_out = re.compile(f"(?<![^ ]){_any_of(cut)}(?![^ ])") if cut else None
         return cls(tuple(terms), irregular, pattern, left_out)
 
-    def find(self, text: str) -> Finding | None:
-        """The first term in the text that no exception covers; None where there is none."""
-        words = " ".join(f"{word}/{_stem(word, self.forms)}" for word in WORD.findall(folded(text)))
+    def find(self, text: str) -> FoundTerm | None:
+        """Find the first term in a text that no exception covers; None where there is none."""
+        words = " ".join(f"{word}/{_stem(word, self.forms)}" for word in WORD.findall(fold_text(text)))
         found = self.pattern.search(words)
         if found is not None and self.exceptions is not None:
             found = self.pattern.search(self.exceptions.sub(CUT, words))
         if found is None or found.lastindex is None:
             return None
-        return Finding(self.terms[found.lastindex - 1], " ".join(pair.split("/")[0] for pair in found[0].split()))
+        return FoundTerm(self.terms[found.lastindex - 1], " ".join(pair.split("/")[0] for pair in found[0].split()))
 
 
-def folded(text: str) -> str:
-    """The text in lower case, without accents and invisible characters, every letter and apostrophe in its plain form:
-    what looks the same reads the same."""
+def fold_text(text: str) -> str:
+    """Normalise a text, so that texts that look the same become equal.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        The text in lower case, without accents and invisible characters, with every letter and apostrophe in its plain
+        form.
+    """
     plain = unicodedata.normalize("NFKD", text)
     kept = "".join(c for c in plain if unicodedata.category(c) not in ("Mn", "Cf"))
     return kept.replace("\u2019", "'").replace("\u02bc", "'").casefold()
 
 
 def _phrase(term: str, lists: Mapping[str, str], forms: Mapping[str, str]) -> str:
-    """A term as a pattern over "form/stem" pairs."""
+    """Compile a term to a pattern over "form/stem" pairs. lists: name -> pattern, forms: irregular form -> word."""
     patterns = []
-    for part in PART.findall(folded(term)):
+    for part in PART.findall(fold_text(term)):
         name = part.strip("<>")
         if part.startswith("<"):
             if name not in lists:
@@ -110,13 +142,13 @@ def _phrase(term: str, lists: Mapping[str, str], forms: Mapping[str, str]) -> st
 
 
 def _any_of(phrases: Sequence[str]) -> str:
-    # The longest first: "sea turtle" has to be tried before "sea".
+    # Longer phrases come first, because "sea turtle" has to be tried before "sea".
     return "(?:" + "|".join(sorted(phrases, key=len, reverse=True)) + ")"
 
 
 @cache
 def _stemmer() -> Any:
-    import Stemmer  # one millisecond; the pure Python stemmers take fifty
+    import Stemmer  # PyStemmer loads in 1 ms, a stemmer in pure Python in 50 ms
 
     return Stemmer.Stemmer("english")
 

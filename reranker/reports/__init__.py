@@ -1,4 +1,4 @@
-"""Reports: charts, photos and tables -> one HTML file that asks nothing of any network."""
+"""Write HTML reports of charts, photos and tables; each is one file that needs no network."""
 
 from reranker.reports.album import Album
 from reranker.reports.page import Section, write_report

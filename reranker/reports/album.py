@@ -1,4 +1,4 @@
-"""Photos in a report: file -> a small JPEG inside the page; what a policy withholds is never opened."""
+"""Photos in a report: small JPEG images inside the page. Photos that a policy withholds are never opened."""
 
 import base64
 import io
@@ -6,20 +6,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from indexer.photos.decode import MAX_PIXELS, UnreadablePhoto, open_upright
-from reranker.judgments.judged_folder import Judgments, photo_of
+from indexer.photos.decode import MAX_PIXELS, UnreadablePhotoError, decode_upright
+from reranker.judgments.judgments import Judgments, photo_of
 from reranker.moderation.policy import Policy
 from reranker.reports.page import Thumb
 
-HEIGHT = 110  # pixels that a photo is high on the page
-DENSITY = 1.5  # pixels of the file to one of the page, for sharp screens
-WIDEST = 2.2  # a panorama is cut to this many times its height
-QUALITY = 72
+HEIGHT = 110  # height of a photo on the page, in CSS pixels
+DENSITY = 1.5  # image pixels per CSS pixel, so that photos are sharp on screens of high resolution
+WIDEST = 2.2  # largest width of a photo as a multiple of its height; a wider one is cropped at both sides
+QUALITY = 72  # JPEG quality: smaller files, and no artefacts that show at this size
 
 
 @dataclass(slots=True)
 class Album:
-    """Photos by name with a text that says what is on each. `withheld` photos are named and never shown."""
+    """The photos that a report may show.
+
+    Attributes:
+        files: Name of a photo -> its file.
+        texts: Name of a photo -> a text that says what is on it.
+        withheld: Names of photos that are named and never shown.
+        policy: The policy that withholds them; None where all photos are shown.
+    """
 
     files: Mapping[str, Path]
     texts: Mapping[str, str]
@@ -29,8 +36,15 @@ class Album:
 
     @classmethod
     def of(cls, judgments: Judgments, policy: Policy | None) -> "Album":
-        """The photos of judged data, each with its first caption; a policy withholds those that any of their own
-        captions or queries puts under it."""
+        """Make the album of judged data.
+
+        Args:
+            judgments: The judged data; the text of a photo is its first caption.
+            policy: Withholds every photo of which a caption or a query names what it protects; None withholds none.
+
+        Returns:
+            The album.
+        """
         own = [*judgments.captions.items(), *((f"{query.photo}#q", query.text) for query in judgments.queries)]
         texts: dict[str, str] = {}
         for caption, text in own:
@@ -40,11 +54,28 @@ class Album:
         return cls(judgments.photos, texts, frozenset(policy.blocked_photos(own)), policy)
 
     def shows(self, name: str, text: str = "") -> bool:
-        """Whether the photo may be shown, beside this text: what a policy protects is in neither."""
+        """Tell whether a photo may be shown beside a text.
+
+        Args:
+            name: Name of the photo.
+            text: A text that stands beside it, such as a query.
+
+        Returns:
+            True if the policy protects neither the photo nor what the text names.
+        """
         return name not in self.withheld and not (self.policy is not None and self.policy.blocks(text))
 
     def thumb(self, name: str, note: str = "", mark: str = "") -> Thumb:
-        """A photo as it stands on a page; one that is withheld or cannot be read keeps its place and says why."""
+        """Return a photo for a page.
+
+        Args:
+            name: Name of the photo.
+            note: Text below it.
+            mark: `own` for a frame around it.
+
+        Returns:
+            The photo; one that is withheld or cannot be read has no image, and `alt` says why.
+        """
         if name in self.withheld:
             return Thumb(
                 "", f"photo {name}, withheld: {self.policy.disclaimer if self.policy else ''}", 0, 0, note, mark
@@ -54,23 +85,23 @@ class Album:
         try:
             if name not in self._sources:
                 self._sources[name] = _small(self.files[name])
-        except (KeyError, OSError, UnreadablePhoto):
+        except (KeyError, OSError, UnreadablePhotoError):
             return Thumb("", f"photo {name} cannot be read", 0, 0, note, mark)
         source, width = self._sources[name]
         return Thumb(source, alt, width, HEIGHT, note, mark)
 
 
 def _small(path: Path) -> tuple[str, int]:
-    """A JPEG as data: URI, and its width on the page."""
+    """Make a small JPEG: its data: URI, and its width on the page in CSS pixels."""
     from PIL import Image
 
     wanted = round(HEIGHT * DENSITY)
     try:
-        photo, _ = open_upright(path.read_bytes(), MAX_PIXELS, at_least=wanted)
-    except (UnreadablePhoto, OSError):
+        photo, _ = decode_upright(path.read_bytes(), MAX_PIXELS, min_side=wanted)
+    except (UnreadablePhotoError, OSError):
         raise
     except Exception as error:  # Pillow's plugins raise a dozen kinds on broken data
-        raise UnreadablePhoto(str(error)) from None
+        raise UnreadablePhotoError(str(error)) from None
     width = max(1, round(photo.width * wanted / photo.height))
     photo = photo.resize((width, wanted), Image.Resampling.BILINEAR)
     if width > WIDEST * wanted:

@@ -1,59 +1,39 @@
-"""Charts: numbers -> inline SVG that follows the page's colours, light, dark or on paper.
+"""Draw charts for a report page: lines, bars, histograms, a heat map and points.
 
-matplotlib draws with placeholder colours, which become the page's CSS variables: series in the palette of Okabe and Ito
-(2008), which is told apart without colour vision; each also has a line style, marker or hatch of its own, so that
-a print in grey works.
+Every chart has a caption below it, `alt`, which says in words what is to be seen, and labels `x` and `y` of its axes.
+Each series has a colour, and a line style, a marker or a hatch of its own for prints in grey.
 """
 
-import hashlib
-import io
-import re
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 
 from indexer.printable import printable
-from reranker.reports.page import Chart, Interval
+from reranker.metrics.bootstrap import Measured
+from reranker.reports.page import Chart
+from reranker.reports.svg import INK, PAPER, SERIES, SOFT, axis_number, make_chart
 
-INK, SOFT, PAPER = "#010101", "#020202", "#030303"
-SERIES = tuple(f"#0400{i:02d}" for i in range(6))
-PLACES = {INK: "--ink", SOFT: "--soft", PAPER: "--paper"} | {c: f"--series-{i}" for i, c in enumerate(SERIES)}
-STYLES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
+# Line styles, hatches and markers of the series, in their order.
+LINE_STYLES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
 HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "++")
 MARKERS = ("o", "s", "^", "D", "v", "P")
-# Of a heat map's darkest cell: the number in it has a contrast of 4.5 to 1 on it, on dark screens too.
-DEEPEST = 0.5
-STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "photoseek",
-    "text.parse_math": False,
-    "font.size": 10,
-    "text.color": INK,
-    "axes.edgecolor": SOFT,
-    "axes.labelcolor": INK,
-    "axes.titlecolor": INK,
-    "xtick.color": SOFT,
-    "ytick.color": SOFT,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "grid.color": SOFT,
-    "grid.alpha": 0.25,
-    "grid.linewidth": 0.6,
-    "axes.axisbelow": True,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "legend.frameon": False,
-    "hatch.linewidth": 0.7,
-}
+# Opacity of the darkest cell of a heat map: the number in it has a contrast of 4.5 to 1, on dark screens too.
+DARKEST = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A curve y over x, (n,) each, with a band from low to high, (n,), if given."""
+    """A curve with or without a band.
+
+    Attributes:
+        name: Its name in the legend.
+        x: (n,) float.
+        y: (n,) float.
+        low: (n,) float, lower edge of the band; None for no band.
+        high: (n,) float, upper edge of the band; None for no band.
+    """
 
     name: str
     x: np.ndarray
@@ -63,7 +43,16 @@ class Line:
 
 
 def lines(curves: Sequence[Line], caption: str, alt: str, x: str, y: str, *, log: bool = False) -> Chart:
-    """Curves with their bands; `log`: the x axis is logarithmic."""
+    """Draw curves with their bands.
+
+    Args:
+        curves: At most six.
+        caption: Text below the chart.
+        alt: The chart in words.
+        x: Label of the x axis.
+        y: Label of the y axis.
+        log: Whether the x axis is logarithmic.
+    """
 
     def draw(axes: Any) -> None:
         for number, curve in enumerate(curves):
@@ -73,21 +62,21 @@ def lines(curves: Sequence[Line], caption: str, alt: str, x: str, y: str, *, log
                 curve.x,
                 curve.y,
                 color=SERIES[number],
-                linestyle=STYLES[number],
+                linestyle=LINE_STYLES[number],
                 linewidth=1.8,
                 label=printable(curve.name),
             )
         if log:
             axes.set_xscale("log")
-            axes.xaxis.set_major_formatter(_number)
+            axes.xaxis.set_major_formatter(axis_number)
         _label(axes, x, y, len(curves) > 1)
 
-    return chart(draw, caption, alt)
+    return make_chart(draw, caption, alt)
 
 
 def bars(
     labels: Sequence[str],
-    groups: Mapping[str, Sequence[float | Interval]],
+    groups: Mapping[str, Sequence[float | Measured]],
     caption: str,
     alt: str,
     x: str,
@@ -95,20 +84,27 @@ def bars(
     *,
     shown: str | None = None,
 ) -> Chart:
-    """Bars of one or several groups side by side, with whiskers where a value has an interval.
+    """Draw bars of one or several groups side by side, with whiskers where a value has an interval.
 
-    `shown` is the format of the number that stands above each bar; None leaves it out.
+    Args:
+        labels: Label of each place on the x axis.
+        groups: Name of a group -> its value at each place; at most six groups.
+        caption: Text below the chart.
+        alt: The chart in words.
+        x: Label of the x axis.
+        y: Label of the y axis.
+        shown: Format of the number above each bar, such as `{:.2f}`; None for no numbers.
     """
     width = 0.8 / len(groups)
 
     def draw(axes: Any) -> None:
         for number, (name, values) in enumerate(groups.items()):
             at = np.arange(len(labels)) + (number - (len(groups) - 1) / 2) * width
-            heights = [value.value if isinstance(value, Interval) else value for value in values]
-            tops = [value.high if isinstance(value, Interval) else value for value in values]
+            heights = [value.value if isinstance(value, Measured) else value for value in values]
+            tops = [value.high if isinstance(value, Measured) else value for value in values]
             _bar(axes.bar, at, heights, width * 0.94, number, name)
             for place, value in zip(at, values, strict=True):
-                if isinstance(value, Interval):
+                if isinstance(value, Measured):
                     axes.plot([place, place], [value.low, value.high], color=INK, linewidth=1)
             if shown is not None:
                 for place, height, top in zip(at, heights, tops, strict=True):
@@ -118,7 +114,7 @@ def bars(
         axes.set_xticks(range(len(labels)), ["\n".join(map(printable, label.split("\n"))) for label in labels])
         _label(axes, x, y, len(groups) > 1, grid="y")
 
-    return chart(draw, caption, alt)
+    return make_chart(draw, caption, alt)
 
 
 def histogram(
@@ -129,35 +125,93 @@ def histogram(
     x: str,
     y: str,
     *,
-    share: bool = False,
     marks: Mapping[str, float] | None = None,
 ) -> Chart:
-    """How often values (n,) fall between `edges` (b + 1,). `share`: as shares of each group, so that groups of other
-    sizes can be compared; `marks`: named upright lines."""
+    """Draw how many values fall into each bin.
+
+    Args:
+        groups: Name of a group -> its values (n,); at most six groups.
+        edges: (bins + 1,) edges of the bins.
+        caption: Text below the chart.
+        alt: The chart in words.
+        x: Label of the x axis.
+        y: Label of the y axis.
+        marks: Name -> x of upright lines.
+    """
+    counts = {name: np.histogram(values, edges)[0].astype(float) for name, values in groups.items()}
+    return _histogram(counts, edges, (x, y), marks or {}, caption, alt)
+
+
+def share_histogram(
+    groups: Mapping[str, np.ndarray],
+    edges: np.ndarray,
+    caption: str,
+    alt: str,
+    x: str,
+    y: str,
+    *,
+    marks: Mapping[str, float] | None = None,
+) -> Chart:
+    """Draw the share of each group's values that falls into each bin, to compare groups of different sizes.
+
+    Args:
+        groups: Name of a group -> its values (n,); at most six groups.
+        edges: (bins + 1,) edges of the bins.
+        caption: Text below the chart.
+        alt: The chart in words.
+        x: Label of the x axis.
+        y: Label of the y axis.
+        marks: Name -> x of upright lines.
+    """
+    shares = {
+        name: np.histogram(values, edges)[0].astype(float) / max(1, len(values)) for name, values in groups.items()
+    }
+    return _histogram(shares, edges, (x, y), marks or {}, caption, alt)
+
+
+def _histogram(
+    heights: Mapping[str, np.ndarray],
+    edges: np.ndarray,
+    labels: tuple[str, str],
+    marks: Mapping[str, float],
+    caption: str,
+    alt: str,
+) -> Chart:
+    """Draw a histogram of heights (bins,) of each group: bars for one group, outlines for several."""
 
     def draw(axes: Any) -> None:
-        for number, (name, values) in enumerate(groups.items()):
-            counts = np.histogram(values, edges)[0].astype(float)
-            if share:
-                counts /= max(1, len(values))
-            if len(groups) == 1:
-                _bar(axes.bar, edges[:-1], counts, np.diff(edges), 0, name, align="edge")
+        for number, (name, values) in enumerate(heights.items()):
+            if len(heights) == 1:
+                _bar(axes.bar, edges[:-1], values, np.diff(edges), 0, name, align="edge")
             else:
                 axes.stairs(
-                    counts, edges, color=SERIES[number], linestyle=STYLES[number], linewidth=1.8, label=printable(name)
+                    values,
+                    edges,
+                    color=SERIES[number],
+                    linestyle=LINE_STYLES[number],
+                    linewidth=1.8,
+                    label=printable(name),
                 )
-                axes.stairs(counts, edges, color=SERIES[number], alpha=0.15, fill=True)
-        for name, place in (marks or {}).items():
+                axes.stairs(values, edges, color=SERIES[number], alpha=0.15, fill=True)
+        for name, place in marks.items():
             axes.axvline(place, color=INK, linewidth=1, linestyle=":")
             axes.annotate(printable(name), (place, 0.98), (4, -8), xycoords=("data", "axes fraction"), fontsize=8,
                           textcoords="offset points", color=INK)  # fmt: skip
-        _label(axes, x, y, len(groups) > 1, grid="y")
+        _label(axes, *labels, len(heights) > 1, grid="y")
 
-    return chart(draw, caption, alt)
+    return make_chart(draw, caption, alt)
 
 
-def stacked(labels: Sequence[str], parts: Mapping[str, Sequence[float]], caption: str, alt: str, x: str) -> Chart:
-    """Level bars, each made of parts that add up; a part of 4 % or more has its number written in it."""
+def stacked_bars(labels: Sequence[str], parts: Mapping[str, Sequence[float]], caption: str, alt: str, x: str) -> Chart:
+    """Draw horizontal bars of parts that add up; a part of 4 % or more has its number written in it.
+
+    Args:
+        labels: Label of each bar.
+        parts: Name of a part -> its length in each bar; at most six parts.
+        caption: Text below the chart.
+        alt: The chart in words.
+        x: Label of the x axis.
+    """
 
     def draw(axes: Any) -> None:
         left = np.zeros(len(labels))
@@ -174,13 +228,23 @@ def stacked(labels: Sequence[str], parts: Mapping[str, Sequence[float]], caption
         axes.set_xlabel(printable(x))
         axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
 
-    return chart(draw, caption, alt, height=0.9 + 0.55 * len(labels) + 0.2 * len(parts))
+    return make_chart(draw, caption, alt, height=0.9 + 0.55 * len(labels) + 0.2 * len(parts))
 
 
-def heat(
+def heat_map(
     values: np.ndarray, rows: Sequence[str], columns: Sequence[str], caption: str, alt: str, x: str, y: str
 ) -> Chart:
-    """Counts (r, c) as a table whose cells are the darker the more they hold of their row; the number in each."""
+    """Draw counts as a table of cells; a larger share of the row has a darker colour.
+
+    Args:
+        values: (rows, columns) counts.
+        rows: Label of each row.
+        columns: Label of each column.
+        caption: Text below the chart.
+        alt: The chart in words.
+        x: Label of the x axis.
+        y: Label of the y axis.
+    """
 
     def draw(axes: Any) -> None:
         from matplotlib.patches import Rectangle
@@ -188,7 +252,7 @@ def heat(
         shares = values / np.maximum(values.sum(axis=1, keepdims=True), 1)
         for (row, column), number in np.ndenumerate(values):
             cell = Rectangle(
-                (column - 0.5, row - 0.5), 1, 1, facecolor=SERIES[0], alpha=DEEPEST * float(shares[row, column])
+                (column - 0.5, row - 0.5), 1, 1, facecolor=SERIES[0], alpha=DARKEST * float(shares[row, column])
             )
             axes.add_patch(cell)
             axes.text(column, row, f"{int(number):,}", ha="center", va="center", fontsize=9)
@@ -199,12 +263,12 @@ def heat(
         axes.set_xlabel(printable(x))
         axes.set_ylabel(printable(y))
 
-    return chart(draw, caption, alt, height=1.0 + 0.42 * len(rows))
+    return make_chart(draw, caption, alt, height=1.0 + 0.42 * len(rows))
 
 
 def points(
     x_values: np.ndarray,
-    y_values: Sequence[Interval],
+    y_values: Sequence[Measured],
     caption: str,
     alt: str,
     x: str,
@@ -212,8 +276,17 @@ def points(
     *,
     diagonal: str = "",
 ) -> Chart:
-    """Points with their whiskers and a line through them in order, x: (n,). `diagonal` names a line of equal x and y
-    from 0 to the largest."""
+    """Draw points with whiskers, and a line through them in order.
+
+    Args:
+        x_values: (n,) float.
+        y_values: n measured values.
+        caption: Text below the chart.
+        alt: The chart in words.
+        x: Label of the x axis.
+        y: Label of the y axis.
+        diagonal: Name of a line of equal x and y, from 0 to the largest value; empty for no line.
+    """
 
     def draw(axes: Any) -> None:
         means = np.array([value.value for value in y_values])
@@ -225,11 +298,19 @@ def points(
         axes.plot(x_values, means, color=SERIES[0], marker="o", markersize=5, linewidth=1.2, label="measured")
         _label(axes, x, y, bool(diagonal))
 
-    return chart(draw, caption, alt)
+    return make_chart(draw, caption, alt)
 
 
 def scatter(groups: Mapping[str, tuple[np.ndarray, np.ndarray]], caption: str, alt: str, x: str, y: str) -> Chart:
-    """Points of each group with a marker of its own; each group is (x, y) of shape (n,)."""
+    """Draw points, with a marker of its own for each group.
+
+    Args:
+        groups: Name of a group -> its x and y, (n,) each; at most six groups.
+        caption: Text below the chart.
+        alt: The chart in words.
+        x: Label of the x axis.
+        y: Label of the y axis.
+    """
 
     def draw(axes: Any) -> None:
         for number, (name, (across, up)) in enumerate(groups.items()):
@@ -245,84 +326,12 @@ def scatter(groups: Mapping[str, tuple[np.ndarray, np.ndarray]], caption: str, a
             )
         _label(axes, x, y, len(groups) > 1)
 
-    return chart(draw, caption, alt)
-
-
-def chart(draw: Callable[[Any], None], caption: str, alt: str, height: float = 3.3) -> Chart:
-    """What `draw(axes)` draws, 8 inches wide and `height` high. `alt` says in words what is to be seen."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import ScalarFormatter
-
-    with mpl.rc_context(STYLE), warnings.catch_warnings():
-        # A letter that matplotlib's font lacks is drawn by the browser, which has others.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        figure = Figure(figsize=(8, height), facecolor="none", layout="constrained")
-        axes = figure.add_subplot(facecolor="none")
-        draw(axes)
-        for axis in (axes.xaxis, axes.yaxis):
-            if isinstance(axis.get_major_formatter(), ScalarFormatter):
-                axis.set_major_formatter(_number)
-        return Chart(_svg(figure, alt), caption)
-
-
-def _svg(figure: Any, alt: str) -> str:
-    """The figure as <svg> for the inside of a page: ids of its own, no namespaces, colours as CSS variables."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Type": None, "Format": None})
-    root = ElementTree.fromstring(buffer.getvalue())
-    prefix = f"c{hashlib.sha256(buffer.getvalue()).hexdigest()[:8]}-"
-    for parent in list(root.iter()):
-        # The style element holds rules for everything on a page; page.css has them for charts.
-        for child in [child for child in parent if child.tag.endswith(("}metadata", "}style"))]:
-            parent.remove(child)
-    for element in root.iter():
-        element.tag = element.tag.rpartition("}")[2]
-        element.attrib = {
-            name.rpartition("}")[2]: _local(name.rpartition("}")[2], value, prefix)
-            for name, value in element.attrib.items()
-        }
-        # Attributes know no variables, styles do.
-        for name in ("fill", "stroke"):
-            if "var(" in element.attrib.get(name, ""):
-                element.attrib["style"] = f"{name}: {element.attrib.pop(name)}"
-        # Every axis and tick has an id, which nothing names.
-        if element.tag == "g":
-            element.attrib.pop("id", None)
-        if element.tag != "text":
-            element.text = None
-        element.tail = None
-    for name in ("width", "height", "version"):
-        root.attrib.pop(name, None)
-    root.attrib |= {"role": "img", "aria-label": printable(alt)}
-    return ElementTree.tostring(root, encoding="unicode")
-
-
-def _local(name: str, value: str, prefix: str) -> str:
-    """An attribute with its ids under the prefix and its placeholder colours as CSS variables."""
-    if name == "id":
-        return prefix + value
-    if name == "href":
-        return value.replace("#", "#" + prefix, 1)
-    value = re.sub(r"url\(#", f"url(#{prefix}", value)
-    value = re.sub(r"(font|font-family): [^;]*;?", _size_only, value)
-    return re.sub("|".join(PLACES), lambda found: f"var({PLACES[found[0]]})", value)
-
-
-def _size_only(found: re.Match[str]) -> str:
-    """Of a font only its size: letters are those of the page."""
-    size = re.search(r"[\d.]+px", found[0])
-    return f"font-size: {size[0]};" if size else ""
+    return make_chart(draw, caption, alt)
 
 
 def _bar(draw: Callable[..., Any], at: Any, length: Any, thick: Any, number: int, name: str, **place: Any) -> None:
     draw(at, length, thick, facecolor=SERIES[number], edgecolor=PAPER, linewidth=0.6, hatch=HATCHES[number],
          label=printable(name), **place)  # fmt: skip
-
-
-def _number(value: float, _: float) -> str:
-    """A number on an axis, written as in the tables."""
-    return f"{value:,.6g}"
 
 
 def _label(axes: Any, x: str, y: str, legend: bool, grid: str = "both") -> None:

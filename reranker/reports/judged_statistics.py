@@ -1,4 +1,4 @@
-"""What is in a judged data set: judgments and photo files -> tables that a report shows (`reports/explored.py`)."""
+"""Statistics of judged data for its report: pairs, photo sizes, similar photos, words, and the effect of a policy."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -8,26 +8,35 @@ import numpy as np
 
 from indexer.encoders import ImageEncoder
 from indexer.errors import PhotoseekError
-from indexer.photos.decode import MAX_PIXELS, UnreadablePhoto, open_upright
+from indexer.photos.decode import MAX_PIXELS, UnreadablePhotoError, decode_upright
 from reranker.judgments.aggregate import expert_majority, expert_mean, weighted
 from reranker.judgments.embedded import read_photos
-from reranker.judgments.judged_folder import Judgments, photo_of
+from reranker.judgments.judgments import Judgments, photo_of
 from reranker.judgments.near_duplicates import near_duplicates
 from reranker.models.lexical_features import WORD
 from reranker.moderation.policy import Policy
 
 Progress = Callable[[int, int], None]
 
-# The sets that explore looks into, if the folder has them: what people judged and what is asked.
+# Photo folders of the report unless one is asked for: what people judged and what the queries are about.
 JUDGED_SETS = ("train_images", "test_images")
-# Half of the way between two of the scores that the report has examples of.
+# Largest distance of an example from its score: half of the way to the next score that the report shows.
 NEAR = 0.125
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
-    """A photo and a caption with what people said of them: the experts' mean grade from 1..4 as 0..1, their majority
-    (None where all differ), the crowd's share of yes and its votes, the generalised score. None: nobody was asked."""
+class JudgedPair:
+    """A photo and a caption with their judgments; None where nobody was asked.
+
+    Attributes:
+        photo: Name of the photo.
+        caption: Id of the caption.
+        expert: The experts' mean grade, scaled from 1..4 to 0..1.
+        majority: The experts' majority grade, scaled alike; None where all three differ too.
+        share: The crowd's share of yes, in 0..1.
+        votes: Number of votes of the crowd.
+        score: The generalised score, in 0..1.
+    """
 
     photo: str
     caption: str
@@ -38,14 +47,23 @@ class Pair:
     score: float | None
 
     @property
-    def apart(self) -> float:
-        """How far experts and crowd are apart, 0..1; 0 where only one side was asked."""
+    def disagreement(self) -> float:
+        """Difference of experts and crowd, in 0..1; 0 where only one side was asked."""
         return 0.0 if self.expert is None or self.share is None else abs(self.expert - self.share)
 
 
 @dataclass(frozen=True, slots=True)
-class Sizes:
-    """Photos as files: width and height (n,) of the upright photo, bytes (n,), endings; `unreadable` (name, reason)."""
+class PhotoSizes:
+    """Sizes of photos and of their files.
+
+    Attributes:
+        names: Names of the n photos that can be read.
+        width: (n,) int64, pixels of the upright photo.
+        height: (n,) int64, pixels of the upright photo.
+        size: (n,) int64, bytes of the file.
+        endings: File ending -> number of files, those that cannot be read too.
+        unreadable: (name, reason) of each photo that cannot be read.
+    """
 
     names: tuple[str, ...]
     width: np.ndarray
@@ -56,10 +74,19 @@ class Sizes:
 
 
 @dataclass(frozen=True, slots=True)
-class Removed:
-    """What a policy leaves out of training: photos, captions that name what it protects, captions of those photos,
-    judged pairs; `terms` says in how many captions each term is the first that is found, `examples` are captions as
-    (id, text)."""
+class RemovedByPolicy:
+    """Number of photos, captions and judgments that a policy leaves out of training.
+
+    Attributes:
+        photos: Photos left out.
+        naming: Captions that name what the policy protects.
+        captions: Captions left out, with their photos or by themselves.
+        expert: Pairs with experts' grades left out.
+        crowd: Pairs with the crowd's votes left out.
+        queries: Test queries that a search would block.
+        terms: Term -> number of captions in which it is the first that is found.
+        examples: (id, text) of some of the captions that name what the policy protects.
+    """
 
     photos: int
     naming: int
@@ -71,10 +98,18 @@ class Removed:
     examples: tuple[tuple[str, str], ...]
 
 
-def looked_at(judgments: Judgments, photo_set: str | None) -> Judgments:
-    """Only the photos of one set; without a name those of the judged and the test set, else all.
+def select_photos(judgments: Judgments, photo_set: str | None) -> Judgments:
+    """Select the photos that a report is about.
 
-    Queries stay where their photos do. Raises PhotoseekError for a set that the folder lacks.
+    Args:
+        judgments: The judged data.
+        photo_set: Name of a photo folder; None for those of `JUDGED_SETS` that are there, or all photos if none is.
+
+    Returns:
+        The judged data of these photos alone.
+
+    Raises:
+        PhotoseekError: There is no such photo folder.
     """
     if photo_set is not None and photo_set not in judgments.sets:
         sets = ", ".join(judgments.sets)
@@ -84,8 +119,15 @@ def looked_at(judgments: Judgments, photo_set: str | None) -> Judgments:
     return judgments.restrict(names)
 
 
-def judged_pairs(judgments: Judgments) -> list[Pair]:
-    """Every pair that anyone judged, in the order of photo and caption; a pair judged twice has its last judgment."""
+def judged_pairs(judgments: Judgments) -> list[JudgedPair]:
+    """List every pair that anyone judged.
+
+    Args:
+        judgments: The judged data.
+
+    Returns:
+        The pairs, sorted by photo and caption; of a pair that was judged twice, the last judgment.
+    """
     expert = {(row.photo, row.caption): row.grades for row in judgments.expert}
     crowd = {(row.photo, row.caption): row for row in judgments.crowd}
     pairs = []
@@ -95,26 +137,43 @@ def judged_pairs(judgments: Judgments) -> list[Pair]:
         share = None if row is None else row.share
         mean = None if grades is None else expert_mean(grades)
         votes = 0 if row is None else row.yes + row.no
-        pairs.append(Pair(photo, caption, mean, majority, share, votes, weighted(majority, share)))
+        pairs.append(JudgedPair(photo, caption, mean, majority, share, votes, weighted(majority, share)))
     return pairs
 
 
-def disagreements(pairs: Iterable[Pair]) -> list[Pair]:
-    """Pairs that both sides judged, those first on which they are furthest apart; more votes first among equals."""
+def by_disagreement(pairs: Iterable[JudgedPair]) -> list[JudgedPair]:
+    """Sort the pairs that both experts and crowd judged by how much the two disagree.
+
+    Args:
+        pairs: Judged pairs.
+
+    Returns:
+        The pairs with both judgments, the largest disagreement first; more votes first among equals.
+    """
     both = [pair for pair in pairs if pair.expert is not None and pair.share is not None]
-    return sorted(both, key=lambda pair: (-round(pair.apart, 9), -pair.votes, pair.photo, pair.caption))
+    return sorted(both, key=lambda pair: (-round(pair.disagreement, 9), -pair.votes, pair.photo, pair.caption))
 
 
-def at_scores(pairs: Iterable[Pair], wanted: Sequence[float], count: int) -> dict[float, list[Pair]]:
-    """`count` pairs of other photos' captions that are nearest to each score, within NEAR; no photo twice
-    for one score.
+def nearest_to_scores(
+    pairs: Iterable[JudgedPair], scores: Sequence[float], count: int
+) -> dict[float, list[JudgedPair]]:
+    """Find example pairs of nearly the given scores.
 
-    Pairs with both judgments come first. What is drawn among equals is the same every time.
+    A pair of a photo and a caption of its own is no example. Pairs with both judgments are preferred, and the choice
+    among equals is random but the same every time.
+
+    Args:
+        pairs: Judged pairs.
+        scores: Generalised scores in 0..1.
+        count: Examples per score, at most.
+
+    Returns:
+        Score -> the nearest pairs within `NEAR`, no photo twice.
     """
     foreign = [pair for pair in pairs if pair.score is not None and photo_of(pair.caption) != pair.photo]
     place = np.random.default_rng(0).permutation(len(foreign))
     found = {}
-    for score in wanted:
+    for score in scores:
         nearest = sorted(
             range(len(foreign)),
             key=lambda i: (
@@ -123,7 +182,7 @@ def at_scores(pairs: Iterable[Pair], wanted: Sequence[float], count: int) -> dic
                 place[i],
             ),
         )
-        chosen: dict[str, Pair] = {}
+        chosen: dict[str, JudgedPair] = {}
         for row in nearest:
             if len(chosen) == count or abs((foreign[row].score or 0.0) - score) > NEAR:
                 break
@@ -132,8 +191,16 @@ def at_scores(pairs: Iterable[Pair], wanted: Sequence[float], count: int) -> dic
     return found
 
 
-def photo_sizes(judgments: Judgments, on_progress: Progress | None = None) -> Sizes:
-    """Decode every photo once, at an eighth of its size where its format can, and note what cannot be read."""
+def photo_sizes(judgments: Judgments, on_progress: Progress | None = None) -> PhotoSizes:
+    """Measure every photo and note which cannot be read; JPEG is decoded at an eighth of its size.
+
+    Args:
+        judgments: The judged data.
+        on_progress: Called with (photos done, photos in all).
+
+    Returns:
+        The sizes.
+    """
     names, sides, sizes, unreadable = [], [], [], []
     endings: Counter[str] = Counter()
     for number, (name, path) in enumerate(judgments.photos.items()):
@@ -142,8 +209,8 @@ def photo_sizes(judgments: Judgments, on_progress: Progress | None = None) -> Si
         endings[path.suffix.lower()] += 1
         try:
             data = path.read_bytes()
-            _, side = open_upright(data, MAX_PIXELS, at_least=1)
-        except UnreadablePhoto as error:
+            _, side = decode_upright(data, MAX_PIXELS, min_side=1)
+        except UnreadablePhotoError as error:
             unreadable.append((name, str(error)))
         except Exception as error:  # Pillow's plugins raise a dozen kinds on broken data
             unreadable.append((name, str(error) or type(error).__name__))
@@ -154,25 +221,41 @@ def photo_sizes(judgments: Judgments, on_progress: Progress | None = None) -> Si
     if on_progress is not None:
         on_progress(len(judgments.photos), len(judgments.photos))
     width, height = np.array(sides, np.int64).reshape(-1, 2).T
-    return Sizes(tuple(names), width, height, np.array(sizes, np.int64), endings, tuple(unreadable))
+    return PhotoSizes(tuple(names), width, height, np.array(sizes, np.int64), endings, tuple(unreadable))
 
 
-def alike(
+def similar_photos(
     judgments: Judgments, encoder: ImageEncoder, on_progress: Progress | None = None
 ) -> list[tuple[str, str, float]]:
-    """Pairs of photos that show one scene, as `near_duplicates` finds them: (name, other name, cosine), nearest first.
+    """Find pairs of photos that show the same scene, as `near_duplicates` does.
 
-    Photos that do not open are left out. Embeddings come through the cache, which training then reads."""
-    found, _ = read_photos(list(judgments.photos.values()), encoder, on_progress)
-    names = [name for name, path in judgments.photos.items() if path in found]
+    Photos that cannot be read are left out. Embeddings are kept in the cache, where training finds them.
+
+    Args:
+        judgments: The judged data.
+        encoder: The image encoder.
+        on_progress: Called with (photos done, photos in all).
+
+    Returns:
+        (name, name of the other photo, cosine), the largest cosine first.
+    """
+    found = read_photos(list(judgments.photos.values()), encoder, on_progress)
+    names = [name for name, path in judgments.photos.items() if path in found.embeddings]
     if not names:
         return []
-    x = np.stack([found[judgments.photos[name]][0] for name in names])
+    x = np.stack([found.embeddings[judgments.photos[name]] for name in names])
     return [(names[a], names[b], cosine) for a, b, cosine in near_duplicates(x)]
 
 
 def own_captions(judgments: Judgments) -> dict[str, list[str]]:
-    """Photo -> the texts of its own captions; a test photo's queries are its captions where it has no others."""
+    """List the captions that were written for each photo.
+
+    Args:
+        judgments: The judged data.
+
+    Returns:
+        Photo -> the texts of its captions; of a photo without captions, the texts of its test queries.
+    """
     found: dict[str, list[str]] = {name: [] for name in judgments.photos}
     for caption, text in judgments.captions.items():
         if photo_of(caption) in found:
@@ -184,25 +267,41 @@ def own_captions(judgments: Judgments) -> dict[str, list[str]]:
     return found
 
 
-def vocabulary(texts: Iterable[str]) -> Counter[str]:
-    """How often each word occurs; a word is a run of letters, its case ignored."""
+def word_counts(texts: Iterable[str]) -> Counter[str]:
+    """Count the words of texts; a word is a run of letters, in lower case."""
     return Counter(word for text in texts for word in WORD.findall(text.lower()))
 
 
 def coverage(words: Counter[str]) -> np.ndarray:
-    """(v,): share of all word occurrences that the 1, 2, ... v most frequent words make up."""
+    """Compute how much of all text the most frequent words make up.
+
+    Args:
+        words: Word -> number of times it occurs.
+
+    Returns:
+        (words,) float64, the share of all occurrences that the 1, 2, ... most frequent words make up.
+    """
     counts = np.array(sorted(words.values(), reverse=True), np.float64)
     return counts.cumsum() / max(1.0, counts.sum())
 
 
-def removed_by(policy: Policy, judgments: Judgments, examples: int = 12) -> Removed:
-    """What `Policy.filter` takes out of judged data, and why. Examples are drawn the same every time."""
+def removed_by(policy: Policy, judgments: Judgments, examples: int = 12) -> RemovedByPolicy:
+    """Count what a policy takes out of judged data.
+
+    Args:
+        policy: The policy.
+        judgments: The judged data.
+        examples: Captions to draw as examples; the same ones every time.
+
+    Returns:
+        The counts.
+    """
     found = {caption: policy.find(text) for caption, text in judgments.captions.items()}
     naming = [(caption, judgments.captions[caption]) for caption, finding in found.items() if finding is not None]
     kept = policy.filter(judgments)
     terms = Counter(finding.term for finding in found.values() if finding is not None)
     drawn = np.random.default_rng(0).permutation(len(naming))[:examples]
-    return Removed(
+    return RemovedByPolicy(
         photos=len(judgments.photos) - len(kept.photos),
         naming=len(naming),
         captions=len(judgments.captions) - len(kept.captions),

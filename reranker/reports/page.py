@@ -1,9 +1,7 @@
-"""A report page: sections of blocks -> one self-contained HTML file.
+"""Write a report page: sections of blocks become one HTML file that needs no other file and no network.
 
-    sections --page.html (jinja2, autoescaped) with page.css and page.js inlined--> text --> file
-
-Blocks hold plain values; every text is escaped by the template, and what no screen can show is written as an escape.
-Only charts are markup already, which `reranker.reports.charts` makes.
+The template, `template/page.html`, includes `page.css` and `page.js`. Blocks hold plain values; the template escapes
+every text, and characters that no screen can show are written as escapes. Only charts are markup already.
 """
 
 import math
@@ -16,34 +14,36 @@ from typing import Any, ClassVar
 
 from indexer.errors import PhotoseekError
 from indexer.printable import printable
-from indexer.storage.atomic_files import whole_file
+from indexer.storage.atomic_files import atomic_write
+from reranker.metrics.bootstrap import Measured
 
 # Rows of a long table that are printed on paper; the screen scrolls through all of them.
 PRINTED_ROWS = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
-    """A figure with its 95 % interval, shown as `0.385 [0.372, 0.399]`."""
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True)
 class Thumb:
-    """A small photo. `source` is a data: URI, empty where the photo is not shown; `note` stands below or instead."""
+    """A small photo.
+
+    Attributes:
+        source: A data: URI; empty where the photo is not shown.
+        alt: The photo in words, for readers who cannot see it.
+        width: Width on the page in CSS pixels.
+        height: Height on the page in CSS pixels.
+        note: Text below the photo.
+        mark: `own` draws a frame around it, for the photo that a query was written for; else empty.
+    """
 
     source: str
     alt: str
     width: int
     height: int
     note: str = ""
-    mark: str = ""  # "own" draws a frame around the photo that a query was written for
+    mark: str = ""
 
 
-Cell = str | int | float | Interval | Thumb | None
+# A measured value is shown with its interval: `0.385 [0.372, 0.399]`.
+Cell = str | int | float | Measured | Thumb | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Points:
 
 @dataclass(frozen=True, slots=True)
 class Tiles:
-    """A few large figures: (label, value, what it means)."""
+    """A few numbers in large letters: (label, value, what it means) each."""
 
     items: Sequence[tuple[str, Cell, str]]
     kind: ClassVar[str] = "tiles"
@@ -72,7 +72,7 @@ class Tiles:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A drawing as inline SVG `markup`, made by `reranker.reports.charts`, over its caption."""
+    """A drawing as inline SVG, made by `reranker.reports.charts`, above its caption."""
 
     markup: str
     caption: str
@@ -81,9 +81,15 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of cells; sortable by any column. Numbers are shown with `digits` decimals, an int with none.
+    """Rows of cells, which a reader can sort by any column.
 
-    `long`: in a box that scrolls, with a field that filters its rows; paper shows the first `PRINTED_ROWS`.
+    Attributes:
+        caption: Text above the table.
+        columns: Heading of each column.
+        rows: One cell per column in each row.
+        digits: Decimals of a float; an int has none.
+        long: Whether the table stands in a box that scrolls, with a field that filters its rows; on paper it ends
+            after `PRINTED_ROWS`.
     """
 
     caption: str
@@ -96,7 +102,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One example: photos in a row, a title beside them, lines below it."""
+    """One example: photos in a row, and beside them a title with lines below it."""
 
     title: str
     lines: Sequence[str]
@@ -105,7 +111,7 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Cards:
-    """Examples under one heading."""
+    """Examples under one heading, with a note below the heading."""
 
     title: str
     items: Sequence[Card]
@@ -118,7 +124,7 @@ Block = Text | Points | Tiles | Chart | Table | Cards
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A chapter of a report; the table of contents links to it by `anchor`."""
+    """A chapter of a report; the table of contents links to its `anchor`, which is made from the title."""
 
     title: str
     blocks: Sequence[Block]
@@ -129,9 +135,18 @@ class Section:
 
 
 def render(title: str, facts: Sequence[tuple[str, str]], sections: Sequence[Section]) -> str:
-    """The page as text. `facts` are (name, value) lines below the title: what was measured, with what, when.
+    """Render a page.
 
-    Raises ValueError where two sections have one title: their links would lead to one place.
+    Args:
+        title: Title of the page.
+        facts: (name, value) lines below the title: what was measured, and with what.
+        sections: The chapters.
+
+    Returns:
+        The HTML.
+
+    Raises:
+        ValueError: Two sections have the same title, so their links would lead to the same place.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -139,23 +154,42 @@ def render(title: str, facts: Sequence[tuple[str, str]], sections: Sequence[Sect
     if len(set(anchors)) < len(anchors):
         raise ValueError(f"two sections have one title: {sorted(anchors)}")
     environment = Environment(
-        loader=PackageLoader("reranker.reports", "."),
+        loader=PackageLoader("reranker.reports", "template"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"shown": shown, "sort_key": _sort_key, "printable": printable, "breakable": _breakable}
+    environment.filters |= {
+        "cell_text": cell_text,
+        "sort_key": _sort_key,
+        "printable": printable,
+        "breakable": _breakable,
+    }
     page = environment.get_template("page.html")
     return page.render(title=title, facts=facts, sections=sections, printed_rows=PRINTED_ROWS)
 
 
 def write_report(path: Path, title: str, facts: Sequence[tuple[str, str]], sections: Sequence[Section]) -> int:
-    """Render and write the page, beside and renamed; its size in bytes. Raises PhotoseekError as `check_file` does."""
+    """Render a page and write it; the old file is replaced only when the new one is complete.
+
+    Args:
+        path: The file.
+        title: Title of the page.
+        facts: (name, value) lines below the title: what was measured, and with what.
+        sections: The chapters.
+
+    Returns:
+        Size of the file in bytes.
+
+    Raises:
+        PhotoseekError: The file cannot be written.
+        ValueError: Two sections have the same title.
+    """
     data = render(title, facts, sections).encode("utf-8")
     check_file(path)
     try:
-        with whole_file(path) as scratch:
+        with atomic_write(path) as scratch:
             scratch.write_bytes(data)
     except OSError as error:
         raise PhotoseekError(f"report {path} cannot be written: {error.strerror}") from None
@@ -163,7 +197,14 @@ def write_report(path: Path, title: str, facts: Sequence[tuple[str, str]], secti
 
 
 def check_file(path: Path) -> None:
-    """Raise PhotoseekError unless a report can be written there. What takes minutes asks before it begins."""
+    """Check that a report can be written to a path; callers check before they work for minutes.
+
+    Args:
+        path: The file.
+
+    Raises:
+        PhotoseekError: It is a folder, or its folder is missing or read-only.
+    """
     if path.is_dir():
         raise PhotoseekError(f"{path} is a folder; give a file for the report")
     if not path.parent.is_dir():
@@ -172,10 +213,18 @@ def check_file(path: Path) -> None:
         raise PhotoseekError(f"report {path} cannot be written: {path.parent} is read-only")
 
 
-def shown(value: Cell, digits: int = 3) -> str:
-    """A cell as text."""
-    if isinstance(value, Interval):
-        return f"{shown(value.value, digits)} [{shown(value.low, digits)}, {shown(value.high, digits)}]"
+def cell_text(value: Cell, digits: int = 3) -> str:
+    """Write a cell as text.
+
+    Args:
+        value: The cell.
+        digits: Decimals of a float.
+
+    Returns:
+        The text; a dash for None and NaN.
+    """
+    if isinstance(value, Measured):
+        return f"{cell_text(value.value, digits)} [{cell_text(value.low, digits)}, {cell_text(value.high, digits)}]"
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
     if isinstance(value, bool | str):
@@ -186,19 +235,19 @@ def shown(value: Cell, digits: int = 3) -> str:
 
 
 def counted(number: int, thing: str) -> str:
-    """`1 photo`, `1,100 photos`."""
+    """Write a number with its noun: `1 photo`, `1,100 photos`."""
     return f"{number:,} {thing}{'s' * (number != 1)}"
 
 
 def _breakable(text: str) -> Any:
-    """The same text, which may go on in the next line behind a dot or an underscore."""
+    """Turn a text into markup in which a line may break after a dot or an underscore."""
     from markupsafe import Markup, escape
 
     return Markup(re.sub(r"([._])", r"\1<wbr>", str(escape(text))))
 
 
 def _sort_key(value: Cell) -> Any:
-    """What a column is sorted by: numbers as they are, figures by their value, texts by their letters."""
-    if isinstance(value, Interval):
+    """Return the value that a column is sorted by: a measured value without its interval, the text of a photo."""
+    if isinstance(value, Measured):
         return value.value
     return value.alt if isinstance(value, Thumb) else "" if value is None else value

@@ -1,4 +1,4 @@
-"""Baselines: each against the library's own, and the seed project's failure shown."""
+"""Baselines: each against the library's own, and the failure of the seed project's model."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,9 +9,10 @@ from sklearn.linear_model import Ridge
 from indexer.encoders import Tokens
 from reranker.evaluation import baselines
 from reranker.judgments.embedded import EmbeddedJudgments
-from reranker.judgments.judged_folder import CrowdRow, Judgments
-from reranker.metrics.metrics import largest_share
-from reranker.models.linear_map import MapSettings, fit_cca, unit
+from reranker.judgments.judgments import CrowdRow, Judgments
+from reranker.metrics.hubs import largest_share
+from reranker.models.linear_map import unit
+from reranker.training.fit_linear_map import MapSettings, fit_cca
 
 
 def made() -> tuple[EmbeddedJudgments, Judgments]:

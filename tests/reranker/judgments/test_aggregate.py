@@ -1,7 +1,7 @@
 import pytest
 
 from reranker.judgments.aggregate import AGGREGATIONS, PairScore, expert_majority, expert_mean, majority, mean, weighted
-from reranker.judgments.judged_folder import CrowdRow, ExpertRow
+from reranker.judgments.judgments import CrowdRow, ExpertRow
 
 
 @pytest.mark.parametrize(

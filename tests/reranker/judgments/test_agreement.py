@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import kendalltau
 
 from reranker.judgments.agreement import expert_agreement, expert_crowd_agreement, krippendorff_alpha
-from reranker.judgments.judged_folder import CrowdRow, ExpertRow
+from reranker.judgments.judgments import CrowdRow, ExpertRow
 
 
 def by_definition(grades: np.ndarray) -> float:
@@ -44,8 +44,8 @@ def test_experts_and_crowd_are_compared_where_both_judged():
     found = expert_crowd_agreement(expert, crowd, resamples=20)
     assert found is not None
     # Sums of grades 3, 4, 7, 12, 9 against 0, 1, 1, 3, 2: nine of ten pairs agree, one is tied in the crowd.
-    assert found["value"] == pytest.approx(9 / (10 * 9) ** 0.5)
-    assert found["value"] == kendalltau([3, 4, 7, 12, 9], yes, variant="b").statistic
+    assert found.value == pytest.approx(9 / (10 * 9) ** 0.5)
+    assert found.value == kendalltau([3, 4, 7, 12, 9], yes, variant="b").statistic
     assert expert_crowd_agreement(expert[:1], crowd) is None
     assert expert_crowd_agreement(expert, []) is None
 
@@ -57,6 +57,6 @@ def test_intervals_draw_photos_whole():
     expert = [ExpertRow("a.jpg", f"{i}#0", tuple(row)) for i, row in enumerate(agreed.tolist())]
     expert += [ExpertRow("b.jpg", f"{i}#0", tuple(row)) for i, row in enumerate(rows.tolist())]
     found = expert_agreement(expert, resamples=100)
-    assert found["high"] == 1.0
-    assert found["low"] == pytest.approx(krippendorff_alpha(np.concatenate([rows, rows])), abs=1e-9)
-    assert found["low"] < found["value"] < found["high"]
+    assert found.high == 1.0
+    assert found.low == pytest.approx(krippendorff_alpha(np.concatenate([rows, rows])), abs=1e-9)
+    assert found.low < found.value < found.high

@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from indexer.errors import PhotoseekError
-from reranker.judgments.checks import CHECKS, OF_PHOTOS, Finding, check_judgments, parts_of, table
+from reranker.judgments.checks import CHECKS, PHOTO_CHECKS, Finding, check_judgments, findings_table, parts_of
 from reranker.judgments.judged_folder import load_judgments
 from tiny_encoder import TinyEncoder
 
@@ -155,7 +155,7 @@ def test_without_an_encoder_no_photo_is_opened(tmp_path):
     folder = write(tmp_path / "judged")
     (folder / "train_images" / "b.png").write_bytes(b"no photo")
     checks = [finding.check for finding in check_judgments(folder, None)]
-    assert checks == [check for check in CHECKS if check not in OF_PHOTOS]
+    assert checks == [check for check in CHECKS if check not in PHOTO_CHECKS]
     assert found(folder) == {}
 
 
@@ -195,7 +195,7 @@ def test_the_table_shows_the_first_rows_of_each_check_escaped():
         Finding("malformed rows", "error", ()),
         Finding("duplicate rows", "warning", ("a\x1b[31m\nb",)),
     )
-    assert table(findings, shown=2) == (
+    assert findings_table(findings, shown=2) == (
         "check                                 severity   count\n"
         "unknown photos                        error          3\n"
         "  row 0\n"

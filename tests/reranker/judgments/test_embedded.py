@@ -4,18 +4,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from indexer.encoders import ImageEncoder, Tokens, int8
+from indexer.encoders import ImageEncoder, Tokens
 from indexer.errors import PhotoseekError
 from indexer.index import Index
-from indexer.photos.decode import Fit
-from reranker.judgments.embedded import CHUNK, embed_judgments, embed_photos, embed_texts, embed_with_tokens
+from indexer.inference import int8
+from indexer.photos.square_transform import SquareTransform
+from reranker.judgments.embedded import CHUNK, embed_judgments, embed_photos, embed_with_tokens
 from reranker.judgments.judged_folder import load_judgments
 
 
 class MeanColour:
     """An image encoder that one can compute by hand: the mean colour of a photo, as a unit row."""
 
-    name, fingerprint, dim, fit, regions, class_dim = "colour", "colour@1", 3, Fit(16), (0, 0), 0
+    name, fingerprint, dim, transform, region_shape, class_dim = "colour", "colour@1", 3, SquareTransform(16), (0, 0), 0
 
     def __init__(self) -> None:
         self.seen = 0
@@ -29,7 +30,7 @@ class MeanColour:
 class HalfColours(MeanColour):
     """The same with the mean colours of the left and of the right half; the last column says "is it red"."""
 
-    fingerprint, regions, class_dim = "halves@1", (2, 3), 1
+    fingerprint, region_shape, class_dim = "halves@1", (2, 3), 1
 
     def encode_with_regions(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         halves = [MeanColour.encode(MeanColour(), half) for half in np.split(images, 2, axis=2)]
@@ -50,7 +51,7 @@ class LetterCount:
         return np.array([[text.count("a"), text.count("b")] for text in texts], np.float32)
 
     def encode_with_tokens(self, texts) -> tuple[np.ndarray, Tokens]:
-        """A token a letter: the letter's number, and a third of it as the vector."""
+        """Return one token per letter: the letter's number, and a third of it as the vector."""
         letters = np.array([ord(letter) for text in texts for letter in text], np.int64)
         offsets = np.cumsum([0, *map(len, texts)])
         return self.encode(texts), Tokens((letters[:, None] / 3).astype(np.float32), letters, offsets)
@@ -123,11 +124,13 @@ class Colour(ImageEncoder):
 
 
 def colour(precision: str) -> Colour:
-    return Colour("colour", "colour@1", 3, Fit(16), Path(), precision)
+    return Colour("colour", "colour@1", 3, SquareTransform(16), Path(), precision)
 
 
 def test_embeddings_of_different_precisions_share_no_place_in_the_cache(judged, cache, monkeypatch):
-    monkeypatch.setattr("indexer.encoders.base.choose_precision", lambda *asked: asked[1].replace("auto", "bf16"))
+    monkeypatch.setattr(
+        "indexer.encoders.image_encoder.choose_precision", lambda *asked: asked[1].replace("auto", "bf16")
+    )
     monkeypatch.setattr(Colour, "seen", 0)
     files = [judged / "train_images/red.png", judged / "test_images/blue.png"]
     for precision, seen in (("f32", 3), ("bf16", 6), ("auto", 9), ("f32", 9), ("bf16", 9), ("auto", 9)):
@@ -144,10 +147,12 @@ def test_figures_of_int8_are_of_int8_or_there_are_none(judged, monkeypatch):
         Image.new("RGB", (20, 20), (0, number, 0)).save(judged / "test_images" / f"{number}.png")
 
     def crashes(*_):
-        raise int8.TrialFailed("the trial of int8 crashed (SIGSEGV)")
+        raise int8.TrialError("the trial of int8 crashed (SIGSEGV)")
 
-    monkeypatch.setattr(int8, "tried", crashes)
-    monkeypatch.setattr("indexer.encoders.base.choose_precision", lambda *asked: asked[1].replace("auto", "bf16"))
+    monkeypatch.setattr(int8, "run_trial", crashes)
+    monkeypatch.setattr(
+        "indexer.encoders.image_encoder.choose_precision", lambda *asked: asked[1].replace("auto", "bf16")
+    )
     with pytest.raises(PhotoseekError) as refusal:
         embed_photos([judged / "test_images/blue.png"], colour("int8"))
     assert str(refusal.value) == (
@@ -175,20 +180,23 @@ def test_a_judged_photo_that_cannot_be_read_is_refused(judged):
     assert str(caught.value) == f"judged photo {broken} cannot be read; photoseek build {broken.parent} says why"
 
 
-def test_texts_are_encoded_once_for_an_encoder_and_kept_to_half_precision(cache):
-    encoder = LetterCount()
-    first = embed_texts(["ab", "b"], encoder)
-    assert np.array_equal(embed_texts(["ab", "b"], encoder), first)
-    assert encoder.calls == [["ab", "b"]]
-    # Other texts, the same ones in another order, or another encoder are encoded anew.
-    assert embed_texts(["b", "ab"], encoder).tolist() == [[0, 1], [1, 1]]
-    other = LetterCount("letters@2")
-    embed_texts(["ab", "b"], other)
-    assert (len(encoder.calls), len(other.calls)) == (2, 1)
-    assert len(list((cache / "texts").iterdir())) == 3
-    third = [[1 / 3, 2 / 3]]
+def test_other_texts_another_order_or_another_encoder_are_encoded_anew(cache):
+    encoder, other = LetterCount(), LetterCount("letters@2")
+    for texts in (["ab", "b"], ["ab", "b"], ["b", "ab"], ["b"]):
+        t, _ = embed_with_tokens(texts, encoder)
+        assert t.tolist() == [[text.count("a"), text.count("b")] for text in texts]
+    assert encoder.calls == [["ab", "b"], ["b", "ab"], ["b"]]
+    embed_with_tokens(["ab", "b"], other)
+    assert other.calls == [["ab", "b"]]
+    assert len(list((cache / "texts").iterdir())) == 4
+
+
+def test_text_vectors_are_kept_to_half_precision():
+    encoder, third = LetterCount(), [[1 / 3, 2 / 3]]
     encoder.encode = lambda texts: np.array(third, np.float32)
-    np.testing.assert_allclose(embed_texts(["c"], encoder), third, rtol=2**-11)
+    t, _ = embed_with_tokens(["c"], encoder)
+    np.testing.assert_allclose(t, third, rtol=2**-11)
+    assert t.tolist() != np.float32(third).tolist()
 
 
 def test_texts_and_their_tokens_are_encoded_once_and_kept_to_half_precision(cache):

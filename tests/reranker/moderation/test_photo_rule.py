@@ -25,7 +25,7 @@ def test_photo_scores_are_the_shares_of_the_rankers_relevance(late):
     query = ranker.encode_queries(given.t, given.texts, given.tokens)
     rule = PhotoRule(given.texts[:2], given.texts[2:], 0.5)
     share, strongest = photo_scores(rule, ranker, side, query)
-    relevance = ranker.score_matrix(side, query, slice(0, 3)).relevance
+    relevance = np.stack([ranker.scores(side, query, row).relevance for row in range(3)])
     mine = relevance[:2].mean(axis=0)
     assert share == pytest.approx(mine / (mine + relevance[2]), abs=1e-5)
     assert strongest.tolist() == relevance[:2].argmax(axis=0).tolist()

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from indexer.errors import PhotoseekError
-from reranker.judgments.judged_folder import CrowdRow, ExpertRow, Judgments, Query
+from reranker.judgments.judgments import CrowdRow, ExpertRow, Judgments, Query
 from reranker.moderation.photo_rule import PhotoRule
 from reranker.moderation.policy import Policy
-from reranker.moderation.terms import Finding
+from reranker.moderation.terms import FoundTerm
 
 CASES = Path(__file__).with_name("policy_cases.tsv")
 MOST_WRONG = 4
@@ -35,10 +35,10 @@ def test_minors_is_right_about_the_written_cases_but_for_a_few(minors, capsys):
 
 
 def test_minors_says_which_of_its_terms_it_found(minors):
-    assert minors.find("the Children\u2019s playground") == Finding("child", "children's")
-    assert minors.find("a 7-year-old with a kite") == Finding("<age> year old", "7 year old")
+    assert minors.find("the Children\u2019s playground") == FoundTerm("child", "children's")
+    assert minors.find("a 7-year-old with a kite") == FoundTerm("<age> year old", "7 year old")
     assert minors.find("a five-year-old horse and a lamb") is None
-    assert minors.find("a kid rock climbing") == Finding("kid", "kid")
+    assert minors.find("a kid rock climbing") == FoundTerm("kid", "kid")
 
 
 def test_minors_has_its_disclaimer(minors):
@@ -109,7 +109,8 @@ def test_a_filter_removes_blocked_queries_and_all_queries_for_a_photo_that_one_o
 
 
 def test_a_filter_on_judged_data_leaves_no_photo_and_no_text_that_the_policy_blocks(minors, flickr8k):
-    from reranker.judgments.judged_folder import load_judgments, photo_of
+    from reranker.judgments.judged_folder import load_judgments
+    from reranker.judgments.judgments import photo_of
 
     judgments = load_judgments(flickr8k)
     kept = minors.filter(judgments)

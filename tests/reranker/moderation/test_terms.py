@@ -1,12 +1,12 @@
 import pytest
 
-from reranker.moderation.terms import Finding, Terms, folded
+from reranker.moderation.terms import FoundTerm, Terms, fold_text
 
 FORMS = {"children": "child"}
 LISTS = {"animal": ["sea lion", "goat", "wolf"], "colour": ["black", "white"], "Four-Legged": ["goat", "wolf"]}
 
 
-def found(terms: list[str], text: str, exceptions: tuple[str, ...] = ()) -> Finding | None:
+def found(terms: list[str], text: str, exceptions: tuple[str, ...] = ()) -> FoundTerm | None:
     return Terms.of(terms, exceptions, LISTS, {**FORMS, "wolves": "wolf"}).find(text)
 
 
@@ -35,7 +35,7 @@ def found(terms: list[str], text: str, exceptions: tuple[str, ...] = ()) -> Find
     ],
 )
 def test_a_term_finds_every_form_of_its_words(term, text, words):
-    assert found([term], text) == Finding(term, words)
+    assert found([term], text) == FoundTerm(term, words)
 
 
 @pytest.mark.parametrize(
@@ -59,19 +59,19 @@ def test_the_first_term_of_the_text_is_told_and_exceptions_are_cut_out_before():
     terms, exceptions = ["kid", "baby"], ("baby <animal>", "=kidding")
     assert found(terms, "a baby goat", exceptions) is None
     assert found(terms, "just kidding", exceptions) is None
-    assert found(terms, "a baby sea lion and a baby", exceptions) == Finding("baby", "baby")
-    assert found(terms, "a kid and a baby goat", exceptions) == Finding("kid", "kid")
-    assert found(terms, "a baby looks at a goat", exceptions) == Finding("baby", "baby")
+    assert found(terms, "a baby sea lion and a baby", exceptions) == FoundTerm("baby", "baby")
+    assert found(terms, "a kid and a baby goat", exceptions) == FoundTerm("kid", "kid")
+    assert found(terms, "a baby looks at a goat", exceptions) == FoundTerm("baby", "baby")
 
 
 def test_words_that_an_exception_stood_between_do_not_become_a_phrase():
     assert found(["high school"], "a high baby goat school", ("baby goat",)) is None
-    assert found(["high school"], "a high school", ("baby goat",)) == Finding("high school", "high school")
+    assert found(["high school"], "a high school", ("baby goat",)) == FoundTerm("high school", "high school")
 
 
 def test_a_stemmed_exception_does_not_cover_a_form_that_is_written_exactly():
     # "child's play" by stem would cover "children play".
-    assert found(["child"], "children play", ("=child's play",)) == Finding("child", "children")
+    assert found(["child"], "children play", ("=child's play",)) == FoundTerm("child", "children")
     assert found(["child"], "mere child's play", ("=child's play",)) is None
 
 
@@ -91,9 +91,9 @@ def test_a_term_that_makes_no_sense_is_refused(term, reason):
 
 
 def test_a_very_long_text_is_read_to_its_end():
-    assert found(["child"], "snow " * 20_000 + "child") == Finding("child", "child")
+    assert found(["child"], "snow " * 20_000 + "child") == FoundTerm("child", "child")
     assert found(["child"], "s" * 1_000_000) is None
 
 
 def test_folded_text_reads_as_it_looks():
-    assert folded("\ufb01sh CAF\u00c9 \u2019s") == "fish cafe 's"
+    assert fold_text("\ufb01sh CAF\u00c9 \u2019s") == "fish cafe 's"

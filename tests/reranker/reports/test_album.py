@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from reranker.judgments.judged_folder import Judgments, Query
+from reranker.judgments.judgments import Judgments, Query
 from reranker.moderation.policy import Policy
 from reranker.reports.album import DENSITY, HEIGHT, WIDEST, Album
 

@@ -7,19 +7,19 @@ import pytest
 
 from indexer.errors import PhotoseekError
 from page_reader import assert_self_contained, parsed, texts
+from reranker.metrics.bootstrap import Measured
 from reranker.reports import charts
 from reranker.reports.page import (
     Card,
     Cards,
-    Interval,
     Points,
     Section,
     Table,
     Text,
     Thumb,
     Tiles,
+    cell_text,
     render,
-    shown,
     write_report,
 )
 
@@ -29,9 +29,9 @@ DOT = "data:image/gif;base64,R0lGODlhAQABAAAAACw="
 
 
 def everything(text: str) -> list[Section]:
-    """A page that has the text in every place that takes one."""
+    """Return a page with the text in every place that takes one."""
     thumb = Thumb(DOT, text, 10, 10, text, "own")
-    chart = charts.bars([text], {text: [Interval(0.5, 0.25, 0.75)]}, text, text, text, text, shown="{:.2f}")
+    chart = charts.bars([text], {text: [Measured(0.5, 0.25, 0.75)]}, text, text, text, text, shown="{:.2f}")
     return [
         Section("First", [Text([text]), Points([text]), Tiles([(text, text, text)]), chart]),
         Section("Second", [Table(text, [text], [[text], [thumb]]), Cards(text, [Card(text, [text], [thumb])], text)]),
@@ -56,19 +56,19 @@ def test_hostile_texts_are_shown_as_they_are_and_do_nothing(tmp_path: Path) -> N
 
 
 def test_figures_are_shown_with_their_interval() -> None:
-    assert shown(Interval(0.3854, 0.372, 0.3995)) == "0.385 [0.372, 0.400]"
-    assert [shown(value) for value in (1234567, 0.25, None, float("nan"), "a\nb")] == [
+    assert cell_text(Measured(0.3854, 0.372, 0.3995)) == "0.385 [0.372, 0.400]"
+    assert [cell_text(value) for value in (1234567, 0.25, None, float("nan"), "a\nb")] == [
         "1,234,567",
         "0.250",
         "–",
         "–",
         "a\\nb",
     ]
-    assert shown(1234.5, 1) == "1,234.5"
+    assert cell_text(1234.5, 1) == "1,234.5"
 
 
 def test_a_table_is_sorted_by_whole_values_and_not_by_what_is_shown(tmp_path: Path) -> None:
-    rows = [(0.12345, 1200, Interval(0.5, 0.25, 0.75)), (None, 7, Interval(0.1, 0.0, 0.2))]
+    rows = [(0.12345, 1200, Measured(0.5, 0.25, 0.75)), (None, 7, Measured(0.1, 0.0, 0.2))]
     page = render("t", [], [Section("S", [Table("c", ("a", "b", "c"), rows, digits=1)])])
     (tmp_path / "r.html").write_text(page, encoding="utf-8")
     cells = parsed(tmp_path / "r.html").findall(".//td")
@@ -126,7 +126,7 @@ def test_charts_take_the_pages_colours_and_ids_of_their_own() -> None:
     one = charts.lines(
         [charts.Line("a", np.arange(3), np.arange(3)), charts.Line("b", np.arange(3), np.ones(3))], "c", "alt", "x", "y"
     )
-    other = charts.stacked(["r"], {"a": [0.25], "b": [0.75]}, "c", "alt", "x")
+    other = charts.stacked_bars(["r"], {"a": [0.25], "b": [0.75]}, "c", "alt", "x")
     for chart in (one, other):
         assert "#04" not in chart.markup
         assert "#01" not in chart.markup

@@ -1,52 +1,81 @@
-"""The report on a judged data set: what `reranker.reports.judged_statistics` finds -> sections."""
+"""Make the report on judged data: its chapters, from the judgments, the captions and the photo files."""
 
 from collections import Counter
 
 import numpy as np
 
 from indexer.encoders import ImageEncoder
-from reranker.judgments.judged_folder import Judgments, photo_of
+from reranker.judgments.judgments import Judgments, photo_of
 from reranker.judgments.near_duplicates import SAME_SCENE
+from reranker.models.lexical_features import WORD
 from reranker.moderation.policy import Policy
-from reranker.reports import charts, opinions
-from reranker.reports import judged_statistics as explore
+from reranker.reports import charts
+from reranker.reports import judged_opinions as opinions
 from reranker.reports.album import Album
-from reranker.reports.judged_statistics import Pair, Progress
+from reranker.reports.judged_statistics import (
+    JudgedPair,
+    PhotoSizes,
+    Progress,
+    coverage,
+    judged_pairs,
+    own_captions,
+    photo_sizes,
+    removed_by,
+    similar_photos,
+    word_counts,
+)
 from reranker.reports.page import Block, Card, Cards, Points, Section, Table, Text, Tiles, counted
 
+# Pairs of similar photos that are shown.
 NEAREST = 5
+# The histogram of caption lengths ends at this many words.
+LONGEST = 60
+# Rows of the table of words.
+LISTED_WORDS = 200
 
 
-def sections_of(
+def judged_sections(
     judgments: Judgments,
     policy: Policy,
     album: Album,
     encoder: ImageEncoder | None = None,
     on_progress: Progress | None = None,
 ) -> list[Section]:
-    """The chapters of the report. What the data lacks is said, and its charts are left out; without an `encoder` nobody
-    looks for near-duplicates."""
-    alike = None if encoder is None else explore.alike(judgments, encoder, on_progress)
-    pairs = explore.judged_pairs(judgments)
-    sizes = explore.photo_sizes(judgments, on_progress)
+    """Make the chapters of the report.
+
+    Where the data lacks something, a chapter says so and leaves out its charts.
+
+    Args:
+        judgments: The judged data.
+        policy: The report says what this policy would leave out of training.
+        album: The photos that may be shown.
+        encoder: The image encoder that finds similar photos; None leaves that chapter out.
+        on_progress: Called with (photos done, photos in all).
+
+    Returns:
+        The chapters.
+    """
+    similar = None if encoder is None else similar_photos(judgments, encoder, on_progress)
+    pairs = judged_pairs(judgments)
+    sizes = photo_sizes(judgments, on_progress)
     return [
         Section("At a glance", _glance(judgments, pairs, sizes)),
-        Section("Experts", opinions.experts(judgments)),
-        Section("Crowd", opinions.crowd(judgments)),
-        Section("Experts beside the crowd", opinions.both(judgments, pairs)),
+        Section("Experts", opinions.expert_grades(judgments)),
+        Section("Crowd", opinions.crowd_votes(judgments)),
+        Section("Experts beside the crowd", opinions.experts_and_crowd(judgments, pairs)),
         Section("Where they disagree most", opinions.disagreements(judgments, pairs, album)),
-        Section("Examples at each score", opinions.examples(judgments, pairs, album)),
+        Section("Examples at each score", opinions.score_examples(judgments, pairs, album)),
         Section("Captions", _captions(judgments)),
         Section("Photos", _photos(sizes)),
-        *([] if alike is None else [Section("Near-duplicates", _alike(alike, album))]),
+        *([] if similar is None else [Section("Near-duplicates", _similar(similar, album))]),
         Section(f"What the policy {policy.name} leaves out", _policy(judgments, policy, album)),
     ]
 
 
-def _glance(judgments: Judgments, pairs: list[Pair], sizes: explore.Sizes) -> list[Block]:
-    own = explore.own_captions(judgments)
+def _glance(judgments: Judgments, pairs: list[JudgedPair], sizes: PhotoSizes) -> list[Block]:
+    own = own_captions(judgments)
     both = sum(pair.expert is not None and pair.share is not None for pair in pairs)
-    told = sum(photo_of(pair.caption) == pair.photo for pair in pairs)
+    own_pairs = sum(photo_of(pair.caption) == pair.photo for pair in pairs)
     tiles = [
         ("photos", len(judgments.photos), f"{len(sizes.unreadable)} cannot be read"),
         (
@@ -72,10 +101,10 @@ def _glance(judgments: Judgments, pairs: list[Pair], sizes: explore.Sizes) -> li
             f"Of {counted(len(scored), 'pair')} with a score {low:.1%} have one below one third and {high:.1%} one "
             f"above two thirds{most if low > 0.5 else ''}."
         )
-    if told:
+    if own_pairs:
         says.append(
-            f"{counted(told, 'judged pair')} of a photo and a caption that was written for it: counted here, while "
-            "photoseek evaluate leaves those of the experts out."
+            f"{counted(own_pairs, 'judged pair')} of a photo and a caption that was written for it: counted here, "
+            "while photoseek evaluate leaves those of the experts out."
         )
     if judgments.dropped:
         says.append(f"{judgments.dropped:,} bad rows were dropped as the folder was read.")
@@ -91,24 +120,24 @@ def _glance(judgments: Judgments, pairs: list[Pair], sizes: explore.Sizes) -> li
 
 
 def _captions(judgments: Judgments) -> list[Block]:
-    own = explore.own_captions(judgments)
+    own = own_captions(judgments)
     texts = [text for some in own.values() for text in some]
     if not texts:
         return [Text(["These photos have no captions."])]
     each = Counter(len(some) for some in own.values())
-    words = explore.vocabulary(texts)
-    lengths = np.array([len(explore.WORD.findall(text)) for text in texts])
-    covered = explore.coverage(words)
+    words = word_counts(texts)
+    lengths = np.array([len(WORD.findall(text)) for text in texts])
+    covered = coverage(words)
     half = int(np.searchsorted(covered, 0.9)) + 1
     once = sum(number == 1 for number in words.values())
     copies = sum(number - 1 for number in Counter(text.lower() for text in texts).values())
-    frequent = [(word, number, number / sum(words.values())) for word, number in words.most_common(200)]
+    frequent = [(word, number, number / sum(words.values())) for word, number in words.most_common(LISTED_WORDS)]
     return [
-        Table("Captions a photo", ("captions", "photos"), sorted(each.items())),
+        Table("Captions per photo", ("captions", "photos"), sorted(each.items())),
         charts.histogram(
             {"captions": lengths},
-            np.arange(0, min(60, int(lengths.max())) + 2) - 0.5,
-            f"Words a caption: median {np.median(lengths):.0f}, from {lengths.min()} to {lengths.max()}.",
+            np.arange(0, min(LONGEST, int(lengths.max())) + 2) - 0.5,
+            f"Words per caption: median {np.median(lengths):.0f}, from {lengths.min()} to {lengths.max()}.",
             f"Histogram of caption lengths in words, median {np.median(lengths):.0f}.",
             "words",
             "captions",
@@ -131,7 +160,7 @@ def _captions(judgments: Judgments) -> list[Block]:
     ]
 
 
-def _photos(sizes: explore.Sizes) -> list[Block]:
+def _photos(sizes: PhotoSizes) -> list[Block]:
     blocks: list[Block] = []
     if len(sizes.names):
         wide = sizes.width >= sizes.height
@@ -166,7 +195,7 @@ def _photos(sizes: explore.Sizes) -> list[Block]:
     return blocks
 
 
-def _alike(pairs: list[tuple[str, str, float]], album: Album) -> list[Block]:
+def _similar(pairs: list[tuple[str, str, float]], album: Album) -> list[Block]:
     says = (
         f"Pairs of photos whose embeddings have a cosine of {SAME_SCENE} or more: {len(pairs):,}. As a rule they show "
         "the same scene, often one burst of a camera. photoseek check says which of them training and test share."
@@ -183,7 +212,7 @@ def _alike(pairs: list[tuple[str, str, float]], album: Album) -> list[Block]:
 
 
 def _policy(judgments: Judgments, policy: Policy, album: Album) -> list[Block]:
-    removed = explore.removed_by(policy, judgments)
+    removed = removed_by(policy, judgments)
     whole = len(judgments.photos)
     rows = [
         ("captions that name what it protects", removed.naming, removed.naming / max(1, len(judgments.captions))),

@@ -39,7 +39,7 @@ def test_the_sample_as_a_report(tmp_path: Path) -> None:
     assert tiles["pairs that the crowd voted on"] == str(len(judgments.crowd))
     assert tiles["test queries"] == str(len(judgments.queries))
     alpha = expert_agreement(judgments.expert, 200)
-    assert tiles["Krippendorff's alpha"] == f"{alpha['value']:.3f}"
+    assert tiles["Krippendorff's alpha"] == f"{alpha.value:.3f}"
     # Grades are counted in the chart's text, too, for those who cannot see it.
     grades = [grade for row in judgments.expert for grade in row.grades]
     counts = ", ".join(str(grades.count(grade)) for grade in (1, 2, 3, 4))
@@ -49,7 +49,7 @@ def test_the_sample_as_a_report(tmp_path: Path) -> None:
 
 
 def hostile(folder: Path, caption: str) -> Path:
-    """A judged folder whose photo names and captions are as bad as a file system and a text file allow."""
+    """Return a judged folder whose photo names and captions are as bad as a file system and a text file allow."""
     (folder / "train_images").mkdir(parents=True)
     names = ["<img src=x onerror=alert(1)>.jpg", "\"'&{{x}}\x1b\u202e.jpg", "a boy.jpg"]
     for name in names:

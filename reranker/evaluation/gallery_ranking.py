@@ -1,0 +1,86 @@
+"""Rank every photo of a gallery for many queries, as a search ranks them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from indexer.views.ann_search import top_rows
+from indexer.views.view import EncodedPhotos
+from reranker.evaluation.data import GalleryPhotos, GalleryQueries
+from reranker.models.joint_space import PAIR_FEATURES, candidate_scores
+from reranker.ranker import Ranker
+from reranker.ranking import Candidates, rank_candidates
+
+# Puts photos that are no candidates behind all that are.
+_BEHIND = 1e4
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryRanking:
+    """How b queries rank the n photos of a gallery.
+
+    Attributes:
+        ranker: The ranker.
+        photos: What it computed of the photos.
+        candidate_scores: (b, n) float32 scores of the candidate stage.
+        ranking_scores: (b, n) float32, what a search sorts by; photos that are no candidates come behind, in the order
+            of their candidate scores.
+        rows: (b, c) int64, the candidates.
+        uncorrected: (b, c) float32, their ranking scores before the small-gallery correction.
+        pair_features: (b, c, 7) float32, their pair features.
+        query_hubness: (b,) float32, how near the queries are to photos at large.
+    """
+
+    ranker: Ranker
+    photos: EncodedPhotos
+    candidate_scores: np.ndarray
+    ranking_scores: np.ndarray
+    rows: np.ndarray
+    uncorrected: np.ndarray
+    pair_features: np.ndarray
+    query_hubness: np.ndarray
+
+    def match_probability(self, kept: np.ndarray) -> np.ndarray:
+        """Return the chance that anything fits each query, in galleries that lack some photos: (b,) float32.
+
+        Args:
+            kept: (b, n) bool, which photos a query's gallery has. At least one of its candidates must be among them.
+        """
+        scores = np.where(np.take_along_axis(kept, self.rows, axis=1), self.uncorrected, -np.inf)
+        queries, first = np.arange(len(scores)), scores.argmax(axis=1)
+        return self.ranker.match_probability(
+            self.uncorrected[queries, first], self.pair_features[queries, first], self.query_hubness, kept.sum(axis=1)
+        )
+
+
+def rank_gallery(ranker: Ranker, photos: GalleryPhotos, queries: GalleryQueries) -> GalleryRanking:
+    """Rank every photo of a gallery for every query.
+
+    Args:
+        ranker: The ranker to rank with.
+        photos: The n photos; every one of them is searched.
+        queries: The b queries.
+    """
+    encoded_photos = ranker.encode_photos(photos.x, photos.regions)
+    encoded_queries = ranker.encode_queries(queries.t, queries.texts, queries.tokens)
+    scores = candidate_scores(encoded_photos, encoded_queries)
+    size = scores.shape[1]
+    rows, _ = top_rows(scores, np.arange(size), min(ranker.settings.candidates, size))
+    ranking_scores = scores - np.float32(_BEHIND)
+    uncorrected = np.empty(rows.shape, np.float32)
+    pair_features = np.empty((*rows.shape, len(PAIR_FEATURES)), np.float32)
+    for query, of_query in enumerate(rows):
+        candidates = Candidates(of_query, encoded_photos.take(of_query), size)
+        ranked = rank_candidates(ranker, candidates, encoded_queries, query)
+        ranking_scores[query, of_query[ranked.places]] = ranked.ranking_scores
+        uncorrected[query], pair_features[query] = ranked.pairs.ranking_scores, ranked.pairs.pair_features
+    return GalleryRanking(
+        ranker=ranker,
+        photos=encoded_photos,
+        candidate_scores=scores,
+        ranking_scores=ranking_scores,
+        rows=rows,
+        uncorrected=uncorrected,
+        pair_features=pair_features,
+        query_hubness=encoded_queries.query_hubness,
+    )
