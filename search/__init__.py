@@ -1,4 +1,4 @@
-"""The search room: query -> hits. See README.md."""
+"""Search an index: from a query to hits. See README.md."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ __all__ = ["Hit", "SearchResult", "Searcher"]
 
 
 def __getattr__(name: str) -> Any:
-    # As in `indexer`: a command's help needs none of it.
+    # Imported when it is first used, as the help of a command needs none of it.
     homes = {"SearchResult": "search.results", "Hit": "search.results", "Searcher": "search.searcher"}
     if name not in homes:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,8 +1,9 @@
-"""Contact sheets: answers -> one picture, each query as a heading over its photos with their rank and relevance."""
+"""Draw contact sheets: one picture with each query as a heading over its photos, their ranks and their relevance."""
 
 import os
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,13 +11,15 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from indexer.errors import PhotoseekError
-from indexer.photos.decode import Fit, UnreadablePhoto, load
-from search.results import Hit, SearchResult, printable
+from indexer.photos.decode import UnreadablePhotoError, decode_photo
+from indexer.photos.square_transform import SquareTransform
+from indexer.printable import printable
+from search.results import Hit, SearchResult
 
-COLUMNS = 5
-CELL, LABEL, HEADING, GAP = 220, 20, 34, 8  # pixels; a cell holds a photo, its label stands below
-LIMIT = 65_500  # pixels that the side of a JPEG may have
-SIZE = 15  # of letters
+# Pixels that the side of a JPEG may have at most.
+LARGEST_SIDE = 65_500
+# Letters of a query that its heading shows.
+HEADING_LETTERS = 120
 # Fonts of many scripts; Pillow looks for them where the system keeps its fonts.
 FONTS = (
     "NotoSansCJK-Regular.ttc",
@@ -33,20 +36,70 @@ FONTS = (
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
-def write_sheet(answers: Sequence[SearchResult], path: Path) -> None:
-    """Write the sheet; the file's ending names the format. Raises PhotoseekError if it cannot be written."""
-    heights = [HEADING + _rows(answer) * (CELL + LABEL + GAP) for answer in answers]
-    width, height = COLUMNS * (CELL + GAP) + GAP, sum(heights) + GAP
-    if height > LIMIT:
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The layout of a sheet, in pixels.
+
+    Attributes:
+        columns: Photos per row.
+        cell: The side of the square that a photo is fitted into.
+        label: The height of the line below a photo.
+        heading: The height of the line of a query.
+        gap: The distance between photos, and to the edges.
+        letters: The size of letters.
+    """
+
+    columns: int = 5
+    cell: int = 220
+    label: int = 20
+    heading: int = 34
+    gap: int = 8
+    letters: int = 15
+
+    @property
+    def width(self) -> int:
+        """Return the width of a sheet."""
+        return self.columns * (self.cell + self.gap) + self.gap
+
+    @property
+    def row(self) -> int:
+        """Return the height of a row of photos."""
+        return self.cell + self.label + self.gap
+
+    def height_of(self, result: SearchResult) -> int:
+        """Return the height of a result; one without photos keeps an empty row."""
+        return self.heading + max(1, -(-len(result.hits) // self.columns)) * self.row
+
+    def corner_of(self, number: int, top: int) -> tuple[int, int]:
+        """Return left and upper edge of the photo of a number, from 0, of a result that begins at `top`."""
+        row, column = divmod(number, self.columns)
+        return self.gap + column * (self.cell + self.gap), top + self.heading + row * self.row
+
+
+LAYOUT = Layout()
+
+
+def write_sheet(results: Sequence[SearchResult], path: Path) -> None:
+    """Write a contact sheet.
+
+    Args:
+        results: The results, from top to bottom.
+        path: The file; its suffix names the picture format.
+
+    Raises:
+        PhotoseekError: The sheet would be too high, the format is unknown, or the file cannot be written.
+    """
+    height = sum(LAYOUT.height_of(result) for result in results) + LAYOUT.gap
+    if height > LARGEST_SIDE:
         raise PhotoseekError(
-            f"contact sheet {path}: {len(answers)} queries make it {height:,} pixels high, and {LIMIT:,} is the most; "
-            "ask for fewer photos with -k, or fewer queries"
+            f"contact sheet {path}: {len(results)} queries make it {height:,} pixels high, and {LARGEST_SIDE:,} is the "
+            "most; ask for fewer photos with -k, or fewer queries"
         )
-    sheet = Image.new("RGB", (width, height), "white")
-    top = GAP
-    for answer, taken in zip(answers, heights, strict=True):
-        _draw_answer(sheet, answer, top)
-        top += taken
+    sheet = Image.new("RGB", (LAYOUT.width, height), "white")
+    top = LAYOUT.gap
+    for result in results:
+        _draw_result(sheet, result, top)
+        top += LAYOUT.height_of(result)
     try:
         sheet.save(path)
     except OSError as error:
@@ -55,63 +108,71 @@ def write_sheet(answers: Sequence[SearchResult], path: Path) -> None:
         raise PhotoseekError(f"contact sheet {path}: the ending must name a picture format, as .jpg or .png") from None
 
 
-def _rows(answer: SearchResult) -> int:
-    return max(1, -(-len(answer.hits) // COLUMNS))
-
-
-def _draw_answer(sheet: Image.Image, answer: SearchResult, top: int) -> None:
+def _draw_result(sheet: Image.Image, result: SearchResult, top: int) -> None:
+    """Draw the heading and the photos of a result, from the pixel `top` down."""
     draw = ImageDraw.Draw(sheet)
-    verdict = "blocked" if answer.blocked else "error" if answer.error else "" if answer.good_match else "no good match"
-    heading = printable(answer.text[:120]) + (f"   ({verdict})" if verdict else "")
-    heading, font = _legible(heading)
-    draw.text((GAP, top + 8), heading, "black", font)
-    for number, hit in enumerate(answer.hits):
-        row, column = divmod(number, COLUMNS)
-        left, upper = GAP + column * (CELL + GAP), top + HEADING + row * (CELL + LABEL + GAP)
+    heading, font = _legible(_heading_of(result))
+    draw.text((LAYOUT.gap, top + 8), heading, "black", font)
+    for number, hit in enumerate(result.hits):
+        left, upper = LAYOUT.corner_of(number, top)
         photo = _thumbnail(hit)
         if photo is None:
-            draw.text((left, upper + CELL // 2), "(photo cannot be read)", "gray", _fonts()[0])
+            draw.text((left, upper + LAYOUT.cell // 2), "(photo cannot be read)", "gray", _fonts()[0])
         else:
-            sheet.paste(photo, (left + (CELL - photo.width) // 2, upper + (CELL - photo.height) // 2))
+            middle = left + (LAYOUT.cell - photo.width) // 2, upper + (LAYOUT.cell - photo.height) // 2
+            sheet.paste(photo, middle)
         label, font = _legible(f"{hit.rank}. {hit.relevance:.2f}  {printable(os.path.basename(hit.path))}")
-        while font.getlength(label) > CELL:
+        while font.getlength(label) > LAYOUT.cell:
             label = label[:-2] + "…"
-        draw.text((left, upper + CELL + 2), label, "black", font)
+        draw.text((left, upper + LAYOUT.cell + 2), label, "black", font)
+
+
+def _heading_of(result: SearchResult) -> str:
+    """Return the heading of a result: its query, and a remark if there is no good match."""
+    remark = "" if result.good_match else "no good match"
+    if result.error:
+        remark = "error"
+    if result.blocked:
+        remark = "blocked"
+    return printable(result.text[:HEADING_LETTERS]) + (f"   ({remark})" if remark else "")
 
 
 def _legible(text: str) -> tuple[str, Font]:
-    """The text and the first of the fonts that lack least of it; what it lacks is escaped, as printable does."""
+    """Return a text and the first font that lacks the fewest of its letters; those that it lacks are escaped."""
     font, *others = _fonts()
-    if _lacks(font, text):
-        font = min((font, *others), key=lambda font: len(_lacks(font, text)))
-    lacking = _lacks(font, text)
+    if _lacking(font, text):
+        font = min((font, *others), key=lambda font: len(_lacking(font, text)))
+    lacking = _lacking(font, text)
     return "".join(c.encode("unicode_escape").decode("ascii") if c in lacking else c for c in text), font
 
 
-def _lacks(font: Font, text: str) -> set[str]:
-    """The characters for which the font has only the glyph of a character that is in no font."""
+def _lacking(font: Font, text: str) -> set[str]:
+    """Return the letters that a font draws as it draws a letter that no font has."""
     none = bytes(font.getmask("\U0010ffff"))
     return {c for c in text if not c.isspace() and bytes(font.getmask(c)) == none}
 
 
 @cache
 def _fonts() -> list[Font]:
-    """Pillow's own font, the one inside matplotlib (most alphabets), and those of FONTS that are installed."""
-    fonts: list[Font] = [ImageFont.load_default(SIZE)]
-    package = find_spec("matplotlib")  # its place without its import, which takes a second
+    """Return Pillow's own font, the one inside matplotlib (most alphabets), and those of FONTS that are installed."""
+    fonts: list[Font] = [ImageFont.load_default(LAYOUT.letters)]
+    package = find_spec("matplotlib")  # finds its folder without the import, which takes a second
     folder = os.path.dirname(package.origin or "") if package is not None else ""
     for name in (os.path.join(folder, "mpl-data", "fonts", "ttf", "DejaVuSans.ttf"), *FONTS):
         with suppress(OSError):
-            fonts.append(ImageFont.truetype(name, SIZE))
+            fonts.append(ImageFont.truetype(name, LAYOUT.letters))
     return fonts
 
 
 def _thumbnail(hit: Hit) -> Image.Image | None:
-    """The photo within a cell, its shape kept; None if it cannot be read any more."""
+    """Return a photo fitted into a cell; None if it cannot be read any more.
+
+    It is decoded as for the index, so that the same files can be read; that gives a square, which gets its shape back.
+    """
     try:
-        photo = load(os.fsencode(hit.path), Fit(CELL))
-    except UnreadablePhoto:
+        photo = decode_photo(os.fsencode(hit.path), SquareTransform(LAYOUT.cell))
+    except UnreadablePhotoError:
         return None
     longer = max(photo.width, photo.height)
-    size = max(1, round(CELL * photo.width / longer)), max(1, round(CELL * photo.height / longer))
-    return Image.fromarray(photo.pixels).resize(size)
+    width, height = (max(1, round(LAYOUT.cell * side / longer)) for side in (photo.width, photo.height))
+    return Image.fromarray(photo.pixels).resize((width, height))

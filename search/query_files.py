@@ -1,4 +1,4 @@
-"""Query files: .txt, .csv (comma, tab, semicolon or |), .jsonl and .parquet -> queries, checked row by row."""
+"""Read query files: .txt, .csv and .tsv (comma, tab, semicolon or |), .jsonl and .parquet, checked row by row."""
 
 import csv
 import io
@@ -9,14 +9,22 @@ from pathlib import Path
 
 from indexer.errors import PhotoseekError
 
+# Suffixes of query files.
 QUERY_SUFFIXES = (".txt", ".csv", ".tsv", ".jsonl", ".parquet")
+# Names of the columns of ids and of texts; the first one that a file has is used.
 ID_COLUMNS = ("query_id", "id", "qid")
 TEXT_COLUMNS = ("query_text", "query", "text", "caption")
 
 
 @dataclass(frozen=True, slots=True)
 class FileQuery:
-    """A query of a file. `error` says what is wrong with its row; the text is empty then."""
+    """A query of a file.
+
+    Attributes:
+        id: Its id, distinct within the file unless there is an error.
+        text: Its text, without blanks around it; empty if there is an error.
+        error: What is wrong with its row, with file and line.
+    """
 
     id: str
     text: str
@@ -25,7 +33,7 @@ class FileQuery:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A row as its format gives it: where it begins, its id if it has one, its text, or what is wrong with it."""
+    """A row of a file: its line and column for messages, its id and text as they stand there, or its problem."""
 
     place: str
     id: str | None = None
@@ -34,73 +42,92 @@ class _Row:
 
 
 def read_queries(path: Path, *, keep_going: bool = False, column: str | None = None) -> list[FileQuery]:
-    """The queries of a file, in its order. Rows without an id of their own have their number, from 1, as `row-N` where
-    another row has N for its id.
+    """Read the queries of a file.
 
-    `column` names the column of the texts (else `query_text`, `query`, `text` or `caption`). A row that cannot be
-    read, has no text, or has an id that was there before is refused by line and column, or kept with its `error` if
-    `keep_going`.
+    A row is bad if it cannot be read, has no text, is not UTF-8, or has an id that an earlier row has.
+
+    Args:
+        path: The file; its suffix is one of `QUERY_SUFFIXES`.
+        keep_going: Keep bad rows with their `error`.
+        column: The column of the texts; else the first of `TEXT_COLUMNS` that the file has.
+
+    Returns:
+        The queries in the order of the file. A row without an id gets its number, from 1, as its id, or `row-N` if
+        another row has the id N.
+
+    Raises:
+        PhotoseekError: The file cannot be read, has no column of texts or no queries, or has a bad row and
+            `keep_going` is not set.
     """
     if path.suffix.lower() not in QUERY_SUFFIXES:
         raise PhotoseekError(f"query file {path}: the ending must be one of {', '.join(QUERY_SUFFIXES)}")
     queries: list[FileQuery] = []
     seen: set[str] = set()
-    rows = list(_rows(path, column))
+    rows = list(_read_rows(path, column))
     given = {(row.id or "").strip() for row in rows}
     for number, row in enumerate(rows, 1):
-        name = (row.id or "").strip() or _free(str(number), given)
-        problem = row.problem
-        if problem is None and not row.text.strip():
-            problem = "the query is empty"
-        elif problem is None and not _is_unicode(name + row.text):
-            problem = "not UTF-8"
-        elif problem is None and name in seen:
-            problem = f"id {name!r} was there before"
+        query_id = (row.id or "").strip() or _unused_id(str(number), given)
+        problem = _problem_of(row, query_id, seen)
         if problem is not None and not keep_going:
             raise PhotoseekError(f"{path} {row.place}: {problem} (--keep-going goes past it)")
-        seen.add(name)
+        seen.add(query_id)
         error = None if problem is None else f"{path} {row.place}: {problem}"
-        queries.append(FileQuery(name, "" if error else row.text.strip(), error))
+        queries.append(FileQuery(query_id, "" if error else row.text.strip(), error))
     if not queries:
         raise PhotoseekError(f"query file {path} holds no queries")
     return queries
 
 
-def _free(name: str, given: set[str]) -> str:
-    while name in given:
-        name = f"row-{name}"
-    return name
+def _problem_of(row: _Row, query_id: str, seen: set[str]) -> str | None:
+    """Return what is wrong with a row; None if it is fine. seen: the ids of earlier rows."""
+    if row.problem is not None:
+        return row.problem
+    if not row.text.strip():
+        return "the query is empty"
+    if not _is_unicode(query_id + row.text):
+        return "not UTF-8"
+    return f"id {query_id!r} was there before" if query_id in seen else None
 
 
-def _rows(path: Path, column: str | None) -> Iterator[_Row]:
+def _unused_id(number: str, given: set[str]) -> str:
+    """Return the number of a row, with as many `row-` before it as it takes to differ from the ids of other rows."""
+    while number in given:
+        number = f"row-{number}"
+    return number
+
+
+def _read_rows(path: Path, column: str | None) -> Iterator[_Row]:
+    """Yield the rows of a file of any format."""
     suffix = path.suffix.lower()
     try:
         if suffix == ".parquet":
             yield from _read_parquet(path, column)
             return
-        # Bytes that are no UTF-8 stay in the text as lone surrogates, so that only their own row is refused.
+        # Bytes that are not UTF-8 become lone surrogates, so that only their own row is refused.
         text = path.read_bytes().decode("utf-8", "surrogateescape").removeprefix("\ufeff")
     except OSError as error:
         raise PhotoseekError(f"query file {path}: {error.strerror or error}") from None
     readers = {".txt": _read_lines, ".jsonl": _read_jsonl}
-    # Only \n, \r\n and \r end a line here; str.splitlines would cut a text at rarer separators, too.
+    # Only \n, \r\n and \r end a line here; str.splitlines would also cut a text at rarer separators.
     yield from readers.get(suffix, _read_csv)(path, io.StringIO(text, newline=""), column)
 
 
 def _read_lines(_path: Path, lines: io.StringIO, _column: str | None) -> Iterator[_Row]:
+    """Yield one row per line that is not blank."""
     for number, line in enumerate(lines, 1):
         if line.strip():
             yield _Row(f"line {number}", None, line)
 
 
 def _read_csv(path: Path, lines: io.StringIO, column: str | None) -> Iterator[_Row]:
+    """Yield the rows of a table with a header; the delimiter is the one that the header has most often."""
     header_line = lines.readline()
     if not _is_unicode(header_line):
         raise PhotoseekError(f"query file {path}: its header is not UTF-8; save it as UTF-8")
     delimiter = max("|\t;,", key=header_line.count)
     header = [name.strip() for name in next(csv.reader([header_line], delimiter=delimiter), [])]
-    text_at, id_at = _column(f"query file {path}", header, column), _id_column(header)
-    # Strict: a quote that is never closed would otherwise swallow the rest of the file into one query.
+    text_at, id_at = _text_column(path, header, column), _id_column(header)
+    # Strict, as a quote that is never closed would otherwise take the rest of the file into one query.
     rows = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
         line = f"line {rows.line_num + 2}"
@@ -118,7 +145,8 @@ def _read_csv(path: Path, lines: io.StringIO, column: str | None) -> Iterator[_R
             yield _Row(place, None if id_at is None else fields[id_at], fields[text_at])
 
 
-def _read_jsonl(path: Path, lines: io.StringIO, column: str | None) -> Iterator[_Row]:
+def _read_jsonl(_path: Path, lines: io.StringIO, column: str | None) -> Iterator[_Row]:
+    """Yield one row per line of JSON, an object or a string."""
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -140,18 +168,19 @@ def _read_jsonl(path: Path, lines: io.StringIO, column: str | None) -> Iterator[
 
 
 def _json_row(place: str, values: dict[str, object], column: str | None) -> _Row:
-    name = next((str(values[key]) for key in ID_COLUMNS if values.get(key) is not None), None)
-    try:
-        key = list(values)[_column("", list(values), column)]
-    except PhotoseekError as error:
-        return _Row(place, name, problem=str(error).removeprefix(": "))
+    """Return the row of a JSON object."""
+    query_id = next((str(values[key]) for key in ID_COLUMNS if values.get(key) is not None), None)
+    key = next((name for name in _text_names(column) if name in values), None)
+    if key is None:
+        return _Row(place, query_id, problem=_missing_column(list(values), column))
     text = values[key]
     if not isinstance(text, str):
-        return _Row(f"{place}, column {key!r}", name, problem="not a text")
-    return _Row(f"{place}, column {key!r}", name, text)
+        return _Row(f"{place}, column {key!r}", query_id, problem="not a text")
+    return _Row(f"{place}, column {key!r}", query_id, text)
 
 
 def _read_parquet(path: Path, column: str | None) -> Iterator[_Row]:
+    """Yield the rows of a Parquet table."""
     import pyarrow
     import pyarrow.parquet
 
@@ -161,28 +190,41 @@ def _read_parquet(path: Path, column: str | None) -> Iterator[_Row]:
         except pyarrow.ArrowException:
             raise PhotoseekError(f"query file {path}: not a Parquet file, or a damaged one") from None
     names = [str(name) for name in table.column_names]
-    text_at, id_at = _column(f"query file {path}", names, column), _id_column(names)
+    text_at, id_at = _text_column(path, names, column), _id_column(names)
     texts = table.column(text_at).to_pylist()
     ids = [None] * len(texts) if id_at is None else table.column(id_at).to_pylist()
-    for number, (name, text) in enumerate(zip(ids, texts, strict=True), 1):
+    for number, (query_id, text) in enumerate(zip(ids, texts, strict=True), 1):
         place = f"row {number}, column {names[text_at]!r}"
         problem = None if isinstance(text, str) else "not a text"
-        yield _Row(place, None if name is None else str(name), "" if problem else text, problem)
+        yield _Row(place, None if query_id is None else str(query_id), "" if problem else text, problem)
 
 
-def _column(where: str, names: list[str], wanted: str | None) -> int:
-    for name in (wanted,) if wanted else TEXT_COLUMNS:
+def _text_column(path: Path, names: list[str], column: str | None) -> int:
+    """Return the place of the column of texts. Raises PhotoseekError if there is none."""
+    for name in _text_names(column):
         if name in names:
             return names.index(name)
-    looked = repr(wanted) if wanted else " or ".join(map(repr, TEXT_COLUMNS))
-    raise PhotoseekError(f"{where}: no column {looked}; it has {', '.join(map(repr, names)) or 'none'}")
+    raise PhotoseekError(f"query file {path}: {_missing_column(names, column)}")
+
+
+def _text_names(column: str | None) -> tuple[str, ...]:
+    """Return the names that the column of texts may have."""
+    return (column,) if column else TEXT_COLUMNS
+
+
+def _missing_column(names: list[str], column: str | None) -> str:
+    """Return what to say where no column has one of these names."""
+    wanted = " or ".join(map(repr, _text_names(column)))
+    return f"no column {wanted}; it has {', '.join(map(repr, names)) or 'none'}"
 
 
 def _id_column(names: list[str]) -> int | None:
+    """Return the place of the column of ids; None if there is none."""
     return next((names.index(name) for name in ID_COLUMNS if name in names), None)
 
 
 def _is_unicode(text: str) -> bool:
+    """Return whether a text can be written as UTF-8."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:

@@ -1,66 +1,56 @@
-"""What the benchmark knows of a view's candidate structure: its size, what a search reads and computes, its dials.
+"""Vary the search parameters of a view's candidate structure, and look up its size.
 
-A structure without a tuning scores every row. With one, it visits so many of its lists, `probes`, as the kind of the
-query needs, looks at the 8-bit codes of the `depth` rows that it likes best, and scores the best of those exactly.
+A structure without a tuning scores every row. One with a tuning visits some of its lists (`nprobe`, by kind of query),
+ranks the best rows of these (`refine_k`) by their 8-bit codes, and scores the best of those exactly.
 """
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
 
-from indexer.views.ann_search import NEAREST, SearchParameters, Tuning, least_nprobe, narrowed
+from indexer.views.ann_search import SearchParameters, least_nprobe
 from indexer.views.view import View
 
-PROBE_SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2)
-DEPTH_SHARES = (1 / 4, 1 / 2, 1, 2)
+# The grid, as multiples of the parameters in use: of `nprobe`, then of `refine_k`.
+NPROBE_SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2)
+REFINE_K_SHARES = (1 / 4, 1 / 2, 1, 2)
 
 
 def resident_bytes(view: View) -> int:
-    """Bytes that the structure keeps in memory; its 8-bit codes are mapped, as the vectors are."""
+    """Return the bytes that the candidate structure keeps in memory; its 8-bit codes are mapped, as the vectors are."""
     return os.path.getsize(view.folder / "candidates.faiss")
 
 
-def needs(view: View) -> tuple[float, float]:
-    """(bytes, operations) of one search at least, of the first kind of query.
+def parameter_grid(view: View) -> list[SearchParameters]:
+    """List the search parameters for a curve of recall against time.
 
-    A byte of a visited list is two operations, for it holds two codes; a coordinate of a centre, of an 8-bit code, or
-    of a row that is scored exactly, two as well.
+    Args:
+        view: The view.
+
+    Returns:
+        The parameters, ascending, each meant for every kind of query; empty if the structure scores every row. Their
+        `recall` is 0, as it is not known yet.
     """
-    size = resident_bytes(view)
-    k = view.z.shape[1] + 1
-    if view.tuning is None or view.codes is None:
-        return float(size), 2.0 * view.rows * k
-    lists, effort = view.tuning.lists, next(iter(view.tuning.kinds.values()))
-    lists_read = size * effort.probes / lists
-    byte_codes = effort.depth * view.codes.codes.shape[1]
-    exact = narrowed(NEAREST) * k
-    return lists_read + byte_codes + 2.0 * exact, 2.0 * (lists_read + lists * k + byte_codes + exact)
-
-
-def parameter_grid(view: View) -> list[dict[str, int]]:
-    """Settings for a curve of recall against time, the same for every kind of query: some numbers of lists to visit,
-    each with some numbers of rows whose 8-bit codes are looked at; empty where there is nothing to set."""
     if view.tuning is None:
         return []
-    lists = view.tuning.lists
-    effort = max(view.tuning.kinds.values(), key=lambda effort: effort.probes)
+    nlist = view.tuning.nlist
+    used = max(view.tuning.kinds.values(), key=lambda parameters: parameters.nprobe)
     settings = set()
-    for depth in {max(1, round(effort.depth * share)) for share in DEPTH_SHARES}:
-        # A search visits so many lists in any case: fewer would be measured as these.
-        least = max(1, least_nprobe(depth, view.indexed, lists))
-        settings |= {(min(lists, max(least, round(effort.probes * share))), depth) for share in PROBE_SHARES}
-    return [{"probes": probes, "depth": depth} for probes, depth in sorted(settings)]
+    for refine_k in {max(1, round(used.refine_k * share)) for share in REFINE_K_SHARES}:
+        # A search visits at least so many lists, whatever is asked for: fewer would be measured as these.
+        least = max(1, least_nprobe(refine_k, view.indexed_rows, nlist))
+        settings |= {(min(nlist, max(least, round(used.nprobe * share))), refine_k) for share in NPROBE_SHARES}
+    return [SearchParameters(nprobe, refine_k, recall=0.0) for nprobe, refine_k in sorted(settings)]
 
 
-@contextmanager
-def with_parameters(view: View, setting: dict[str, int]) -> Iterator[None]:
-    """The view with a setting of `parameter_grid`, until the block ends."""
-    structure: Any = view._candidates
-    before: Tuning = structure.tuning
-    structure.tuning = replace(before, kinds={kind: SearchParameters(**setting, recall=0.0) for kind in before.kinds})
-    try:
-        yield
-    finally:
-        structure.tuning = before
+def with_parameters(view: View, parameters: SearchParameters) -> View:
+    """Return a view that is searched with other parameters, the same for every kind of query.
+
+    Args:
+        view: A view whose structure has parameters.
+        parameters: The parameters.
+
+    Returns:
+        The view; it shares the arrays of the given one.
+    """
+    assert view.tuning is not None
+    return view.with_tuning(replace(view.tuning, kinds=dict.fromkeys(view.tuning.kinds, parameters)))

@@ -1,47 +1,58 @@
-"""The figures of a benchmark for people: a table, and the curve of recall against time."""
+"""Show the figures of a search benchmark: as text, and as a plot of recall against time."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from indexer.storage.atomic_files import whole_file
+from indexer.storage.atomic_files import atomic_write
+from search.bench.baseline_comparison import BaselineFigures, MissingBaseline
+from search.bench.candidates import CandidateFigures
+from search.bench.cold_start import ColdStart
+from search.bench.roofline import Roofline
+from search.bench.search_benchmark import SearchBenchmark
+from search.bench.synthetic.likeness import Likeness
+from search.bench.timing import Latency, MeasuredSearch
 
+# Columns of the names in a table.
 WIDTH = 25
 
 
-def report(figures: dict[str, Any]) -> str:
-    """The figures as text."""
-    lines = [f"{figures['photos']} photos, {figures['queries']} warm queries, {figures['reranked']} reranked"]
-    if "synthetic" in figures:
-        lines += ["", *_likeness(figures["synthetic"])]
-    floors = figures["floor"]["stages"]
-    lines += ["", "stage          p50 ms   p95 ms   p99 ms   floor ms   times floor"]
-    for stage, values in figures["stages"].items():
-        line = f"{stage:<12}{values['p50_ms']:>9.2f}{values['p95_ms']:>9.2f}{values['p99_ms']:>9.2f}"
-        floor = floors.get(stage)
-        lines.append(line + (f"{floor['floor_ms']:>11.3f}{floor['times_floor']:>14.1f}" if floor else ""))
-    machine = figures["floor"]
-    lines.append(
-        f"floor: {machine['memory_gb_per_s']:.1f} GB/s from memory, {machine['float32_gflops']:.0f} GFLOP/s float32, "
-        f"one thread; {machine['network_gflops']:.0f} GFLOP/s in the text encoder's precision"
-    )
-    lines += ["", *_cold(figures["cold"])]
-    for size, values in figures["throughput"].items():
+def format_searches(figures: SearchBenchmark, likeness: Likeness | None = None) -> str:
+    """Format the figures as text.
+
+    Args:
+        figures: The figures.
+        likeness: What to say about the synthetic index that they are of.
+
+    Returns:
+        The lines, without a final newline.
+    """
+    lines = [f"{figures.photos} photos, {figures.queries} warm queries, {figures.reranked} reranked"]
+    if likeness is not None:
+        lines += ["", *_likeness_lines(likeness)]
+    lines += ["", *_stage_lines(figures.latency, figures.roofline)]
+    lines += ["", *_cold_lines(figures.cold)]
+    for size, throughput in figures.throughput.items():
         lines.append(
-            f"batches of {size:>4}: {values['queries_per_s']:.0f} queries/s, candidates alone "
-            f"{values['candidates_per_s']:.0f}"
+            f"batches of {size:>4}: {throughput.queries_per_s:.0f} queries/s, candidates alone "
+            f"{throughput.candidates_per_s:.0f}"
         )
-    memory = {name.replace("_", " "): value for name, value in figures["memory"].items()}
+    memory = {name.replace("_", " "): value for name, value in figures.memory_dict().items()}
     lines.append("memory: " + ", ".join(f"{name} {value}" for name, value in memory.items()))
-    lines += ["", *_candidates(figures)]
-    if "peers" in figures:
-        lines += ["", *_peers(figures["peers"])]
+    lines += ["", *_candidate_lines(figures.candidates)]
+    if figures.baselines:
+        lines += ["", *_baseline_lines(figures.baselines)]
     return "\n".join(lines)
 
 
-def plot(figures: dict[str, Any], path: Path) -> None:
-    """Recall@100 against the median time of one search, as SVG, PNG or whatever else matplotlib writes.
+def plot_recall(figures: SearchBenchmark, path: Path) -> None:
+    """Plot recall@100 against the median time of one search, as SVG, PNG or whatever else matplotlib writes.
 
-    A dot is a setting; a line goes through those that no other one beats, a star marks what a search does unasked.
+    A dot is a setting, a line goes through the Pareto front, a star marks what a search uses.
+
+    Args:
+        figures: The figures.
+        path: The file to write; its suffix names the format.
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -50,14 +61,12 @@ def plot(figures: dict[str, Any], path: Path) -> None:
     with mpl.rc_context({"svg.hashsalt": "photoseek", "svg.fonttype": "none", "font.size": 10}):
         figure = Figure(figsize=(7, 4.5), layout="constrained")
         axes = figure.subplots()
-        for kind in ("captions", "words"):
-            if kind in figures["candidates"]:
-                chosen = figures["candidates"][kind]
-                _draw(axes, f"photoseek, {kind}", [*(point[kind] for point in figures["curve"]), chosen], chosen)
-        for name, peer in figures.get("peers", {}).items():
-            if "missing" not in peer:
-                only = {**peer["candidates"], **peer["stages"]["candidates"]}
-                _draw(axes, name, peer.get("curve") or [only])
+        for kind, used in figures.candidates.kinds.items():
+            curve = [point.kinds[kind] for point in figures.candidates.curve]
+            _draw(axes, f"photoseek, {kind}", [*curve, used.search], used.search)
+        for name, baseline in figures.baselines.items():
+            if isinstance(baseline, BaselineFigures):
+                _draw(axes, name, [point.search for point in baseline.curve] or [baseline.search])
         axes.plot([], [], "*", color="grey", markersize=14, label="as photoseek searches")
         axes.set_xscale("log")
         low, high = axes.get_xlim()
@@ -66,92 +75,120 @@ def plot(figures: dict[str, Any], path: Path) -> None:
         axes.xaxis.set_major_formatter("{x:g}")
         axes.set_xlabel("ms a search, median, one thread")
         axes.set_ylabel("recall@100")
-        axes.set_title(f"{figures['photos']:,} photos")
+        axes.set_title(f"{figures.photos:,} photos")
         axes.grid(alpha=0.25)
         axes.legend(frameon=False)
-        with whole_file(path) as scratch:
+        with atomic_write(path) as scratch:
             figure.savefig(scratch, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
-def unbeaten(points: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The Pareto front of measured settings, fastest first: those that find more than every one as fast or faster."""
-    front: list[dict[str, Any]] = []
-    for point in sorted(points, key=lambda point: (point["p50_ms"], -point["recall@100"])):
-        if not front or point["recall@100"] > front[-1]["recall@100"]:
+def pareto_front(points: Sequence[MeasuredSearch]) -> list[MeasuredSearch]:
+    """Select the measured settings that find more than every setting that is as fast or faster.
+
+    Args:
+        points: The settings, in any order.
+
+    Returns:
+        The Pareto front, fastest first.
+    """
+    front: list[MeasuredSearch] = []
+    for point in sorted(points, key=lambda point: (point.latency.p50_ms, -point.recall)):
+        if not front or point.recall > front[-1].recall:
             front.append(point)
     return front
 
 
-def _draw(axes: Any, label: str, points: list[dict[str, Any]], chosen: dict[str, Any] | None = None) -> None:
-    """One way to search: its settings as dots, the front as a line, the chosen setting as a star."""
-    (line,) = axes.plot(*_places(unbeaten(points)), label=label, linestyle="-" if chosen else "--")
-    axes.plot(*_places(points), ".", color=line.get_color(), alpha=0.5)
-    if chosen is not None:
-        axes.plot(*_places([chosen]), "*", color=line.get_color(), markersize=14, markeredgecolor="black", zorder=3)
+def _draw(axes: Any, label: str, points: Sequence[MeasuredSearch], used: MeasuredSearch | None = None) -> None:
+    """Draw one way to search: its settings as dots, the front as a line, the setting in use as a star."""
+    (line,) = axes.plot(*_coordinates(pareto_front(points)), label=label, linestyle="-" if used else "--")
+    axes.plot(*_coordinates(points), ".", color=line.get_color(), alpha=0.5)
+    if used is not None:
+        axes.plot(*_coordinates([used]), "*", color=line.get_color(), markersize=14, markeredgecolor="black", zorder=3)
 
 
-def _places(points: list[dict[str, Any]]) -> tuple[list[float], list[float]]:
-    return [point["p50_ms"] for point in points], [point["recall@100"] for point in points]
+def _coordinates(points: Sequence[MeasuredSearch]) -> tuple[list[float], list[float]]:
+    """Return the median milliseconds and the recall of measured searches."""
+    return [point.latency.p50_ms for point in points], [point.recall for point in points]
 
 
-def _likeness(synthetic: dict[str, Any]) -> list[str]:
-    real, made = synthetic["real"], synthetic["synthetic"]
+def _likeness_lines(likeness: Likeness) -> list[str]:
+    """Format how like a synthetic index is to the real one."""
+    real, made = likeness.real, likeness.synthetic
     lines = [
-        f"synthetic: {synthetic['photos']} photos in {synthetic['folder']}",
-        f"real and synthetic, {synthetic['compared']} photos each; largest deviation "
-        f"{100 * synthetic['largest_deviation']:.1f} % (of queries {100 * synthetic['query_deviation']:.1f} %)",
-        f"  intrinsic dimension ({synthetic['estimator']}): {real['intrinsic_dimension']:.1f}, "
-        f"{made['intrinsic_dimension']:.1f}",
+        f"synthetic: {likeness.photos} photos in {likeness.folder}",
+        f"real and synthetic, {likeness.compared} photos each; largest deviation "
+        f"{100 * likeness.largest_deviation:.1f} % (of queries {100 * likeness.query_deviation:.1f} %)",
+        f"  intrinsic dimension (TwoNN): {real.intrinsic_dimension:.1f}, {made.intrinsic_dimension:.1f}",
     ]
-    for name, what in (
-        ("similarity", "cosine to the 100 nearest photos"),
-        ("query_score", "100 best scores of queries"),
+    for what, one, other in (
+        ("cosine to the 100 nearest photos", real.similarity, made.similarity),
+        ("100 best scores of queries", real.query_score or {}, made.query_score or {}),
     ):
-        pairs = (f"{q} {value:.3f}, {made[name][q]:.3f}" for q, value in real[name].items())
-        lines.append(f"  {what}: " + "; ".join(pairs))
+        lines.append(f"  {what}: " + "; ".join(f"{q} {value:.3f}, {other[q]:.3f}" for q, value in one.items()))
     return lines
 
 
-def _cold(cold: dict[str, float]) -> list[str]:
-    lines = [f"fresh process, to the printed result: {cold['total_ms']:.0f} ms, median of {cold['runs']}"]
-    if "dropped_total_ms" in cold:
+def _stage_lines(latency: Mapping[str, Latency], roofline: Roofline) -> list[str]:
+    """Format the latency by stage beside the limits of the machine."""
+    lines = ["stage          p50 ms   p95 ms   p99 ms   floor ms   times floor"]
+    for stage, times in latency.items():
+        line = f"{stage:<12}{times.p50_ms:>9.2f}{times.p95_ms:>9.2f}{times.p99_ms:>9.2f}"
+        limit = roofline.stages.get(stage)
+        lines.append(line + (f"{limit.least_ms:>11.3f}{limit.ratio:>14.1f}" if limit else ""))
+    machine = roofline.machine
+    lines.append(
+        f"floor: {machine.memory_gb_per_s:.1f} GB/s from memory, {machine.float32_gflops:.0f} GFLOP/s float32, "
+        f"one thread; {machine.network_gflops:.0f} GFLOP/s in the text encoder's precision"
+    )
+    return lines
+
+
+def _cold_lines(cold: ColdStart) -> list[str]:
+    """Format the times of fresh processes."""
+    lines = [f"fresh process, to the printed result: {cold.total_ms:.0f} ms, median of {cold.runs}"]
+    if cold.dropped_total_ms is not None:
         lines += [
-            f"the same with the index's files dropped from the cache: {cold['dropped_total_ms']:.0f} ms",
-            f"first answer of an open index after that: {cold['first_query_ms']:.1f} ms; later ones, dropped before "
-            f"each: {cold['query_ms']:.1f} ms",
+            f"the same with the index's files dropped from the cache: {cold.dropped_total_ms:.0f} ms",
+            f"first answer of an open index after that: {cold.first_query_ms:.1f} ms; later ones, dropped before "
+            f"each: {cold.query_ms:.1f} ms",
         ]
     return lines
 
 
-def _candidates(figures: dict[str, Any]) -> list[str]:
-    candidates = figures["candidates"]
-    lines = [f"candidates, recall@100 against exact search: {candidates['recall@100']:.4f}"]
-    rows = {name: candidates[name] for name in ("captions", "words") if name in candidates}
-    rows |= {f"filter, {name}": values for name, values in figures["filters"].items()}
-    rows |= {" ".join(f"{k} {v}" for k, v in _setting(point).items()): point for point in figures["curve"]}
-    lines.append(f"{'':<{WIDTH}}recall@100    p50 ms   p99 ms")
-    for name, values in rows.items():
-        found = values.get("recall@100")
-        both = "/".join(f"{values[kind]['recall@100']:.3f}" for kind in ("captions", "words") if kind in values)
-        shown = both if found is None else f"{found:.4f}"
-        lines.append(f"{name:<{WIDTH}}{shown:>11}{values['p50_ms']:>9.2f}{values['p99_ms']:>9.2f}")
+def _candidate_lines(candidates: CandidateFigures) -> list[str]:
+    """Format recall and latency of the candidate stage: by kind of query, under filters, over settings."""
+    lines = [
+        f"candidates, recall@100 against exact search: {candidates.recall:.4f}",
+        f"{'':<{WIDTH}}recall@100    p50 ms   p99 ms",
+    ]
+    searches = {kind: figures.search for kind, figures in candidates.kinds.items()}
+    searches |= {f"filter, {name}": figures.search for name, figures in candidates.filters.items()}
+    lines += [_candidate_line(name, f"{search.recall:.4f}", search.latency) for name, search in searches.items()]
+    for point in candidates.curve:
+        recall = "/".join(f"{search.recall:.3f}" for search in point.kinds.values())
+        setting = f"probes {point.parameters.nprobe} depth {point.parameters.refine_k}"
+        lines.append(_candidate_line(setting, recall, point.latency))
     return lines
 
 
-def _setting(point: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in point.items() if isinstance(value, int)}
+def _candidate_line(name: str, recall: str, latency: Latency) -> str:
+    """Format one line of the table of candidates."""
+    return f"{name:<{WIDTH}}{recall:>11}{latency.p50_ms:>9.2f}{latency.p99_ms:>9.2f}"
 
 
-def _peers(peers: dict[str, Any]) -> list[str]:
+def _baseline_lines(baselines: Mapping[str, BaselineFigures | MissingBaseline]) -> list[str]:
+    """Format the table of baselines, and what each one is."""
     lines = [f"{'peer':<{WIDTH}} recall@100   p50 ms   p99 ms   bytes   build s   times slower"]
-    for name, peer in peers.items():
-        if "missing" in peer:
-            lines.append(f"{name:<{WIDTH}}{peer['missing']}")
+    for name, figures in baselines.items():
+        if isinstance(figures, MissingBaseline):
+            lines.append(f"{name:<{WIDTH}}{figures.reason}")
             continue
-        times = peer["stages"]["candidates"]
+        latency = figures.search.latency
         lines.append(
-            f"{name:<{WIDTH}}{peer['candidates']['recall@100']:>11.4f}{times['p50_ms']:>9.2f}{times['p99_ms']:>9.2f}"
-            f"{peer['memory']['candidate_bytes_per_photo']:>8.0f}{peer['build_s']:>10.1f}{peer['times_slower']:>15.2f}"
+            f"{name:<{WIDTH}}{figures.search.recall:>11.4f}{latency.p50_ms:>9.2f}{latency.p99_ms:>9.2f}"
+            f"{figures.bytes_per_photo:>8.0f}{figures.build_seconds:>10.1f}{figures.times_slower:>15.2f}"
         )
-    lines += [f"  {name}: {peer['what']}" for name, peer in peers.items() if "what" in peer]
+    lines += [
+        f"  {name}: {known.description}" for name, known in baselines.items() if isinstance(known, BaselineFigures)
+    ]
     return lines

@@ -1,20 +1,18 @@
-"""Moderation: what an index's policy does to its searches. Texts are looked through; photos are scored once a view.
+"""Apply the policy of an index to its searches: block queries, hold photos back, log both.
 
-photo x prompts --ranker--> relevance --point--> held-back rows, kept beside the view; blocked --> audit log
+photo x prompts --ranker--> relevance --operating point--> rows that are held back, stored beside the view
 """
 
 import os
-import tempfile
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from filelock import FileLock
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 
 from indexer.index import Index
 from indexer.views.view import EncodedPhotos, View
@@ -23,18 +21,39 @@ from reranker.moderation.photo_rule import PhotoRule, photo_scores
 from reranker.moderation.policy import Policy
 from reranker.ranker import Ranker
 from search.moderation.audit_log import AuditLog
+from search.moderation.stored_scores import PhotoScores, read_scores, write_scores
 
-BLOCK = 4_096  # photos scored at a time
+# Photos scored at a time.
+BLOCK = 4_096
 
 Progress = Callable[[int, int], None]
 
 
-class Moderation:
-    """The policy of an open index, with its audit log.
+class HeldBackPhoto(NamedTuple):
+    """A photo that the policy holds back: its absolute path, the most relevant prompt, and its score, 0 to 1."""
 
-    Scores are kept in the view's folder under the policy's digest and the ranker's id: whoever first needs those of
-    photos that have none, computes them, so an edited policy and photos that come later are covered. `encode_queries`
-    maps texts for the view; `on_problem` is told, instead of an error, what of the log or the scores cannot be written.
+    path: str
+    prompt: str
+    score: float
+
+
+class Moderation:
+    """Apply the policy of an open index.
+
+    The scores of photos are stored in the folder of the view, under the policy's digest and the ranker's id. Whoever
+    first needs the scores of photos that have none computes them, so an edited policy and new photos are covered.
+
+    Args:
+        index: The index; it must have a policy.
+        view: The view that is searched.
+        ranker: The ranker of the view.
+        encode_queries: Encodes texts for the view.
+        on_problem: Called, instead of an error, when the audit log or the scores cannot be written; else a
+            RuntimeWarning.
+
+    Raises:
+        PhotoseekError: The policy cannot be read.
+        ValueError: The index has no policy.
     """
 
     def __init__(
@@ -55,151 +74,165 @@ class Moderation:
         self._reported: set[str] = set()
 
     def block_text(self, text: str) -> str | None:
-        """The disclaimer for a query that the policy blocks, which is logged; None where it passes."""
+        """Check a query, and log it if the policy blocks it.
+
+        Args:
+            text: The query.
+
+        Returns:
+            The disclaimer if the query is blocked, else None.
+        """
         found = self.policy.find(text)
         if found is None:
             return None
-        self._write([{"event": "query", "query": text, **self._rule(), "term": found.term, "words": found.words}])
+        self._write_log(
+            [{"event": "query", "query": text, **self._policy_entry(), "term": found.term, "words": found.words}]
+        )
         return self.policy.disclaimer
 
-    def block_photo(self, photo: str, side: EncodedPhotos, row: int | None) -> str | None:
-        """The disclaimer for a photo asked with, which is logged; None where it passes.
+    def block_photo(self, path: str, photo: EncodedPhotos, row: int | None) -> str | None:
+        """Check the photo that a search by photo asks with, and log it if the policy blocks it.
 
-        side: of one photo; row: its row in the index, if it has one.
+        Args:
+            path: Its absolute path.
+            photo: The encoded photo, of one row.
+            row: Its row in the index; None if it has none.
+
+        Returns:
+            The disclaimer if the photo is blocked, else None.
         """
         rule = self.policy.photos
         if rule is None:
             return None
-        values, prompts = self._shares(side)
-        score, prompt = float(values[0]), int(prompts[0])
-        if row is not None and row < self._view.total_rows and self.scores[0][row] >= rule.point:
-            # What is held back stays so, whatever another batch size makes of the last bits.
-            score, prompt = float(self.scores[0][row]), int(self.scores[1][row])
+        scores = self._score(rule, photo)
+        if row is not None and row < self._view.total_rows and self.scores.shares[row] >= rule.point:
+            # A photo that is held back is blocked even if its score, computed alone, differs in the last bits.
+            scores = PhotoScores(self.scores.shares[row : row + 1], self.scores.prompts[row : row + 1])
+        score, prompt = float(scores.shares[0]), int(scores.prompts[0])
         if score < rule.point:
             return None
-        self._write([{"event": "like", "photo": photo, **self._photo_rule(rule, score, rule.prompts[prompt])}])
+        self._write_log([{"event": "like", "photo": path, **self._photo_entry(rule, score, rule.prompts[prompt])}])
         return self.policy.disclaimer
 
     @cached_property
-    def held(self) -> np.ndarray:
-        """Sorted rows, (h,) int64, that no search may show; dead ones are among them."""
+    def held_back_rows(self) -> np.ndarray:
+        """Return the sorted rows that no search may show, (h,) int64; rows of deleted photos are among them."""
         rule = self.policy.photos
-        return np.zeros(0, np.int64) if rule is None else np.flatnonzero(self.scores[0] >= rule.point)
+        return np.zeros(0, np.int64) if rule is None else np.flatnonzero(self.scores.shares >= rule.point)
 
     @cached_property
-    def scores(self) -> tuple[np.ndarray, np.ndarray]:
-        """Of every row: `prompt_share`'s share, (n,) float32, and strongest prompt, (n,) int16; zeros without a photo
-        rule."""
+    def scores(self) -> PhotoScores:
+        """Return the scores of every row of the view; zeros without a photo rule."""
         return self.prepare()
 
-    def prepare(self, on_progress: Progress | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """`scores`, with what is not there yet computed and kept for all searches to come."""
+    def prepare(self, on_progress: Progress | None = None) -> PhotoScores:
+        """Compute the scores that are not stored yet, and store them for later searches.
+
+        Args:
+            on_progress: Called with (done, total) photos that are scored.
+
+        Returns:
+            The scores of every row of the view; zeros without a photo rule.
+        """
         total = self._view.total_rows
         if self.policy.photos is None:
-            return np.zeros(total, np.float32), np.zeros(total, np.int16)
-        values, prompts = self._stored()
-        if len(values) < total:
-            added = self._compute(np.arange(len(values), total), on_progress)
-            values, prompts = np.concatenate([values, added[0]]), np.concatenate([prompts, added[1]])
-            self._keep(self.policy.photos, values, prompts)
-        return values[:total], prompts[:total]
+            return PhotoScores.zeros(total)
+        scores = read_scores(self._file)
+        if len(scores) < total:
+            added = self._score_rows(self.policy.photos, np.arange(len(scores), total), on_progress)
+            scores = scores.followed_by(added)
+            self._store(self.policy.photos, scores)
+        return scores.first(total)
 
-    def held_back(self) -> list[tuple[str, str, float]]:
-        """(path, prompt, score) of every photo that is held back, in the order of the rows."""
+    def held_back_photos(self) -> list[HeldBackPhoto]:
+        """Return every photo that is held back, in the order of the rows."""
         rule = self.policy.photos
-        return [] if rule is None else self._photos(rule, self.held, *self.scores)
+        return [] if rule is None else self._photos_of(rule, self.held_back_rows, self.scores)
 
-    def _compute(self, rows: np.ndarray, on_progress: Progress | None) -> tuple[np.ndarray, np.ndarray]:
+    def _score_rows(self, rule: PhotoRule, rows: np.ndarray, on_progress: Progress | None) -> PhotoScores:
+        """Compute the scores of rows (n,) of the view, block by block."""
         view = self._view
-        values, prompts = np.empty(len(rows), np.float32), np.empty(len(rows), np.int16)
+        shares, prompts = np.empty(len(rows), np.float32), np.empty(len(rows), np.int16)
         for start in range(0, len(rows), BLOCK):
             part = rows[start : start + BLOCK]
+            scores = self._score(rule, view.gather(part))
             here = slice(start, start + len(part))
-            side = EncodedPhotos(
-                view.gather_z(part), view.gather_hubness(part), view.gather_hidden(part), view.gather_regions(part)
-            )
-            values[here], prompts[here] = self._shares(side)
+            shares[here], prompts[here] = scores.shares, scores.prompts
             if on_progress is not None:
                 on_progress(start + len(part), len(rows))
-        return values, prompts
+        return PhotoScores(shares, prompts)
 
-    def _shares(self, side: EncodedPhotos) -> tuple[np.ndarray, np.ndarray]:
-        rule = self.policy.photos
-        assert rule is not None
-        return photo_scores(rule, self._ranker, side, self._prompts)
+    def _score(self, rule: PhotoRule, photos: EncodedPhotos) -> PhotoScores:
+        """Compute the scores of n encoded photos."""
+        return PhotoScores(*photo_scores(rule, self._ranker, photos, self._rule_texts))
 
     @cached_property
-    def _prompts(self) -> EncodedQueries:
+    def _rule_texts(self) -> EncodedQueries:
+        """Return the encoded texts of the photo rule."""
         return self._encode_queries(() if self.policy.photos is None else self.policy.photos.texts)
 
     @property
     def _file(self) -> Path:
+        """Return the file of the stored scores."""
         return self._view.folder / f"policy-{self.policy.digest}-{self._ranker.id}.safetensors"
 
-    def _stored(self) -> tuple[np.ndarray, np.ndarray]:
-        """What was kept of the scores; of no row, if that is missing or damaged."""
-        try:
-            arrays = load_file(self._file)
-            values, prompts = arrays["values"], arrays["prompts"]
-        except (OSError, KeyError, SafetensorError):
-            return np.zeros(0, np.float32), np.zeros(0, np.int16)
-        return values, prompts
-
-    def _keep(self, rule: PhotoRule, values: np.ndarray, prompts: np.ndarray) -> None:
-        """Log the photos that are held back from now on, then keep the scores; once, however many processes do so."""
+    def _store(self, rule: PhotoRule, scores: PhotoScores) -> None:
+        """Log the photos that are newly held back, then store the scores; once, even if several processes do so."""
         try:
             with FileLock(self._view.folder / "policy.lock"):
-                known = len(self._stored()[0])
-                if known >= len(values):
+                known = len(read_scores(self._file))
+                if known >= len(scores):
                     return
-                new = np.flatnonzero(values[known:] >= rule.point) + known
-                self._write(
-                    {"event": "photo", "photo": path, **self._photo_rule(rule, score, prompt)}
-                    for path, prompt, score in self._photos(rule, new, values, prompts)
+                new = np.flatnonzero(scores.shares[known:] >= rule.point) + known
+                self._write_log(
+                    {"event": "photo", "photo": photo.path, **self._photo_entry(rule, photo.score, photo.prompt)}
+                    for photo in self._photos_of(rule, new, scores)
                 )
-                for path in self._view.folder.glob("policy-*.safetensors"):
-                    if path != self._file:
-                        path.unlink(missing_ok=True)
-                with tempfile.TemporaryDirectory(prefix=".policy-", dir=self._view.folder) as scratch:
-                    save_file({"values": values, "prompts": prompts}, Path(scratch) / self._file.name)
-                    (Path(scratch) / self._file.name).chmod(0o644)
-                    os.replace(Path(scratch) / self._file.name, self._file)
+                write_scores(self._file, scores)
         except (OSError, SafetensorError) as error:
-            self._report(f"what policy {self.policy.name} says of the photos cannot be kept: {_reason(error)}")
+            self._report(f"the photo scores of policy {self.policy.name} cannot be stored: {_reason(error)}")
 
-    def _photos(
-        self, rule: PhotoRule, rows: np.ndarray, values: np.ndarray, prompts: np.ndarray
-    ) -> list[tuple[str, str, float]]:
+    def _photos_of(self, rule: PhotoRule, rows: np.ndarray, scores: PhotoScores) -> list[HeldBackPhoto]:
+        """Return the photos of some rows with their scores; a row of exact duplicates has several."""
         photos = self._index.catalogue.photos_of_rows(rows.tolist())
         return [
-            (os.fsdecode(os.path.join(photo.root, photo.path)), rule.prompts[prompts[row]], float(values[row]))
+            HeldBackPhoto(
+                os.fsdecode(os.path.join(photo.root, photo.path)),
+                rule.prompts[scores.prompts[row]],
+                float(scores.shares[row]),
+            )
             for row in rows.tolist()
             for photo in photos[row]
         ]
 
-    def _rule(self) -> dict[str, Any]:
+    def _policy_entry(self) -> dict[str, Any]:
+        """Return the keys of an audit-log entry that describe the policy."""
         return {"policy": self.policy.name, "digest": self.policy.digest}
 
-    def _photo_rule(self, rule: PhotoRule, score: float, prompt: str) -> dict[str, Any]:
+    def _photo_entry(self, rule: PhotoRule, score: float, prompt: str) -> dict[str, Any]:
+        """Return the keys of an audit-log entry that describe the policy and a photo under it."""
         found = {"prompt": prompt, "score": round(score, 4), "point": rule.point}
-        return {**self._rule(), **found, "ranker": self._ranker.id}
+        return {**self._policy_entry(), **found, "ranker": self._ranker.id}
 
-    def _write(self, entries: Any) -> None:
+    def _write_log(self, entries: Iterable[Mapping[str, Any]]) -> None:
+        """Write entries to the audit log; report it if that fails."""
         try:
             self._log.write(entries)
         except OSError as error:
             self._report(f"the audit log {self._log.path} cannot be written: {_reason(error)}")
 
     def _report(self, problem: str) -> None:
-        """Once a searcher: a batch of blocked queries would say it thousands of times."""
+        """Report a problem once, as a batch of blocked queries would repeat it thousands of times."""
         if problem not in self._reported:
             self._reported.add(problem)
             self._on_problem(problem)
 
 
 def _reason(error: Exception) -> str:
+    """Return the reason of an error in words."""
     return getattr(error, "strerror", None) or str(error)
 
 
 def _warn(problem: str) -> None:
+    """Report a problem as a RuntimeWarning."""
     warnings.warn(problem, RuntimeWarning, stacklevel=2)

@@ -23,7 +23,7 @@ LAYOUT = {
 
 
 def shipped_photos() -> dict[str, Path]:
-    """name -> file of every photo that comes with scikit-image and scikit-learn."""
+    """Return, by name, the file of every photo that comes with scikit-image and scikit-learn."""
     found = {}
     for package, folder in [("skimage", "data"), ("sklearn", "datasets/images")]:
         spec = find_spec(package)
@@ -64,19 +64,19 @@ def build_folder(root: Path, folder: Path, encoder: ImageEncoder, ranker: Ranker
 
 @pytest.fixture(scope="session")
 def plain(photos: Path, encoder: ImageEncoder, ranker: Ranker, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The index folder of `photos` without regions, the ranker attached. Tests only read it."""
+    """Build the index folder of `photos` without regions, the ranker attached. Tests only read it."""
     return build_folder(photos, tmp_path_factory.mktemp("plain") / "photos", encoder, ranker, regions=False)
 
 
 @pytest.fixture(scope="session")
 def regional(photos: Path, encoder: ImageEncoder, ranker: Ranker, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Likewise, with regions."""
+    """Build the index folder of `photos` with regions, the ranker attached. Tests only read it."""
     return build_folder(photos, tmp_path_factory.mktemp("regional") / "photos", encoder, ranker, regions=True)
 
 
 @pytest.fixture(scope="session", params=["plain", "regional"])
 def built(request: pytest.FixtureRequest) -> Path:
-    """Either of them."""
+    """Return the index folder without regions, then the one with regions."""
     folder: Path = request.getfixturevalue(request.param)
     return folder
 
@@ -85,7 +85,7 @@ def built(request: pytest.FixtureRequest) -> Path:
 def grown(
     request: pytest.FixtureRequest, photos: Path, encoder: ImageEncoder, ranker: Ranker, tmp_path: Path
 ) -> tuple[Path, Path]:
-    """(photo folder, index) of seven photos with the ranker attached; then the coffee goes and two photos come."""
+    """Return (photo folder, index) of seven photos with the ranker attached; then one is removed and two are added."""
     root, folder = tmp_path / "root", tmp_path / "index"
     shutil.copytree(photos / "things", root)
     for name in ("animals/horse.png", "space/moon.png", "space/rocket.jpg"):

@@ -9,10 +9,11 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from indexer.errors import PhotoseekError
-from search.contact_sheet import CELL, GAP, HEADING, LABEL, _fonts, write_sheet
+from search.contact_sheet import LAYOUT, _fonts, write_sheet
 from search.results import Hit, SearchResult
 
 WIDTH = 5 * (220 + 8) + 8
+CELL, GAP, HEADING, LABEL = LAYOUT.cell, LAYOUT.gap, LAYOUT.heading, LAYOUT.label
 
 
 def photo(folder: Path, name: str, colour: tuple[int, int, int], size: tuple[int, int]) -> str:
@@ -21,7 +22,7 @@ def photo(folder: Path, name: str, colour: tuple[int, int, int], size: tuple[int
 
 
 def cell(sheet: Image.Image, row: int, column: int, top: int) -> np.ndarray:
-    """The (220, 220, 3) pixels of a cell below the heading that begins at `top`."""
+    """Return the (220, 220, 3) pixels of a cell below the heading that begins at `top`."""
     left, upper = GAP + column * (CELL + GAP), top + HEADING + row * (CELL + LABEL + GAP)
     return np.asarray(sheet.crop((left, upper, left + CELL, upper + CELL)))
 
@@ -30,11 +31,11 @@ def test_a_sheet_shows_each_photo_in_its_cell_with_its_shape_kept(tmp_path: Path
     wide = photo(tmp_path, "wide.png", (255, 0, 0), (400, 200))
     tall = photo(tmp_path, "tall.png", (0, 0, 255), (50, 200))
     hits = tuple(Hit(i + 1, (wide, tall)[i % 2], 0.5, 0.5, 1, 1) for i in range(6))
-    answers = [
+    results = [
         SearchResult("1", "red and blue", hits, good_match=True),
         SearchResult("2", "nothing", (), good_match=False),
     ]
-    write_sheet(answers, tmp_path / "sheet.png")
+    write_sheet(results, tmp_path / "sheet.png")
     with Image.open(tmp_path / "sheet.png") as sheet:
         # Six photos take two rows; a query without photos keeps one.
         assert sheet.size == (WIDTH, 8 + 34 + 2 * 248 + 34 + 248)
@@ -65,7 +66,7 @@ def test_a_photo_that_is_gone_leaves_a_note_in_its_cell(tmp_path: Path) -> None:
 
 
 def heading(text: str, path: Path) -> np.ndarray:
-    """The (34, width, 3) pixels of a heading."""
+    """Return the (34, width, 3) pixels of a heading."""
     write_sheet([SearchResult("1", text, (), good_match=True)], path / "sheet.png")
     with Image.open(path / "sheet.png") as sheet:
         return np.asarray(sheet.crop((0, GAP, WIDTH, GAP + HEADING)))
@@ -84,7 +85,7 @@ def fonts_of(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[tuple[str, .
 
 
 def drawn(text: str, font: str) -> np.ndarray:
-    """A heading as Pillow draws it with one font."""
+    """Return a heading as Pillow draws it with one font."""
     expected = Image.new("RGB", (WIDTH, HEADING), "white")
     ImageDraw.Draw(expected).text((GAP, 8), text, "black", ImageFont.truetype(font, 15))
     return np.asarray(expected)

@@ -10,8 +10,10 @@ from sklearn.isotonic import IsotonicRegression
 
 from answers import names, refusal, relevance_of, row_of, score_of
 from indexer.index import Index
+from reranker import ranking
 from reranker.models.no_match import no_match_features
-from reranker.ranker import Ranker, Scores, correct_small_gallery
+from reranker.ranker import PairScores, Ranker
+from reranker.ranking import correct_small_gallery
 from search import searcher as module
 from search.searcher import STAGES, Searcher
 
@@ -32,7 +34,7 @@ class Exact:
     """
 
     candidate: np.ndarray
-    scores: Scores
+    scores: PairScores
     query_hubness: np.ndarray
     at_large: np.ndarray
     gate: float
@@ -59,7 +61,7 @@ def exact(searcher: Searcher, text: str) -> Exact:
 
 
 def falling(values: np.ndarray) -> np.ndarray:
-    """The nearest values that never rise, as scikit-learn has them."""
+    """Return the nearest values that never rise, as scikit-learn has them."""
     places = np.arange(len(values))
     return IsotonicRegression(increasing=False).fit(places, values).predict(places)
 
@@ -91,7 +93,7 @@ def test_relevance_never_rises_down_the_hits_whatever_orders_them(
 
     plain = searcher.answer(text, PHOTOS)
     assert np.all(np.diff([hit.relevance for hit in plain.hits]) <= 0)
-    monkeypatch.setattr(module, "correct_small_gallery", backwards)
+    monkeypatch.setattr(ranking, "correct_small_gallery", backwards)
     turned = searcher.answer(text, PHOTOS)
     assert [hit.score for hit in turned.hits] == pytest.approx([-hit.score for hit in plain.hits[::-1]])
     shown = [hit.relevance for hit in turned.hits]

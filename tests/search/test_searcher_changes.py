@@ -1,4 +1,4 @@
-"""Searches of an index that changes: photos that go, come and come back, regions, verdicts, policies."""
+"""Searches of an index that changes: removed, new and restored photos, regions, no-match decisions, policies."""
 
 import shutil
 from dataclasses import replace
@@ -21,7 +21,7 @@ HALF = 3e-2
 
 
 def close(some: SearchResult, other: SearchResult) -> bool:
-    """Whether two answers say the same of the same photos."""
+    """Return whether two answers say the same of the same photos."""
     scores, relevance = (
         set(one) == set(two) and one == pytest.approx(two, abs=by)
         for one, two, by in (

@@ -1,4 +1,4 @@
-"""What a search answers, alone and in a batch of several threads, against the same steps written down plainly."""
+"""Compare searches, alone and in a batch of several threads, with the same steps written as plain loops."""
 
 from pathlib import Path
 
@@ -9,7 +9,6 @@ from answers import row_of
 from indexer.encoders import open_text_encoder
 from indexer.index import Index
 from reranker.models.linear_map import unit
-from reranker.ranker import NAMED_SCALE
 from search import searcher as module
 from search.searcher import Searcher
 
@@ -32,7 +31,7 @@ def reference(searcher: Searcher, text: str, candidates: int) -> tuple[np.ndarra
     vectors, tokens = encoder.encode_with_tokens([text])
     t = unit(vectors)
     q, meaning = joint_space.map.texts(joint_space.lexical.extend(vectors, [text]))[0], joint_space.meaning.texts(t)[0]
-    places, gates = joint_space.class_names.texts(t)
+    places, gates = joint_space.class_names.texts(t, joint_space.settings.class_names)
     named, gate = places[0], gates[0]
     z, hubness, hidden = (np.array(part, np.float32) for part in (view.z, view.hubness, view.hidden))
     k, r = len(q), len(meaning)
@@ -50,7 +49,7 @@ def reference(searcher: Searcher, text: str, candidates: int) -> tuple[np.ndarra
     for mlp, part in ((ranker.ranking_mlp, hidden[:, 1:129]), (ranker.relevance_mlp, hidden[:, 129:])):
         first = relu(part + t @ mlp.Wt + mlp.b1 + pair_features @ mlp.Ws)
         logits.append(relu(first @ mlp.W2 + mlp.b2) @ mlp.w3 + pair_features @ mlp.ws + mlp.b3)
-    order = (1 - gate) * logits[0] + gate * NAMED_SCALE * candidate
+    order = (1 - gate) * logits[0] + gate * 10 * candidate
     rows = np.argsort(-candidate, kind="stable")[:candidates]
     # Among 17 photos: what a photo scores on average for captions is taken off, but not off photos near the first hit.
     both = np.concatenate([z[:, :k], 0.25 * z[:, k : k + r]], axis=1)[rows]

@@ -1,10 +1,8 @@
-"""search.bench.exact_search: the best rows block by block, and what neighbours say of a set."""
+"""search.bench.exact_search: the best rows block by block, recall, and neighbours."""
 
 import numpy as np
-import pytest
 
 from search.bench import exact_search as exact
-from tiny_cloud import vectors
 
 
 def test_blocks_and_filters_give_what_one_sort_gives() -> None:
@@ -38,24 +36,3 @@ def test_a_row_is_no_neighbour_of_itself_though_its_copy_is() -> None:
     rows, cosines = exact.neighbours(x, 3)
     assert rows.tolist() == [[1, 3, 2], [0, 3, 2], [3, 0, 1], [2, 0, 1]]
     np.testing.assert_allclose(cosines, [[1, 0.6, 0], [1, 0.6, 0], [0.8, 0, 0], [0.8, 0.6, 0.6]], atol=1e-6)
-
-
-@pytest.mark.parametrize("dimension", [2, 4, 6])
-def test_the_intrinsic_dimension_is_that_of_the_cloud(dimension: int) -> None:
-    generator = np.random.default_rng(1)
-    plane = 0.5 * generator.uniform(-1, 1, (2_000, dimension))
-    x = np.concatenate([np.ones((2_000, 1)), plane], axis=1)
-    x /= np.linalg.norm(x, axis=1, keepdims=True)
-    cosines = np.sort(x @ x.T, axis=1)[:, -2:-4:-1]
-    assert exact.intrinsic_dimension(cosines) == pytest.approx(dimension, rel=0.12)
-
-
-def test_quantiles_are_named_by_percent() -> None:
-    assert exact.quantiles(np.arange(101) / 100) == {"5%": 0.05, "25%": 0.25, "50%": 0.5, "75%": 0.75, "95%": 0.95}
-
-
-def test_exact_copies_say_nothing_about_the_dimension() -> None:
-    x = vectors(500, 64)
-    _, cosines = exact.neighbours(x, 2)
-    doubled = np.concatenate([cosines, np.float32([[1, 0.9]] * 50)])
-    assert exact.intrinsic_dimension(doubled) == exact.intrinsic_dimension(cosines)

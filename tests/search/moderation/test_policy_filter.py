@@ -12,12 +12,11 @@ import pytest
 from answers import names, row_of
 from indexer.encoders import ImageEncoder
 from indexer.index import Index
-from indexer.views.view import EncodedPhotos
 from reranker.moderation.photo_rule import photo_scores
 from reranker.ranker import Ranker
 from search.contact_sheet import write_sheet
 from search.moderation.audit_log import AuditLog
-from search.results import write_answers
+from search.result_files import write_results
 from search.searcher import Searcher
 
 PHOTOS = 18
@@ -25,7 +24,7 @@ QUERIES = ["a cat", "a motorcycle", "the moon", "a rocket", "an animal"]
 
 
 def cats(path: Path, point: float = 0.6) -> Path:
-    """A policy that protects cats."""
+    """Return a policy that protects cats."""
     path.write_text(
         'disclaimer = "No cats."\nterms = ["cat"]\n[photos]\nprompts = ["a cat", "the face of a cat"]\n'
         f'contrast = ["a horse", "a motorcycle", "the moon", "a cup of coffee"]\npoint = {point}\n'
@@ -80,7 +79,7 @@ def logged(folder: Path, event: str) -> list[dict]:
 
 
 def held_names(searcher: Searcher) -> list[str]:
-    return [os.path.basename(path) for path, _, _ in searcher.moderation.held_back()]
+    return [os.path.basename(path) for path, _, _ in searcher.moderation.held_back_photos()]
 
 
 def test_a_photo_under_the_policy_comes_out_of_no_search(guarded: tuple[Path, Path], tmp_path: Path) -> None:
@@ -94,7 +93,7 @@ def test_a_photo_under_the_policy_comes_out_of_no_search(guarded: tuple[Path, Pa
     assert set(names(searcher.answer("an animal", PHOTOS, under=str(root)))) == free
     assert set(names(searcher.like(root / "flower.jpg", PHOTOS))) == free
     for suffix in (".jsonl", ".csv", ".trec"):
-        write_answers(answers, tmp_path / f"out{suffix}")
+        write_results(answers, tmp_path / f"out{suffix}")
         assert "chelsea" not in (tmp_path / f"out{suffix}").read_text()
     write_sheet(answers, tmp_path / "sheet.png")
     Index.open(folder).set_policy(None)
@@ -129,28 +128,25 @@ def test_a_photo_that_comes_later_is_held_back_too_and_logged_once(
 def test_scores_are_kept_and_are_the_rankers_own(guarded: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     _, folder = guarded
     first = Searcher(Index.open(folder))
-    values, strongest = first.moderation.scores
+    scores = first.moderation.scores
     rows = np.arange(first.view.total_rows)
     view, rule = first.view, first.moderation.policy.photos
-    side = EncodedPhotos(
-        view.gather_z(rows), view.gather_hubness(rows), view.gather_hidden(rows), view.gather_regions(rows)
-    )
-    share, prompt = photo_scores(rule, first.ranker, side, first.encode_queries(rule.texts))
-    assert np.array_equal(values, share)
-    assert np.array_equal(strongest, prompt)
+    share, prompt = photo_scores(rule, first.ranker, view.gather(rows), first.encode_queries(rule.texts))
+    assert np.array_equal(scores.shares, share)
+    assert np.array_equal(scores.prompts, prompt)
     monkeypatch.setattr("search.moderation.policy_filter.photo_scores", None)
-    assert np.array_equal(Searcher(Index.open(folder)).moderation.scores[0], values)
+    assert np.array_equal(Searcher(Index.open(folder)).moderation.scores.shares, scores.shares)
 
 
 def test_scores_in_blocks_are_the_scores_at_once(guarded: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     _, folder = guarded
-    whole = Searcher(Index.open(folder)).moderation.scores[0]
+    whole = Searcher(Index.open(folder)).moderation.scores.shares
     for path in folder.glob("views/*/policy-*.safetensors"):
         path.unlink()
     monkeypatch.setattr("search.moderation.policy_filter.BLOCK", 4)
     steps = []
-    parts = Searcher(Index.open(folder)).moderation.prepare(lambda done, total: steps.append((done, total)))[0]
-    assert parts == pytest.approx(whole, abs=1e-5)
+    parts = Searcher(Index.open(folder)).moderation.prepare(lambda done, total: steps.append((done, total)))
+    assert parts.shares == pytest.approx(whole, abs=1e-5)
     assert steps == [(4, 6), (6, 6)]
 
 
@@ -209,7 +205,7 @@ def test_a_photo_under_the_policy_cannot_be_asked_with(
     (entry,) = logged(folder, "like")
     score = entry.pop("score")
     row = row_of(searcher)[str(root / "chelsea.png")]
-    assert score == pytest.approx(searcher.moderation.scores[0][row], abs=0.02)
+    assert score == pytest.approx(searcher.moderation.scores.shares[row], abs=0.02)
     assert entry.pop("prompt") in ("a cat", "the face of a cat")
     entry.pop("time")
     policy = {"policy": "cats", "digest": searcher.moderation.policy.digest}
@@ -245,7 +241,7 @@ def test_a_search_goes_on_where_nothing_can_be_logged_or_kept_and_says_so_once(g
     assert [answer.blocked for answer in blocked] == ["No cats.", "No cats."]
     assert "chelsea.png" not in names(searcher.answer("an animal", PHOTOS))
     assert problems == [
-        "what policy cats says of the photos cannot be kept: Is a directory",
+        "the photo scores of policy cats cannot be stored: Is a directory",
         f"the audit log {folder / 'audit.jsonl'} cannot be written: Is a directory",
     ]
     with pytest.warns(RuntimeWarning) as caught:
@@ -259,7 +255,7 @@ def test_a_policy_without_a_photo_rule_holds_no_photo_back(unguarded: tuple[Path
     policy.write_text('disclaimer = "No cats."\nterms = ["cat"]\n')
     Index.open(folder).set_policy(str(policy))
     searcher = Searcher(Index.open(folder))
-    assert searcher.moderation.held_back() == []
+    assert searcher.moderation.held_back_photos() == []
     assert len(searcher.answer("an animal", PHOTOS).hits) == 6
     assert searcher.like(root / "chelsea.png", 1).blocked is None
     assert searcher.answer("a cat").blocked == "No cats."

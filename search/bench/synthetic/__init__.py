@@ -1,0 +1,1 @@
+"""Make large indexes from small ones, to measure how searches scale."""

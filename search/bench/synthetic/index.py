@@ -1,0 +1,116 @@
+"""Write an index of synthetic photos beside a real one. It has no photo files."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+
+from indexer.errors import PhotoseekError
+from indexer.index import Index
+from indexer.storage import vector_files
+from indexer.storage.atomic_files import write_text_durably
+from indexer.storage.catalogue import Catalogue
+from indexer.storage.records import NewPhoto
+from indexer.storage.write_lock import write_lock
+from search.bench.synthetic.photos import CHOICES, Recipe, nearest_photos, photo_blocks, source_rows, tune
+from search.searcher import ranker_of
+
+# Photos per folder at most, and their width and height in pixels.
+FOLDER_ROWS = 1_000
+SHAPE = (500, 375)
+
+OnStage = Callable[[str, int, int], None]
+
+
+def synthetic_index(real: Index, photos: int, on_stage: OnStage | None = None, seed: int = 0) -> Index:
+    """Make an index of synthetic photos beside the real one's folder, with the same ranker attached.
+
+    It is kept and made only once. If it is cut short, the next call goes on where it stopped.
+
+    Args:
+        real: The real index.
+        photos: How many synthetic photos.
+        on_stage: Called with (stage, done, total).
+        seed: The seed of the random draws.
+
+    Returns:
+        The synthetic index, opened.
+
+    Raises:
+        PhotoseekError: The real index has no ranker or too few photos, or the folder holds something else.
+    """
+    report = on_stage or (lambda stage, done, total: None)
+    place = real.folder.resolve()
+    folder = place.with_name(f"{place.name}-synthetic-{photos}")
+    ranker = ranker_of(real.view())
+    sources = source_rows(real, seed)
+    recipe = _recipe_for(folder, real, sources, photos, seed, report)
+    _add_photos(folder, sources, recipe, report)
+    Index.open(folder).attach(ranker, lambda done, total: report("view", done, total))
+    return Index.open(folder)
+
+
+def read_recipe(folder: Path) -> Recipe | None:
+    """Read the recipe of a synthetic index.
+
+    Args:
+        folder: The index folder.
+
+    Returns:
+        The recipe; None if the folder is not a synthetic index.
+    """
+    try:
+        return Recipe(**json.loads((folder / "manifest.json").read_text())["synthetic"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _recipe_for(folder: Path, real: Index, sources: np.ndarray, photos: int, seed: int, report: OnStage) -> Recipe:
+    """Return the recipe of a synthetic index, and begin the index if it is not there."""
+    digest = hashlib.sha256(np.ascontiguousarray(sources, np.float32).tobytes()).hexdigest()[:16]
+    recipe = read_recipe(folder)
+    if recipe is None:
+        if folder.is_dir() and any(folder.iterdir()):
+            raise PhotoseekError(f"{folder} is not a synthetic index and not empty; move it away")
+        near = nearest_photos(sources)
+        report("tuning", 0, len(CHOICES))
+        chosen = tune(sources, near, seed, lambda done: report("tuning", done, len(CHOICES)))
+        recipe = Recipe(photos, *chosen, seed, digest)
+        _create(folder, real, recipe)
+    elif recipe.source != digest:
+        raise PhotoseekError(f"{folder} was made of other photos than {real.folder} holds now; delete it")
+    return recipe
+
+
+def _add_photos(folder: Path, sources: np.ndarray, recipe: Recipe, report: OnStage) -> None:
+    """Add the photos that a synthetic index lacks, block by block."""
+    with write_lock(folder), closing(Catalogue(folder / "catalogue.sqlite", writable=True)) as catalogue:
+        done = catalogue.row_count()
+        if done < recipe.photos:
+            root = catalogue.root_id(bytes((folder / "photos").absolute()))
+            for start, block in photo_blocks(sources, recipe, done):
+                vector_files.append(folder / "embeddings-1.f16", start, block)
+                with catalogue.transaction():
+                    catalogue.add_many(root, _photos(start, len(block), recipe.photos), start)
+                report("photos", start + len(block), recipe.photos)
+
+
+def _photos(start: int, count: int, total: int) -> Iterator[NewPhoto]:
+    """Yield the catalogue entries of `count` photos from row `start` on, in folders of alike photos."""
+    per_folder = max(1, min(FOLDER_ROWS, total // 20))
+    for row in range(start, start + count):
+        path = b"%06d/%08d.jpg" % (row // per_folder, row)
+        yield NewPhoto(path, 0, 0, row.to_bytes(16, "big"), *SHAPE)
+
+
+def _create(folder: Path, real: Index, recipe: Recipe) -> None:
+    """Begin a synthetic index: an empty catalogue, and the manifest of the real index with the recipe in it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    Catalogue(folder / "catalogue.sqlite", create=True).close()
+    manifest = replace(real.manifest, embeddings="embeddings-1.f16", region_shape=(0, 0))
+    values = {**manifest.to_json(), "synthetic": asdict(recipe)}
+    write_text_durably(folder / "manifest.json", json.dumps(values, indent=1) + "\n")
