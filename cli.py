@@ -1,4 +1,4 @@
-"""The command line: open, call, echo. Data goes to stdout, talk to stderr; the only place that knows all rooms."""
+"""Run the command line. Data goes to stdout, messages go to stderr."""
 
 import atexit
 import errno
@@ -10,22 +10,19 @@ from typing import Any
 import click
 
 from indexer.errors import PhotoseekError
-from photoseek.commands.bench import bench
-from photoseek.commands.evaluate import evaluate
-from photoseek.commands.index import build, info, use
-from photoseek.commands.judged import check, explore
-from photoseek.commands.search import batch, search
-from photoseek.commands.train import train
+from photoseek.commands import COMMANDS
+from photoseek.commands.options import examples
 
+# Exit code after Ctrl-C: 128 + SIGINT, as shells count.
 INTERRUPTED = 130
-# Commands that keep what they have done so far.
+# Commands that keep what they have done when they are interrupted.
 RESUMED = ("build", "train", "evaluate", "explore")
-# Objects made between two searches for garbage: what a start makes is all kept.
+# Allocations between two garbage collections. A start allocates much and frees nothing, so Python's 700 cost time.
 COLLECT_EVERY = 50_000
 
 
 class _Group(click.Group):
-    """Turns the error family into one line and exit code 1, once, for every command."""
+    """Turn errors that every command shares into one line on stderr and an exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -38,7 +35,7 @@ class _Group(click.Group):
             click.echo(f"photoseek: interrupted{goes_on}", err=True)
             ctx.exit(INTERRUPTED)
         except BrokenPipeError:
-            # The reader of our output has gone; there is nobody left to tell.
+            # The reader of our output has ended, so there is nobody to tell.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(0)
         except OSError as error:
@@ -50,22 +47,21 @@ class _Group(click.Group):
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="photoseek", message="photoseek %(version)s")
+@examples("photoseek build ~/Pictures", 'photoseek search "a dog catches a frisbee"')
 def main() -> None:
-    """Find photos by what is in them: the right photo for a sentence, offline, on a plain CPU.
-
-    \b
-    photoseek build ~/Pictures
-    photoseek search "a dog catches a frisbee"
-    """
+    """Find photos by what is in them: the right photo for a sentence, offline, on a plain CPU."""
 
 
-for command in (build, search, batch, use, info, check, explore, train, evaluate, bench):
+for command in COMMANDS:
     main.add_command(command)
 
 
 def run() -> None:
-    """The console script: `main`, then out at once. The system takes back in one piece what Python and OpenVINO would
-    free piece by piece, for a fifth of the time of a whole search."""
+    """Run the console script: call `main`, then leave the process at once.
+
+    Exit handlers run and output is flushed, but Python and OpenVINO free nothing: that would take a fifth of the time
+    of a whole search, and the system takes the memory back anyway.
+    """
     gc.set_threshold(COLLECT_EVERY)
     try:
         main()
@@ -78,7 +74,7 @@ def run() -> None:
             sys.stdout.flush()
             sys.stderr.flush()
         except OSError:
-            raise done from None  # Python says so in its own way
+            raise done from None  # Python reports it in its own way
         os._exit(code or 0)
 
 

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from indexer.callbacks import BuildCallbacks
     from indexer.errors import PhotoseekError
     from indexer.index import Index
     from photoseek.attach import attach_ranker
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from search.searcher import Searcher
 
 __all__ = [
+    "BuildCallbacks",
     "Hit",
     "Index",
     "PhotoseekError",
@@ -30,6 +32,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "BuildCallbacks": "indexer.callbacks",
     "Hit": "search.results",
     "Index": "indexer.index",
     "PhotoseekError": "indexer.errors",

@@ -1,1 +1,15 @@
-"""The commands, one file per family: open, call, echo. The library below knows no click."""
+"""Define the commands, one file per family. A command opens an object, calls a method and prints what it returns.
+
+`COMMANDS` are all of them, in the order of the command-line reference. Only this package and `cli.py` know click.
+"""
+
+import click
+
+from photoseek.commands.bench import bench
+from photoseek.commands.evaluate import evaluate
+from photoseek.commands.index import build, info, use
+from photoseek.commands.judged import check, explore
+from photoseek.commands.search import batch, search
+from photoseek.commands.train import train
+
+COMMANDS: tuple[click.Command, ...] = (build, search, batch, use, info, check, explore, train, evaluate, bench)

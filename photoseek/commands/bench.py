@@ -1,18 +1,40 @@
 """Measure searches or indexing: `photoseek bench`."""
 
-import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from photoseek.commands.console import stages
+from photoseek.commands.console import echo_json, progress_bars
 from photoseek.commands.open_searcher import open_searcher
-from photoseek.commands.options import PRECISION, check_folder, index_option, quiet_option, ranker_option
+from photoseek.commands.options import (
+    POSITIVE_INTEGER,
+    PRECISION,
+    check_output_folder,
+    examples,
+    index_option,
+    quiet_option,
+    ranker_option,
+)
 
+if TYPE_CHECKING:
+    from search.bench.search_benchmark import SearchBenchmark
+    from search.bench.synthetic.likeness import Likeness
+    from search.searcher import Searcher
+
+# The names of `search.bench.baselines.BASELINES`, written out so that a help page need not import it.
+BASELINES = "every-vector,semantic-search,flat,hnswlib,usearch,autofaiss"
 PLOT_SUFFIXES = (".svg", ".png", ".pdf")
+# Defaults of `--count`.
+WARM_QUERIES, PHOTOS = 200, 500
 
 
 @click.command()
+@examples(
+    "photoseek bench --synthetic 200000 --compare --plot curve.svg", "photoseek bench --photos ~/Pictures --compare"
+)
 @index_option
 @ranker_option("Refuse unless this ranker is the attached one.")
 @click.option(
@@ -22,13 +44,18 @@ PLOT_SUFFIXES = (".svg", ".png", ".pdf")
 )
 @click.option("--photos", type=click.Path(), help="Measure how fast this folder is indexed, and no queries.")
 @click.option("--encoder", help="With --photos: the image encoder.  [default: efficientnet-lite]")
-@click.option("--precision", type=PRECISION, help="With --photos: what the encoder computes in.  [default: auto]")
-@click.option("--count", type=click.IntRange(min=1), help="Warm queries to time, or photos.  [default: 200, 500]")
-@click.option("--candidates", type=click.IntRange(min=1), help="How many a query are reranked.  [default: 200]")
-@click.option("--runs", type=click.IntRange(min=1), default=5, show_default=True, help="Fresh processes to time.")
-@click.option("--synthetic", metavar="N", type=click.IntRange(min=1_000), help="Measure N photos made of the index's.")
-@click.option("--compare", "with_peers", is_flag=True, help="Measure other ways to search beside.")
-@click.option("--peers", metavar="NAMES", help="Which, by commas.  [default: all; see search/README.md]")
+@click.option("--precision", type=PRECISION, help="With --photos: number format of the encoder.  [default: auto]")
+@click.option("--count", type=POSITIVE_INTEGER, help="Warm queries to time, or photos.  [default: 200, 500]")
+@click.option("--candidates", type=POSITIVE_INTEGER, help="How many photos are reranked per query.  [default: 200]")
+@click.option("--runs", type=POSITIVE_INTEGER, default=5, show_default=True, help="Fresh processes to time.")
+@click.option(
+    "--synthetic",
+    metavar="N",
+    type=click.IntRange(min=1_000),
+    help="Measure an index of N synthetic photos, made of the real ones.",
+)
+@click.option("--compare", is_flag=True, help="Measure other search libraries beside photoseek.")
+@click.option("--peers", metavar="NAMES", help=f"Which of them, separated by commas.  [default: {BASELINES}]")
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw recall against time (.svg, .png).")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @quiet_option
@@ -43,59 +70,119 @@ def bench(
     candidates: int | None,
     runs: int,
     synthetic: int | None,
-    with_peers: bool,
+    compare: bool,
     peers: str | None,
     plot: Path | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Measure latency by stage, cold and warm, throughput, memory, recall against exact search, floors.
-
-    \b
-    photoseek bench --synthetic 200000 --compare --plot curve.svg
-    photoseek bench --photos ~/Pictures --compare
-    """
+    """Measure latency, throughput, memory and recall of searches, or the speed of indexing."""
     if photos is not None:
-        from search.bench import indexing as bench_indexing
-
         given = {"--queries": queries, "--candidates": candidates, "--synthetic": synthetic, "--peers": peers}
-        for option, value in {**given, "--plot": plot, "--ranker": ranker}.items():
-            if value is not None:
-                raise click.UsageError(f"{option} is of queries and does not go with --photos")
-        with stages(quiet) as on_stage:
-            figures = bench_indexing.measure_indexing(
-                photos,
-                encoder or "efficientnet-lite",
-                count or 500,
-                peers=with_peers,
-                precision=precision or "auto",
-                on_stage=on_stage,
-            )
-        click.echo(json.dumps({"format": 1, **figures}) if as_json else bench_indexing.report(figures))
+        _refuse({**given, "--plot": plot, "--ranker": ranker}, "is of queries and does not go with --photos")
+        _bench_indexing(photos, encoder, precision, count or PHOTOS, compare, as_json, quiet)
         return
     if encoder is not None or precision is not None:
         raise click.UsageError("--encoder and --precision go with --photos")
-    from search.bench import report as bench_report
-    from search.bench.baselines import PEERS, check_names
-    from search.bench.measure import measure, measure_synthetic
-    from search.query_files import read_queries
+    names = _baseline_names(compare, peers)
+    _check_plot(plot)
+    task = _SearchTask(folder, ranker, candidates, _read_texts(queries), count or WARM_QUERIES, runs, synthetic)
+    figures, likeness = _bench_searches(task, names, quiet)
+    _show_searches(figures, likeness, plot, as_json)
 
-    if peers is not None and not with_peers:
+
+@dataclass(frozen=True, slots=True)
+class _SearchTask:
+    """A search benchmark: the index, or the size of a synthetic one made of it, and the queries."""
+
+    index: Path
+    ranker: Path | None
+    candidates: int | None
+    texts: Sequence[str] | None
+    count: int
+    runs: int
+    synthetic: int | None
+
+
+def _refuse(options: Mapping[str, object], reason: str) -> None:
+    """Refuse the first of the options that was given, by its name and a reason."""
+    for option, value in options.items():
+        if value is not None:
+            raise click.UsageError(f"{option} {reason}")
+
+
+def _baseline_names(compare: bool, peers: str | None) -> list[str]:
+    """Return the names of the baselines to measure; refuse unknown ones."""
+    from search.bench.baselines import check_names
+
+    if peers is not None and not compare:
         raise click.UsageError("--peers goes with --compare")
+    return check_names([name.strip() for name in (peers or BASELINES).split(",")]) if compare else []
+
+
+def _check_plot(plot: Path | None) -> None:
+    """Refuse a plot that cannot be written, before the work begins."""
     if plot is not None and plot.suffix.lower() not in PLOT_SUFFIXES:
         raise click.UsageError(f"--plot {plot}: the ending must be one of {', '.join(PLOT_SUFFIXES)}")
-    check_folder("--plot", plot)
-    names = check_names([name.strip() for name in peers.split(",")]) if peers else list(PEERS) if with_peers else []
-    texts = [query.text for query in read_queries(queries)] if queries is not None else None
-    with stages(quiet) as on_stage:
-        made = None
-        if synthetic is not None:
-            made = measure_synthetic(open_searcher(folder, ranker).index, synthetic, texts, on_stage)
-            folder = Path(made["folder"])
-        searcher_of = lambda timer: open_searcher(folder, ranker, timer, candidates)  # noqa: E731
-        figures = measure(searcher_of, folder, texts, count or 200, runs, names, on_stage)
-    if made is not None:
-        figures["synthetic"] = made
+    check_output_folder("--plot", plot)
+
+
+def _read_texts(queries: Path | None) -> list[str] | None:
+    """Return the texts of a query file; None without one."""
+    from search.query_files import read_queries
+
+    return None if queries is None else [query.text for query in read_queries(queries)]
+
+
+def _bench_indexing(
+    photos: str, encoder: str | None, precision: str | None, count: int, compare: bool, as_json: bool, quiet: bool
+) -> None:
+    """Measure the speed of indexing, and print the figures."""
+    from indexer.index import DEFAULT_ENCODER
+    from search.bench.indexing_benchmark import format_indexing, measure_indexing
+
+    with progress_bars(quiet) as on_stage:
+        figures = measure_indexing(
+            photos,
+            encoder or DEFAULT_ENCODER,
+            count,
+            with_baseline=compare,
+            precision=precision or "auto",
+            on_stage=on_stage,
+        )
+    if as_json:
+        echo_json(figures.as_dict())
+    else:
+        click.echo(format_indexing(figures))
+
+
+def _bench_searches(
+    task: _SearchTask, baselines: Sequence[str], quiet: bool
+) -> "tuple[SearchBenchmark, Likeness | None]":
+    """Measure the searches of an index, or of a synthetic one that is made first."""
+    from search.bench.search_benchmark import make_synthetic, measure_searches
+
+    with progress_bars(quiet) as on_stage:
+        index, likeness = task.index, None
+        if task.synthetic is not None:
+            real = open_searcher(task.index, task.ranker).index
+            likeness = make_synthetic(real, task.synthetic, task.texts, on_stage)
+            index = likeness.folder
+
+        def opened(timer: Callable[[str, float], None] | None) -> "Searcher":
+            return open_searcher(index, task.ranker, timer, task.candidates)
+
+        figures = measure_searches(opened, index, task.texts, task.count, task.runs, baselines, on_stage)
+    return figures, likeness
+
+
+def _show_searches(figures: "SearchBenchmark", likeness: "Likeness | None", plot: Path | None, as_json: bool) -> None:
+    """Print the figures, and draw them if a plot was asked for."""
+    from search.bench.report import format_searches, plot_recall
+
     if plot is not None:
-        bench_report.plot(figures, plot)
-    click.echo(json.dumps({"format": 1, **figures}) if as_json else bench_report.report(figures))
+        plot_recall(figures, plot)
+    if as_json:
+        echo_json({**figures.as_dict(), **({} if likeness is None else {"synthetic": likeness.as_dict()})})
+    else:
+        click.echo(format_searches(figures, likeness))

@@ -1,27 +1,53 @@
-"""Talk to a person at a terminal: progress bars and notes, both on stderr."""
+"""Talk to a person or a program: progress bars and messages on stderr, JSON on stdout."""
 
+import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import click
 
+# Version of the JSON that commands print.
+JSON_FORMAT = 1
+
 
 def say(message: str) -> None:
+    """Print a message on stderr."""
     click.echo(message, err=True)
 
 
+def echo_json(values: Mapping[str, Any]) -> None:
+    """Print one JSON object on stdout, with its format version first."""
+    click.echo(json.dumps({"format": JSON_FORMAT, **values}))
+
+
 @contextmanager
-def progress(label: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr for `advance(done, total)`; nothing at all when quiet or off a terminal."""
-    with stages(quiet) as on_stage:
+def progress_bar(label: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """Show one progress bar on stderr while the block runs.
+
+    Args:
+        label: The text before the bar.
+        quiet: Show nothing.
+
+    Yields:
+        A function of (done, total) that moves the bar. It does nothing when quiet or when stderr is not a terminal.
+    """
+    with progress_bars(quiet) as on_stage:
         yield lambda done, total: on_stage(label, done, total)
 
 
 @contextmanager
-def stages(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """A bar on stderr for each stage that `on_stage(name, done, total)` names."""
+def progress_bars(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """Show one progress bar per stage on stderr while the block runs.
+
+    Args:
+        quiet: Show nothing.
+
+    Yields:
+        A function of (stage, done, total) that moves the bar of the stage, and adds it at the first call. It does
+        nothing when quiet or when stderr is not a terminal.
+    """
     if quiet or not sys.stderr.isatty():
         yield lambda stage, done, total: None
         return

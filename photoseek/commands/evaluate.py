@@ -1,31 +1,43 @@
 """Measure a ranker: `photoseek evaluate`."""
 
-import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from indexer.errors import PhotoseekError
-from photoseek.commands.console import say, stages
+from photoseek.commands.console import echo_json, progress_bars, say
 from photoseek.commands.options import (
     PRECISION,
     device_option,
     encoder_options,
+    examples,
     image_encoder_options,
     judged_argument,
     keep_going_option,
     quiet_option,
     ranker_option,
-    show_policy_option,
+    report_policy,
+    report_policy_option,
 )
 
 if TYPE_CHECKING:
-    from reranker.evaluation.results import Threshold
+    from reranker.evaluation.comparison import Comparison
+    from reranker.evaluation.evaluation import Evaluation
+    from reranker.evaluation.results import Miss, Results, Threshold
+    from reranker.moderation.policy import Policy
+    from reranker.ranker import Ranker
 
 
 class ThresholdType(click.ParamType):
-    """`NAME=VALUE` -> Threshold, the least value or the largest."""
+    """Read `NAME=VALUE` as a threshold: the least value that a figure may have, or the largest.
+
+    Args:
+        at_most: The value is the largest.
+    """
 
     name = "NAME=VALUE"
 
@@ -33,6 +45,7 @@ class ThresholdType(click.ParamType):
         self.at_most = at_most
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> "Threshold":
+        """Return the threshold. Raises click.BadParameter if the value is not `NAME=VALUE`."""
         from reranker.evaluation.results import Threshold
 
         try:
@@ -43,6 +56,7 @@ class ThresholdType(click.ParamType):
 
 
 @click.command()
+@examples("photoseek evaluate data/sample --protocol official --json")
 @judged_argument
 @ranker_option("The ranker folder to measure.  [default: the shipped one]")
 @image_encoder_options("the one that the ranker was trained with, where it lay then")
@@ -51,7 +65,7 @@ class ThresholdType(click.ParamType):
     type=PRECISION,
     default="auto",
     show_default=True,
-    help="What the image encoder computes in, e.g. to see what a faster one costs.",
+    help="Number format that the image encoder computes in, e.g. to see what a faster one costs.",
 )
 @click.option("--protocol", "protocols", multiple=True, help="Run only this one; may be given several times.")
 @click.option(
@@ -60,13 +74,17 @@ class ThresholdType(click.ParamType):
     help="Folder of named photos.  [default: JUDGED/../imagen]",
 )
 @click.option(
-    "--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="Trainings of each protocol that trains."
+    "--seeds",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="How often each protocol that trains is repeated.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option(
     "--html", type=click.Path(path_type=Path), help="Also write a report with charts, photos and every query."
 )
-@show_policy_option
+@report_policy_option
 @click.option("--compare", type=click.Path(path_type=Path), help="Also measure this ranker, and the differences.")
 @click.option(
     "--fail-under",
@@ -107,69 +125,119 @@ def evaluate(
 ) -> None:
     """Measure a ranker on the judged folder JUDGED, with 95 % intervals.
 
-    A name after --fail-under or --fail-over may be short: `recall@10` is the figure that ends in it with the fewest
-    parts.
-
-    \b
-    photoseek evaluate data/sample --protocol official --json
+    A name after --fail-under or --fail-over may be short: `recall@10` is the figure whose name ends in it and has the
+    fewest parts.
     """
-    from reranker.evaluation.comparison import (
-        check_compared,
-        check_runs,
-        compare_rankers,
-        comparison_lines,
-        write_html,
-        write_trec,
-    )
+    from reranker.evaluation.comparison import comparable_protocols
+    from reranker.evaluation.data import EvaluationData
     from reranker.evaluation.evaluation import Evaluation
-    from reranker.evaluation.protocols import PROTOCOLS
-    from reranker.evaluation.protocols import evaluate as evaluate_ranker
-    from reranker.evaluation.results import UnknownFigure, misses, report
+    from reranker.evaluation.run_files import make_trec_folder
     from reranker.judgments.judged_folder import load_judgments
-    from reranker.moderation.policy import Policy
     from reranker.ranker import Ranker
+    from reranker.ranker_encoders import encoders_of
     from reranker.reports.page import check_file
+
+    names = _protocol_names(protocols)
+    if html is not None:
+        check_file(html)
+    reports = _Reports(html, report_policy(policy), trec)
+    if trec is not None:
+        make_trec_folder(trec, names)
+    other = None if compare is None else Ranker.load(compare)
+    judgments = load_judgments(judged, keep_going=keep_going, on_problem=None if quiet else say)
+    chosen = Ranker.load(ranker) if ranker is not None else Ranker.default()
+    if other is not None:
+        comparable_protocols(chosen, other, names)
+    options = encoder_options(weights, preprocess)
+    load_encoders = partial(encoders_of, chosen, device, image_encoder, options, precision=precision)
+    data = EvaluationData(judgments, load_encoders, breadth, precision)
+    with progress_bars(quiet) as on_stage:
+        evaluation = Evaluation(data, chosen, seeds, on_stage=on_stage)
+        measured = _measure(evaluation, names, other)
+    # What was measured is printed before anything is found wanting.
+    _echo_results(measured, as_json)
+    missed, problem = _missed_thresholds(measured, (*fail_under, *fail_over))
+    _write_reports(reports, evaluation, measured, missed)
+    if problem is not None:
+        raise click.UsageError(f"--fail-under, --fail-over: {problem}")
+    if missed:
+        raise PhotoseekError(f"figures fall short: {'; '.join(map(str, missed))}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """The results of a ranker, and their differences from another ranker's if there is one."""
+
+    results: "Results"
+    comparison: "Comparison | None"
+
+
+@dataclass(frozen=True, slots=True)
+class _Reports:
+    """The files that an evaluation writes: a report that hides the photos of a policy, a folder of TREC files."""
+
+    html: Path | None
+    policy: "Policy | None"
+    trec: Path | None
+
+
+def _protocol_names(protocols: Sequence[str]) -> tuple[str, ...]:
+    """Return the protocols to run, each once; all of them if none was asked for. Refuse unknown names."""
+    from reranker.evaluation.protocols import PROTOCOLS
 
     unknown = [name for name in protocols if name not in PROTOCOLS]
     if unknown:
         raise click.UsageError(f"no protocol {unknown[0]!r}; there are: {', '.join(PROTOCOLS)}")
-    if html is not None:
-        check_file(html)
-    withheld = None if policy == "none" else Policy.load(policy)
-    names = tuple(dict.fromkeys(protocols)) or tuple(PROTOCOLS)
-    if trec is not None:
-        check_runs(trec, names)
-    other = None if compare is None else Ranker.load(compare)
-    judgments = load_judgments(judged, keep_going=keep_going, on_problem=None if quiet else say)
-    chosen = Ranker.load(ranker) if ranker is not None else Ranker.default()
-    with stages(quiet) as on_stage:
-        encoder = (image_encoder, encoder_options(weights, preprocess))
-        evaluation = Evaluation(judgments, chosen, breadth, seeds, device, encoder, on_stage, precision=precision)
-        if other is not None:
-            check_compared(chosen, other, names)
-        figures = evaluate_ranker(evaluation, names)
-        comparison = None if other is None else compare_rankers(evaluation, figures, other, names)
-    # What was measured is said before anything is found wanting.
+    return tuple(dict.fromkeys(protocols)) or tuple(PROTOCOLS)
+
+
+def _measure(evaluation: "Evaluation", protocols: Sequence[str], other: "Ranker | None") -> _Measured:
+    """Measure the ranker of an evaluation by some protocols, and another ranker beside it."""
+    from reranker.evaluation.comparison import compare_rankers
+    from reranker.evaluation.protocols import evaluate as evaluate_ranker
+
+    results = evaluate_ranker(evaluation, protocols)
+    return _Measured(results, None if other is None else compare_rankers(evaluation, results, other, protocols))
+
+
+def _echo_results(measured: _Measured, as_json: bool) -> None:
+    """Print the results and the comparison, as lines or as one JSON object."""
+    from reranker.evaluation.comparison import comparison_lines
+    from reranker.evaluation.results import result_lines, results_to_json
+
+    results, comparison = measured.results, measured.comparison
     if as_json:
-        beside_it = {} if comparison is None else {"compare": comparison.as_dict()}
-        click.echo(json.dumps({"format": 1, **figures, **beside_it}))
-    else:
-        click.echo(report(figures))
-        if comparison is not None:
-            click.echo(comparison_lines(figures, comparison))
-    missed, unknown_figure = None, None
+        echo_json({**results_to_json(results), **({} if comparison is None else {"compare": comparison.to_json()})})
+        return
+    click.echo(result_lines(results))
+    if comparison is not None:
+        click.echo(comparison_lines(results, comparison))
+
+
+def _missed_thresholds(
+    measured: _Measured, thresholds: "Sequence[Threshold]"
+) -> "tuple[Sequence[Miss] | None, str | None]":
+    """Return the thresholds that do not hold (None without thresholds), and what is wrong with a threshold's name."""
+    from reranker.evaluation.results import UnknownResultError, misses
+
     try:
-        if fail_under or fail_over:
-            missed = misses(figures, (*fail_under, *fail_over))
-    except UnknownFigure as error:
-        unknown_figure = str(error)
-    if html is not None:
-        size = write_html(html, evaluation, figures, withheld, missed, comparison)
-        say(f"{html}: {size / 2**20:.1f} MB")
-    if trec is not None:
-        for path in write_trec(trec, evaluation, figures):
+        return (misses(measured.results, thresholds) if thresholds else None), None
+    except UnknownResultError as error:
+        return None, str(error)
+
+
+def _write_reports(
+    reports: _Reports, evaluation: "Evaluation", measured: _Measured, missed: "Sequence[Miss] | None"
+) -> None:
+    """Write the report and the TREC files that were asked for, and name them."""
+    from reranker.evaluation.run_files import write_trec
+    from reranker.reports.ranker_report import write_ranker_report
+
+    if reports.html is not None:
+        size = write_ranker_report(
+            reports.html, evaluation, measured.results, reports.policy, missed, measured.comparison
+        )
+        say(f"{reports.html}: {size / 2**20:.1f} MB")
+    if reports.trec is not None:
+        for path in write_trec(reports.trec, evaluation, measured.results):
             say(str(path))
-    if unknown_figure is not None:
-        raise click.UsageError(f"--fail-under, --fail-over: {unknown_figure}")
-    if missed:
-        raise PhotoseekError(f"figures fall short: {'; '.join(map(str, missed))}")

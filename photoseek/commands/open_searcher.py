@@ -1,16 +1,21 @@
-"""Open the searcher of an index as a command's options say."""
+"""Open the searcher of an index as the options of a command say."""
 
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from photoseek.commands.console import say
 
+if TYPE_CHECKING:
+    from search.searcher import Searcher
+
 
 def one_blas_thread() -> None:
-    """Unless NumPy is loaded already: its BLAS starts a thread a core, of no use to a search, and they spin before
-    they sleep."""
+    """Limit NumPy's BLAS to one thread, unless NumPy is loaded already.
+
+    OpenBLAS starts one thread per core. A search has no use for them, and they spin before they sleep.
+    """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
@@ -19,10 +24,24 @@ def open_searcher(
     ranker: Path | None,
     timer: Callable[[str, float], None] | None = None,
     candidates: int | None = None,
-) -> Any:
+) -> "Searcher":
+    """Open an index for searches.
+
+    Args:
+        folder: The index folder.
+        ranker: The ranker folder that must be the attached one; None accepts any.
+        timer: Called with (stage, seconds) of every stage of a search.
+        candidates: How many photos are reranked per query; None for the default.
+
+    Returns:
+        The searcher. Problems that do not stop a search are printed on stderr.
+
+    Raises:
+        PhotoseekError: The index cannot be opened, or another ranker is attached.
+    """
     from indexer.index import Index
     from reranker.ranker import Ranker
-    from search.searcher import CANDIDATES, Searcher
+    from search.searcher import Searcher
 
     wanted = None if ranker is None else Ranker.load(ranker)
-    return Searcher(Index.open(folder), wanted, timer, say, candidates=candidates or CANDIDATES)
+    return Searcher(Index.open(folder), wanted, timer, say, candidates=candidates)

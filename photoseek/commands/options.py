@@ -1,19 +1,64 @@
-"""Options and arguments that several commands share."""
+"""Define the options and arguments that several commands share."""
 
+import inspect
 import math
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from reranker.moderation.policy import Policy
 
 DEFAULT_INDEX = "indexes/photos"
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
 
+class FloatRange(click.FloatRange):
+    """A range of numbers that refuses NaN. click's own accepts it, as NaN is neither below nor above a limit."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number. Raises click.BadParameter if it is NaN or outside the range."""
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value} is not a number.", param, ctx)
+        return number
+
+
+POSITIVE_INTEGER = click.IntRange(min=1)
+PRECISION = click.Choice(["auto", "f32", "bf16", "int8"])
+RELEVANCE = FloatRange(0, 1)
+
+judged_argument = click.argument("judged", type=click.Path(exists=True, file_okay=False, path_type=Path))
+keep_going_option = click.option("--keep-going", is_flag=True, help="Drop bad rows of the judged data, and count them.")
+seed_option = click.option(
+    "--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Seed of all random choices."
+)
+
+
+def examples(*lines: str) -> Callable[[Command], Command]:
+    """End the help of a command with lines that can be run as they are written.
+
+    Args:
+        lines: The commands, each on a line of its own.
+
+    Returns:
+        A decorator. It stands directly below `@click.command()`.
+    """
+
+    def add(command: Command) -> Command:
+        # click keeps the line breaks of a paragraph that begins with a backspace character.
+        command.__doc__ = "\n".join([inspect.cleandoc(command.__doc__ or ""), "", "\b", *lines])
+        return command
+
+    return add
+
+
 def index_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Add `--index` to a command, as its argument `folder`."""
     return click.option(
         "-i",
         "--index",
@@ -27,43 +72,31 @@ def index_option(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def ranker_option(text: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return a decorator that adds `--ranker FOLDER` with a help text of the command's own."""
     return click.option("--ranker", type=click.Path(path_type=Path), help=text)
 
 
 def quiet_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Add `--quiet` to a command."""
     return click.option("-q", "--quiet", is_flag=True, help="No progress, no list of skipped files.")(command)
 
 
 def device_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Add `--device` to a command."""
     choice = click.Choice(["auto", "cpu", "cuda"])
     return click.option("--device", type=choice, default="auto", help="Where the image encoder runs.")(command)
 
 
-class FloatRange(click.FloatRange):
-    """A range that NaN lies outside of; click's own lets it in, as it is neither below one end nor above the other."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        number: float = super().convert(value, param, ctx)
-        if math.isnan(number):
-            self.fail(f"{value} is not a number.", param, ctx)
-        return number
-
-
-K = click.IntRange(min=1)
-PRECISION = click.Choice(["auto", "f32", "bf16", "int8"])
-SCORE = FloatRange(0, 1)
-
-judged_argument = click.argument("judged", type=click.Path(exists=True, file_okay=False, path_type=Path))
-keep_going_option = click.option("--keep-going", is_flag=True, help="Drop bad rows of the judged data, and count them.")
-seed_option = click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
-
-
 def image_encoder_options(default: str) -> Callable[[Command], Command]:
-    """`--image-encoder`, `--weights` and `--preprocess`; `default` says in words which one it is without them."""
+    """Return a decorator that adds `--image-encoder`, `--weights` and `--preprocess`.
+
+    Args:
+        default: The help text's words for the encoder that is used without these options.
+    """
 
     def add(command: Command) -> Command:
         for option in (
-            click.option("--preprocess", help="How a file: encoder wants its pixels."),
+            click.option("--preprocess", help="How a file:PATH encoder expects its pixels."),
             click.option("--weights", help="A local state dict for a torchvision encoder."),
             click.option("--image-encoder", help=f"E.g. torchvision:resnet18.  [default: {default}]"),
         ):
@@ -74,17 +107,41 @@ def image_encoder_options(default: str) -> Callable[[Command], Command]:
 
 
 def encoder_options(weights: str | None, preprocess: str | None) -> dict[str, str]:
-    """Those that were given, so that they still hold in another folder."""
+    """Return the options of the image encoder that were given, with an absolute path so that they hold in any folder.
+
+    Args:
+        weights: The value of `--weights`.
+        preprocess: The value of `--preprocess`.
+
+    Returns:
+        Keyword arguments of `indexer.encoders.load_image_encoder`.
+    """
     given = {"weights": None if weights is None else os.path.abspath(weights), "preprocess": preprocess}
     return {name: value for name, value in given.items() if value is not None}
 
 
-def show_policy_option(command: Callable[..., None]) -> Callable[..., None]:
+def report_policy_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Add `--policy` to a command that writes a report; `report_policy` reads it."""
     text = "No report shows photos that this policy protects: minors, or a .toml file; 'none' shows all."
     return click.option("--policy", default="minors", show_default=True, help=text)(command)
 
 
-def check_folder(option: str, output: Path | None) -> None:
-    """Refuse an output that cannot be written before there is anything to write."""
+def report_policy(name: str) -> "Policy | None":
+    """Load the policy of a report; None for "none". Raises PhotoseekError if it cannot be read."""
+    from reranker.moderation.policy import Policy
+
+    return None if name == "none" else Policy.load(name)
+
+
+def check_output_folder(option: str, output: Path | None) -> None:
+    """Refuse an output file whose folder is missing, before the work begins.
+
+    Args:
+        option: The option that names the file, for the message.
+        output: The file; None if the option was not given.
+
+    Raises:
+        click.UsageError: The folder is missing.
+    """
     if output is not None and not output.parent.is_dir():
         raise click.UsageError(f"{option} {output}: there is no folder {output.parent}")

@@ -24,7 +24,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def index_with(photos: Path, folder: Path, threshold: float, regions: bool = False) -> Path:
-    """An index whose ranker calls every match good (0) or none (1.1)."""
+    """Return an index whose ranker calls every match good (0) or none (1.1)."""
     ranker = Ranker.default()
     ranker = replace(ranker, no_match=replace(ranker.no_match, threshold=threshold)).finished()
     Index.build(photos, folder, regions=regions).attach(ranker)

@@ -56,7 +56,7 @@ def test_build_keeps_regions_where_they_are_asked_for(tmp_path: Path, monkeypatc
 
 
 def test_build_refuses_regions_of_an_encoder_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    without = replace(TinyEncoder(), regions=(0, 0))
+    without = replace(TinyEncoder(), region_shape=(0, 0))
     monkeypatch.setattr("indexer.builder.load_image_encoder", lambda name, **_: without)
     result = photoseek("build", SAMPLE / "test_images", "-i", tmp_path / "index", "--regions", "--encoder", "tiny")
     kinds = "efficientnet-lite, efficientnet-lite2"

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from command_line import SAMPLE, misused, photoseek, refused
-from reranker.judgments.checks import CHECKS, check_judgments, table
+from reranker.judgments.checks import CHECKS, check_judgments, findings_table
 
 
 def test_check_finds_nothing_to_mend_in_the_sample() -> None:
@@ -27,13 +27,13 @@ def test_check_exits_with_1_and_one_line_if_there_is_an_error(tmp_path: Path) ->
     result = photoseek("check", judged, "--no-photos")
     assert result.exit_code == 1
     assert result.stderr == f"photoseek: judged data {judged}: 2 errors; mend what is listed\n"
-    assert result.stdout == table(check_judgments(judged, None)) + "\n"
+    assert result.stdout == findings_table(check_judgments(judged, None)) + "\n"
     assert f"\n  {expert}:{count + 1}: photo nowhere.jpg is in no photo folder\n" in result.stdout
     result = photoseek("check", judged, "--no-photos", "--json")
     assert (result.exit_code, result.stderr) == (1, f"photoseek: judged data {judged}: 2 errors; mend what is listed\n")
     shown = json.loads(result.stdout)
     assert (shown["format"], shown["judged"]) == (1, str(judged))
-    assert shown["findings"] == [finding.as_dict() for finding in check_judgments(judged, None)]
+    assert shown["findings"] == [finding.to_json() for finding in check_judgments(judged, None)]
     assert shown["findings"][0] == {
         "check": "malformed rows",
         "severity": "error",

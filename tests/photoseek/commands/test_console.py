@@ -1,4 +1,4 @@
-"""The command line's manners: terminals, pipes, interruption, bugs, the version."""
+"""The command line with terminals, pipes, interruption and bugs, and its version."""
 
 import json
 import os

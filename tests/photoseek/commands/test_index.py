@@ -1,4 +1,4 @@
-"""photoseek use, info and bench: what is done with an index that is there."""
+"""photoseek use and info: what is done with an index that is there."""
 
 import json
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from command_line import ODD, ODD_SHOWN, misused, photoseek, refused
+from command_line import ODD, ODD_SHOWN, photoseek, refused
 from indexer.index import Index
 from reranker.ranker import DEFAULT_FOLDER, Ranker
 from search.searcher import Searcher
@@ -55,7 +55,7 @@ def test_info_tells_the_policy_and_what_it_holds_back(photos: Path, tmp_path: Pa
     policy.write_text('disclaimer = "No cats."\nterms = ["cat"]\n' + rule)
     assert photoseek("build", photos, "-i", index, "--policy", policy, "-q").exit_code == 0
     moderation = Searcher(Index.open(index)).moderation
-    held = moderation.held_back()
+    held = moderation.held_back_photos()
     assert [Path(path).name for path, _, _ in held] == [ODD, "cat_fur.jpg"]
     printed = json.loads(photoseek("info", "-i", index, "--json", "--held-back").stdout)
     told = {name: printed[name] for name in ("policy", "policy_digest", "held_back", "held_back_photos")}
@@ -77,39 +77,6 @@ def test_info_tells_the_policy_and_what_it_holds_back(photos: Path, tmp_path: Pa
     assert f"policy          {policy}" in result.stdout.splitlines()
     result = photoseek("search", "a rocket", "-i", index)
     assert (result.exit_code, result.stdout, result.stderr) == (1, "", problem)
-
-
-def test_bench_prints_every_stage(index: Path, tmp_path: Path) -> None:
-    queries = tmp_path / "q.txt"
-    queries.write_text("a cat\n-coins\n")
-    options = ("--json", "--count", 5, "--runs", 1, "--queries", queries, "--candidates", 7)
-    result = photoseek("bench", "-i", index, *options)
-    assert (result.exit_code, result.stderr) == (0, "")
-    figures = json.loads(result.stdout)
-    assert (figures["format"], figures["reranked"]) == (1, 7)
-    for stage in ("encode", "map", "candidates", "rerank", "fetch", "total"):
-        times = figures["stages"][stage]
-        assert 0 < times["p50_ms"] <= times["p95_ms"] <= times["p99_ms"]
-    assert figures["cold"]["total_ms"] > figures["stages"]["total"]["p50_ms"]
-    assert figures["candidates"]["recall@100"] == 1.0
-    assert min(figures["memory"].values()) > 0
-
-
-def test_bench_reranks_no_more_photos_than_there_are(index: Path) -> None:
-    result = photoseek("bench", "-i", index, "--json", "--count", 5, "--runs", 1, "--candidates", 1000)
-    assert json.loads(result.stdout)["reranked"] == 7
-
-
-def test_bench_refuses_with_one_line_before_it_measures(index: Path, tmp_path: Path) -> None:
-    none = tmp_path / "none"
-    refused(photoseek("bench", "-i", none), f"no index at {none}; make one: photoseek build PHOTOS -i {none}")
-    plot = none / "curve.png"
-    problem = f"--plot {plot}: there is no folder {none}"
-    misused(photoseek("bench", "-i", index, "--plot", plot), "bench", problem)
-    queries = tmp_path / "q.txt"
-    queries.write_text("dog\n")
-    problem = "--queries is of queries and does not go with --photos"
-    misused(photoseek("bench", "--photos", tmp_path, "--queries", queries), "bench", problem)
 
 
 @pytest.mark.parametrize("name", ["ranker.json", "weights.safetensors"])

@@ -14,7 +14,8 @@ from indexer.encoders import load_text_encoder
 from indexer.errors import PhotoseekError
 from indexer.index import Index
 from reranker.judgments.aggregate import AGGREGATIONS
-from reranker.judgments.judged_folder import load_judgments, photo_of
+from reranker.judgments.judged_folder import load_judgments
+from reranker.judgments.judgments import photo_of
 from reranker.models.mlp import MLP
 from reranker.ranker import DEFAULT_FOLDER, FAST_FOLDER, Ranker
 from search.searcher import Searcher
@@ -70,15 +71,15 @@ def test_train_misused_exits_with_2(tmp_path: Path, options: list[str], problem:
 @pytest.mark.parametrize(
     ("name", "text", "problem"),
     [
-        ("n.csv", "name\nspoon\n", ": no column 'names' in its first line"),
-        ("n.tsv", "names\tindex\nspoon\tnine\n", ", line 2: index 'nine' is no class number"),
+        ("n.csv", "name\nspoon\n", ": no column 'names'; it has 'name'"),
+        ("n.tsv", "names\tindex\nspoon\tnine\n", " line 2: index 'nine' is no class number"),
         ("n.txt", "\n , \n", ": no names in it"),
     ],
 )
 def test_train_refuses_class_names_that_it_cannot_read(tmp_path: Path, name: str, text: str, problem: str) -> None:
     (tmp_path / name).write_text(text)
     result = photoseek("train", SAMPLE, "-o", tmp_path / "own", "--class-names", tmp_path / name)
-    refused(result, f"class names {tmp_path / name}{problem}")
+    refused(result, f"{tmp_path / name}{problem}")
 
 
 def test_train_refuses_class_names_of_nothing_that_is_there(tmp_path: Path) -> None:
@@ -160,7 +161,7 @@ def test_train_learns_names_of_ones_own(tmp_path: Path) -> None:
     assert trained.training["names"] == len(Ranker.default().joint_space.class_names.keys) + 3
     vectors = load_text_encoder("minilm").encode(["zorblax", "a photo of a fnord", "two coins lie on a grey table"])
     _, (zorblax, fnord, sentence) = trained.joint_space.class_names.texts(
-        vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        vectors / np.linalg.norm(vectors, axis=1, keepdims=True), trained.joint_space.settings.class_names
     )
     assert min(zorblax, fnord) > 0.5 > sentence
     Index.build(SAMPLE / "train_images", index).attach(trained)
