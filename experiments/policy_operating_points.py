@@ -1,14 +1,13 @@
-"""Operating points of a policy's photo rule: what they hold back, and which one to write into the policy.
+r"""Show what a policy's photo rule holds back at several operating points, to choose the point for the policy file.
 
-    python -m experiments.policy_operating_points JUDGED [--policy NAME] \
-        [--ranker RANKER | --held-out N --image-encoder NAME]
+python -m experiments.policy_operating_points JUDGED [--policy NAME] [--ranker RANKER | --held-out N]
 
-Captions say what is right: a photo is under the policy if any of its own is blocked. A ranker knows the photos it was
-trained on too well to choose a point on them. So `--held-out N` trains one as the shipped ones are, without N photos of
-`train_224`, and shows the points on those; without it, RANKER is measured on the photos of `train_images`.
+Captions are the ground truth: a photo is protected if the policy blocks any of its own captions. A ranker has learned
+the photos it was trained on, so a point must be chosen on other photos. `--held-out N` trains a ranker as the shipped
+ones are trained, but without N photos of `train_224`, and shows the points on those N photos. Without it, the ranker
+is measured on the photos of `train_images`.
 """
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,74 +17,66 @@ import numpy as np
 from indexer.encoders import ImageEncoder, TextEncoder, load_image_encoder, load_text_encoder
 from indexer.errors import PhotoseekError
 from indexer.index import DEFAULT_ENCODER
-from photoseek.commands.console import stages
+from photoseek.commands.console import progress_bars
+from photoseek.commands.options import judged_argument, ranker_option
 from reranker.judgments.embedded import EmbeddedJudgments, embed_judgments
-from reranker.judgments.judged_folder import Judgments, load_judgments
-from reranker.metrics.metrics import auroc
-from reranker.moderation.photo_rule import photo_scores
+from reranker.judgments.judged_folder import load_judgments
+from reranker.judgments.judgments import Judgments
+from reranker.metrics.separation import auroc
+from reranker.moderation.photo_rule import PhotoRule, photo_scores
 from reranker.moderation.policy import Policy
 from reranker.ranker import Ranker
 from reranker.ranker_encoders import encoders_of
-from reranker.training.train import Stage, TrainSettings, train
+from reranker.training import OnStage
+from reranker.training.train import TrainSettings, train
 from reranker.training.vocabulary import read_class_names
 
-TRAINED, JUDGED_SET, CLASS_NAMES = "train_224", "train_images", "imagenet_classes.tsv"
-# Of the photos under the policy, the shares for which points are shown.
+# The sets of photos that the shipped rankers learn from: first to rank, then to judge relevance.
+RANKING_SET, RELEVANCE_SET = "train_224", "train_images"
+# The class names that the shipped rankers learn, a file beside the judged folder.
+CLASS_NAMES = "imagenet_classes.tsv"
+# Recalls of protected photos for which points are shown.
 RECALLS = (0.8, 0.9, 0.95)
+
+Encoders = tuple[ImageEncoder, TextEncoder]
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """How a point does: of the photos held back the share that is under the policy, of those under it the share that
-    is held back, and the share of all photos that is held back."""
+class OperatingPoint:
+    """Photos that a rule holds back at one threshold.
 
-    point: float
+    Attributes:
+        threshold: A photo is held back if its score is this or more.
+        precision: The share of the photos held back that is protected; 1 where none is held back.
+        recall: The share of the protected photos that is held back.
+        held_back: The share of all photos that is held back.
+    """
+
+    threshold: float
     precision: float
     recall: float
-    share: float
-
-    @classmethod
-    def of(cls, scores: np.ndarray, under: np.ndarray, point: float) -> "Held":
-        """scores: (n,); under: (n,) bool, some of them True. Precision is 1 where nothing is held back."""
-        held = scores >= point
-        right = (held & under).sum()
-        precision = right / held.sum() if held.any() else 1.0
-        return cls(point, float(precision), float(right / under.sum()), float(held.mean()))
-
-
-def point_of(scores: np.ndarray, under: np.ndarray, recall: float) -> float:
-    """The highest score that holds back this share, or more, of the photos under the policy.
-
-    scores: (n,); under: (n,) bool, some of them True.
-    """
-    own = np.sort(scores[under])[::-1]
-    return float(own[int(np.ceil(recall * len(own))) - 1])
+    held_back: float
 
 
 @click.command()
-@click.argument("judged", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@judged_argument
 @click.option("--policy", "policy_name", default="minors", show_default=True)
-@click.option("--ranker", type=click.Path(path_type=Path), help="The ranker to measure.  [default: the shipped one]")
+@ranker_option("The ranker to measure.  [default: the shipped one]")
 @click.option("--held-out", type=click.IntRange(min=1), help="Train one without so many photos, and choose on those.")
 @click.option("--image-encoder", default=DEFAULT_ENCODER, show_default=True, help="The encoder of --held-out.")
 def main(judged: Path, policy_name: str, ranker: Path | None, held_out: int | None, image_encoder: str) -> None:
     """Print, with regions and without, the AUROC of the rule, and precision and recall at points."""
     try:
         policy, judgments = Policy.load(policy_name), load_judgments(judged)
-        chosen = None if held_out else Ranker.default() if ranker is None else Ranker.load(ranker)
-        if chosen is None:
-            image, text = load_image_encoder(image_encoder), load_text_encoder("minilm")
+        if held_out:
+            encoders = (load_image_encoder(image_encoder), load_text_encoder("minilm"))
+            with progress_bars(False) as on_stage:
+                measured, features = train_without(held_out, judgments, encoders, on_stage)
         else:
-            image, text = encoders_of(chosen)
-        photos = judgments.restrict(judgments.sets[JUDGED_SET if chosen else TRAINED])
-        features = embed_judgments(photos, image, text)
-        if chosen is None:
-            count = len(features.photos)
-            rows = np.sort(np.random.default_rng(0).permutation(count)[:held_out])
-            with stages(False) as on_stage:
-                chosen = _train_without(rows, features, photos, judgments, (image, text), on_stage)
-            features = features.select(rows)
-        lines = table(policy, chosen, features, text)
+            measured = Ranker.default() if ranker is None else Ranker.load(ranker)
+            encoders = encoders_of(measured)
+            features = embed_judgments(judgments.restrict(judgments.sets[RELEVANCE_SET]), *encoders)
+        lines = operating_point_lines(policy, measured, features, encoders[1])
     except PhotoseekError as error:
         raise click.ClickException(str(error)) from None
     except KeyError as error:
@@ -93,55 +84,137 @@ def main(judged: Path, policy_name: str, ranker: Path | None, held_out: int | No
     click.echo("\n".join(lines))
 
 
-def table(policy: Policy, ranker: Ranker, features: EmbeddedJudgments, text: TextEncoder) -> list[str]:
-    """The figures of a policy's photo rule on photos with captions, as lines.
+def train_without(
+    count: int, judgments: Judgments, encoders: Encoders, on_stage: OnStage
+) -> tuple[Ranker, EmbeddedJudgments]:
+    """Train a ranker as the shipped ones are trained (`make default-ranker`), without some photos of `train_224`.
 
-    Raises PhotoseekError if the policy has no photo rule, or if it is true of none of the photos or of all.
+    Args:
+        count: How many photos are held out.
+        judgments: The judged folder.
+        encoders: The image encoder and the text encoder.
+        on_stage: Called with the name of a stage, the units done and their total.
+
+    Returns:
+        The ranker, and the held-out photos.
+
+    Raises:
+        KeyError: The folder has no `train_224` or `train_images`.
+        PhotoseekError: There is too little to learn from.
     """
-    if policy.photos is None:
+    photos = judgments.restrict(judgments.sets[RANKING_SET])
+    features = embed_judgments(photos, *encoders)
+    rows = np.random.default_rng(0).permutation(len(features.photos))
+    held_out, seen = np.sort(rows[:count]), np.sort(rows[count:])
+    names = [features.photos[row] for row in seen]
+    things = read_class_names(judgments.folder.resolve().parent / CLASS_NAMES)
+    base = train(features.select(seen), photos.restrict(names), encoders, class_names=things, on_stage=on_stage)
+    judged = judgments.restrict(judgments.sets[RELEVANCE_SET])
+    settings = TrainSettings(keep_ranking=True)
+    ranker = train(embed_judgments(judged, *encoders), judged, encoders, settings, base=base, on_stage=on_stage)
+    return ranker, features.select(held_out)
+
+
+def operating_point_lines(
+    policy: Policy, ranker: Ranker, features: EmbeddedJudgments, text_encoder: TextEncoder
+) -> list[str]:
+    """Measure a policy's photo rule on photos with captions.
+
+    Args:
+        policy: The policy.
+        ranker: The ranker that the rule asks for relevances.
+        features: The photos and their captions.
+        text_encoder: The ranker's text encoder.
+
+    Returns:
+        The lines to print: with regions, where the photos have them, and without.
+
+    Raises:
+        PhotoseekError: The policy has no photo rule, or protects none of the photos or all of them.
+    """
+    rule = policy.photos
+    if rule is None:
         raise PhotoseekError(f"policy {policy.name} has no [photos]")
-    owned = [(features.photos[i], caption) for i, caption in zip(features.owner, features.texts, strict=True) if i >= 0]
-    blocked = {photo for photo, caption in owned if policy.blocks(caption)}
-    under = np.array([photo in blocked for photo in features.photos])
-    if under.all() or not under.any():
+    protected = protected_photos(policy, features)
+    if protected.all() or not protected.any():
         raise PhotoseekError(
-            f"policy {policy.name}: of {len(under)} photos, {under.sum()} are under it; nothing to tell"
+            f"policy {policy.name}: of {len(protected)} photos, {protected.sum()} are under it; nothing to tell"
         )
-    texts = policy.photos.texts
-    vectors, tokens = text.encode_with_tokens(texts)
-    query = ranker.encode_queries(vectors, texts, tokens)
-    lines = [f"{len(under)} photos, {under.mean():.3f} of them under policy {policy.name}", ""]
-    for regions, name in ((features.regions, "with regions"), (None, "without regions")):
-        if regions is None and name == "with regions":
-            continue
-        scores, _ = photo_scores(policy.photos, ranker, ranker.encode_photos(features.x, regions), query)
-        lines.append(f"{name}: AUROC {auroc(scores[under], scores[~under]):.3f}")
-        points = [policy.photos.point, *(point_of(scores, under, recall) for recall in RECALLS)]
-        for held, why in zip((Held.of(scores, under, point) for point in points), ("policy", *RECALLS), strict=True):
-            lines.append(
-                f"  point {held.point:.4f} ({why}): precision {held.precision:.3f}, recall {held.recall:.3f}, "
-                f"{held.share:.3f} of all photos held back"
-            )
+    vectors, tokens = text_encoder.encode_with_tokens(rule.texts)
+    queries = ranker.encode_queries(vectors, rule.texts, tokens)
+    lines = [f"{len(protected)} photos, {protected.mean():.3f} of them under policy {policy.name}", ""]
+    inputs = {"with regions": features.regions, "without regions": None}
+    if features.regions is None:
+        del inputs["with regions"]
+    for name, regions in inputs.items():
+        scores, _ = photo_scores(rule, ranker, ranker.encode_photos(features.x, regions), queries)
+        lines.append(f"{name}: AUROC {auroc(scores[protected], scores[~protected]):.3f}")
+        lines += _point_lines(rule, scores, protected)
     return lines
 
 
-def _train_without(
-    rows: np.ndarray,
-    features: EmbeddedJudgments,
-    photos: Judgments,
-    judgments: Judgments,
-    encoders: tuple[ImageEncoder, TextEncoder],
-    on_stage: Stage,
-) -> Ranker:
-    """A ranker of the shipped ones' recipe (`make default-ranker`) that has not seen some of the photos."""
-    seen = np.setdiff1d(np.arange(len(features.photos)), rows)
-    names = [features.photos[row] for row in seen]
-    things = read_class_names(judgments.folder.resolve().parent / CLASS_NAMES)
-    base = train(features.select(seen), photos.restrict(names), encoders, things=things, on_stage=on_stage)
-    judged = judgments.restrict(judgments.sets[JUDGED_SET])
-    settings = TrainSettings(keep_order=True)
-    return train(embed_judgments(judged, *encoders), judged, encoders, settings, base=base, on_stage=on_stage)
+def protected_photos(policy: Policy, features: EmbeddedJudgments) -> np.ndarray:
+    """Find the photos that a policy protects by their own captions.
+
+    Args:
+        policy: The policy.
+        features: The photos and their captions.
+
+    Returns:
+        Whether each photo is protected, (photos,) bool.
+    """
+    blocked = {
+        owner
+        for owner, caption in zip(features.owner.tolist(), features.texts, strict=True)
+        if owner >= 0 and policy.blocks(caption)
+    }
+    return np.isin(np.arange(len(features.photos)), list(blocked))
+
+
+def threshold_at(recall: float, scores: np.ndarray, protected: np.ndarray) -> float:
+    """Find the highest threshold that holds back enough of the protected photos.
+
+    Args:
+        recall: The least share of the protected photos to hold back, above 0.
+        scores: The rule's score of each photo, (photos,).
+        protected: Whether each photo is protected, (photos,) bool, some of them True.
+
+    Returns:
+        The threshold, a score of one of the photos.
+    """
+    falling = np.sort(scores[protected])[::-1]
+    return float(falling[int(np.ceil(recall * len(falling))) - 1])
+
+
+def measure_point(threshold: float, scores: np.ndarray, protected: np.ndarray) -> OperatingPoint:
+    """Measure the photos that a threshold holds back.
+
+    Args:
+        threshold: A photo is held back if its score is this or more.
+        scores: The rule's score of each photo, (photos,).
+        protected: Whether each photo is protected, (photos,) bool, some of them True.
+
+    Returns:
+        The operating point.
+    """
+    held_back = scores >= threshold
+    right = (held_back & protected).sum()
+    precision = right / held_back.sum() if held_back.any() else 1.0
+    return OperatingPoint(threshold, float(precision), float(right / protected.sum()), float(held_back.mean()))
+
+
+def _point_lines(rule: PhotoRule, scores: np.ndarray, protected: np.ndarray) -> list[str]:
+    """Return a line about the policy's own point, and one per recall."""
+    thresholds = {"policy": rule.point, **{str(recall): threshold_at(recall, scores, protected) for recall in RECALLS}}
+    lines = []
+    for name, threshold in thresholds.items():
+        point = measure_point(threshold, scores, protected)
+        lines.append(
+            f"  point {point.threshold:.4f} ({name}): precision {point.precision:.3f}, recall {point.recall:.3f}, "
+            f"{point.held_back:.3f} of all photos held back"
+        )
+    return lines
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,1 +1,1 @@
-"""Compare ways to make one number of several people's judgments."""
+"""Compare ways to aggregate several people's judgments of a pair into one score."""

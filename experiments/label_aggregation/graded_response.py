@@ -1,42 +1,43 @@
-"""A latent quality behind grades: the graded-response model, for raters whom nobody can tell apart.
+"""Fit a graded-response model: a latent quality behind the grades of raters whom nobody can tell apart.
 
     theta ~ density                                    a pair's quality: mean 0, deviation 1, of any shape
     P(grade > k | theta) = Phi(slope (theta - b_k))    one slope and one row of thresholds for all raters
 
-This is the graded-response model in its cumulative-probit form (Samejima 1969, "Estimation of latent ability using a
-response pattern of graded scores", Psychometrika Monograph 17), fitted by EM over a grid with a free density (Bock and
-Aitkin 1981, "Marginal maximum likelihood estimation of item parameters", Psychometrika 46). Raters are exchangeable:
-the likelihood sees how often a pair has each grade and nothing else, so sorted grades and grades without a name lose
-nothing, and nothing about single raters can be learned.
+Raters are exchangeable: the likelihood depends on how many raters gave each grade. So it does not matter that the files
+sort the grades and name no rater, and nothing can be learned about a single rater.
 
-The density is free because a normal one does not fit: of Flickr8k's pairs a lump is plainly wrong and a small one
-plainly right. Under a normal density 121 rows of (4, 4, 4) are expected where 247 are seen, under the free one 248; the
-log loss of a held-out third grade is 0.647 against 0.634.
+The density has a free shape because a normal density does not fit: most of Flickr8k's pairs are plainly wrong, and a
+few are plainly right. A normal density expects 121 rows of (4, 4, 4), the free density 248; there are 247. The log loss
+of a held-out third grade is 0.647 with the normal density and 0.634 with the free one.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-# While fitting, theta is measured in deviations of a rater's noise from the first threshold. Four grades take some
-# five such units; the grid leaves six beyond on either side, where a grade is certain. Steps of a quarter are finer
-# than the noise can resolve.
+# Nodes of theta. In the fit its unit is the deviation of a rater's noise, and its zero the first threshold. Four grades
+# take about five such units; the grid leaves six more on either side, where a grade is certain. The noise hides
+# differences smaller than the step of a quarter.
 GRID = np.arange(-6, 12.01, 0.25)
-# The density's prior: as if so many more pairs followed N(2, 3^2). Keeps every node possible, and a handful of pairs
-# from being taken for the shape of the world.
-PSEUDO_PAIRS, PRIOR_CENTRE, PRIOR_DEVIATION = 10.0, 2.0, 3.0
-# Weak normal prior of the log gap between thresholds: finite where a grade was never given.
-GAP_CENTRE, GAP_DEVIATION = np.log(2.0), 1.0
-# Rounds end when one gains less log posterior than this, far below what one pair more would change.
-LEAST_GAIN, MOST_ROUNDS = 1e-3, 500
+# Prior of the density: as if 10 more pairs followed N(2, 3^2). It keeps every node possible, and the density of a few
+# pairs smooth.
+PSEUDO_PAIRS, PRIOR_MEAN, PRIOR_DEVIATION = 10.0, 2.0, 3.0
+# Normal prior of the log of the gap between two thresholds, so that the gap is finite where a grade was never given.
+GAP_MEAN, GAP_DEVIATION = np.log(2.0), 1.0
+# The fit ends when a round gains less log posterior (nats) than this, far less than one more pair would change.
+MIN_GAIN, MAX_ROUNDS = 1e-3, 500
 
 
 @dataclass(frozen=True, slots=True)
 class GradedResponse:
-    """A fitted model.
+    """A fitted graded-response model.
 
-    `slope` > 0; `thresholds` (levels - 1,) float64, rising; theta is one of `nodes` (n,) float64 with probability
-    `density` (n,), mean 0 and deviation 1. `log_likelihood` of the rows it was fitted on, in nats.
+    Attributes:
+        slope: The inverse of the deviation of a rater's noise, above 0.
+        thresholds: The thresholds between the grades, (levels - 1,) float64, rising.
+        nodes: The values that theta can take, (nodes,) float64.
+        density: The probability of each node, (nodes,) float64; theta has mean 0 and deviation 1.
+        log_likelihood: That of the grades the model was fitted to, in nats.
     """
 
     slope: float
@@ -47,75 +48,119 @@ class GradedResponse:
 
     @classmethod
     def fit(cls, grades: np.ndarray, levels: int = 4) -> "GradedResponse":
-        """Maximum a posteriori by EM. grades: (pairs, raters) int in 1..levels.
+        """Fit a model by EM over a grid, to the maximum a posteriori.
 
-        Raises ValueError without pairs, with fewer than two levels, or with a grade outside.
+        Args:
+            grades: The grades of each pair, (pairs, raters) int from 1 to `levels`.
+            levels: The number of grades, 2 or more.
+
+        Returns:
+            The fitted model.
+
+        Raises:
+            ValueError: There are no pairs, fewer than two levels, or a grade out of range.
+
+        References:
+            The model in its cumulative-probit form: Samejima 1969, "Estimation of latent ability using a response
+            pattern of graded scores", Psychometrika Monograph 17. EM with a free density: Bock and Aitkin 1981,
+            "Marginal maximum likelihood estimation of item parameters", Psychometrika 46.
         """
-        patterns, counts = np.unique(counts_of(grades, levels), axis=0, return_counts=True)
+        patterns, counts = np.unique(grade_counts(grades, levels), axis=0, return_counts=True)
         if not len(patterns):
             raise ValueError("a graded-response model needs at least one graded pair")
-        prior = np.exp(-0.5 * ((GRID - PRIOR_CENTRE) / PRIOR_DEVIATION) ** 2)
+        prior = np.exp(-0.5 * ((GRID - PRIOR_MEAN) / PRIOR_DEVIATION) ** 2)
         prior *= PSEUDO_PAIRS / prior.sum()
-        density, gaps = prior / prior.sum(), np.full(levels - 2, GAP_CENTRE)
+        density, log_gaps = prior / prior.sum(), np.full(levels - 2, GAP_MEAN)
         before = -np.inf
-        for _ in range(MOST_ROUNDS):
-            logs = patterns @ np.log(_chances(1.0, _thresholds(gaps), GRID)) + np.log(density)
-            top = logs.max(axis=1, keepdims=True)
-            mass = np.exp(logs - top)
-            likelihood = float(counts @ (top[:, 0] + np.log(mass.sum(axis=1))))
-            posterior = likelihood + float(prior @ np.log(density) - 0.5 * (_standard(gaps) ** 2).sum())
-            if posterior - before < LEAST_GAIN:
+        for _ in range(MAX_ROUNDS):
+            logs = patterns @ np.log(_grade_probabilities(1.0, _thresholds(log_gaps), GRID)) + np.log(density)
+            largest = logs.max(axis=1, keepdims=True)
+            mass = np.exp(logs - largest)
+            likelihood = float(counts @ (largest[:, 0] + np.log(mass.sum(axis=1))))
+            posterior = likelihood + float(prior @ np.log(density) - 0.5 * (_standardised(log_gaps) ** 2).sum())
+            if posterior - before < MIN_GAIN:
                 break
             before = posterior
-            shares = counts[:, None] * mass / mass.sum(axis=1, keepdims=True)
-            density = (shares.sum(axis=0) + prior) / (counts.sum() + PSEUDO_PAIRS)
-            gaps = _best_gaps(gaps, patterns.T @ shares)
+            pairs_at = counts[:, None] * mass / mass.sum(axis=1, keepdims=True)
+            density = (pairs_at.sum(axis=0) + prior) / (counts.sum() + PSEUDO_PAIRS)
+            log_gaps = _fit_log_gaps(log_gaps, patterns.T @ pairs_at)
         mean = float(GRID @ density)
         slope = float(((GRID - mean) ** 2 @ density) ** 0.5)
-        return cls(slope, (_thresholds(gaps) - mean) / slope, (GRID - mean) / slope, density, likelihood)
+        return cls(slope, (_thresholds(log_gaps) - mean) / slope, (GRID - mean) / slope, density, likelihood)
 
-    def chances(self, theta: np.ndarray) -> np.ndarray:
-        """P(grade | theta): (n,) -> (levels, n) float64, columns sum to 1."""
-        return _chances(self.slope, self.thresholds, theta)
+    def grade_probabilities(self, theta: np.ndarray) -> np.ndarray:
+        """Return P(grade | theta).
 
-    def quality(self, grades: np.ndarray) -> np.ndarray:
-        """Posterior mean of theta, (pairs,) float64; grades: (pairs, raters) int, any number of raters."""
-        return self._posterior(grades) @ self.nodes
+        Args:
+            theta: Qualities, (n,) float.
+
+        Returns:
+            The probability of each grade, (levels, n) float64; columns sum to 1.
+        """
+        return _grade_probabilities(self.slope, self.thresholds, theta)
+
+    def posterior(self, grades: np.ndarray) -> np.ndarray:
+        """Return the posterior of theta over `nodes`.
+
+        Args:
+            grades: The grades of each pair, (pairs, raters) int, any number of raters; none gives the density.
+
+        Returns:
+            The probability of each node, (pairs, nodes) float64; rows sum to 1.
+
+        Raises:
+            ValueError: A grade is out of range.
+        """
+        counts = grade_counts(grades, len(self.thresholds) + 1)
+        logs = counts @ np.log(self.grade_probabilities(self.nodes)) + np.log(self.density)
+        mass = np.exp(logs - logs.max(axis=1, keepdims=True))
+        return mass / mass.sum(axis=1, keepdims=True)
+
+    def predict(self, grades: np.ndarray) -> np.ndarray:
+        """Predict the grade of one more rater.
+
+        Args:
+            grades: The grades of each pair, (pairs, raters) int, any number of raters; none gives the share of each
+                grade over all pairs.
+
+        Returns:
+            The probability of each grade, (pairs, levels) float64; rows sum to 1.
+
+        Raises:
+            ValueError: A grade is out of range.
+        """
+        return self.posterior(grades) @ self.grade_probabilities(self.nodes).T
 
     def score(self, grades: np.ndarray) -> np.ndarray:
-        """Quality from 0 to 1, (pairs,) float64: the posterior mean of the grade that one more rater would give, its
-        1..levels scaled to 0..1. It means what a mean grade means, drawn towards what grades usually are.
+        """Score pairs by the expected grade of one more rater, scaled from 1..levels to 0..1.
 
-        grades: (pairs, raters) int, any number of raters.
+        The score is the mean grade drawn towards the grades that are usual.
+
+        Args:
+            grades: The grades of each pair, (pairs, raters) int, any number of raters.
+
+        Returns:
+            The score from 0 to 1, (pairs,) float64.
+
+        Raises:
+            ValueError: A grade is out of range.
         """
         levels = len(self.thresholds) + 1
         return self.predict(grades) @ np.arange(levels) / (levels - 1)
 
-    def predict(self, grades: np.ndarray) -> np.ndarray:
-        """The chance of each grade from one more rater: (pairs, raters) int -> (pairs, levels) float64, rows sum to 1.
-        Without raters, (pairs, 0), that of any pair."""
-        return self._posterior(grades) @ self.chances(self.nodes).T
 
-    def pattern_chances(self, counts: np.ndarray) -> np.ndarray:
-        """The model's probability of counts of grades: (n, levels) int -> (n,) float64, as `counts_of` gives them."""
-        from scipy.special import gammaln
+def grade_counts(grades: np.ndarray, levels: int = 4) -> np.ndarray:
+    """Count how many raters gave each grade.
 
-        orders = gammaln(counts.sum(axis=1) + 1) - gammaln(counts + 1).sum(axis=1)
-        chances = np.exp(counts @ np.log(self.chances(self.nodes)) + orders[:, None])
-        return np.asarray(chances @ self.density)
+    Args:
+        grades: The grades of each pair, (pairs, raters) int from 1 to `levels`.
+        levels: The number of grades, 2 or more.
 
-    def _posterior(self, grades: np.ndarray) -> np.ndarray:
-        """(pairs, nodes), rows sum to 1."""
-        counts = counts_of(grades, len(self.thresholds) + 1)
-        logs = counts @ np.log(self.chances(self.nodes)) + np.log(self.density)
-        mass = np.exp(logs - logs.max(axis=1, keepdims=True))
-        return mass / mass.sum(axis=1, keepdims=True)
+    Returns:
+        The counts, (pairs, levels) int64.
 
-
-def counts_of(grades: np.ndarray, levels: int = 4) -> np.ndarray:
-    """How many raters gave each grade: (pairs, raters) int in 1..levels -> (pairs, levels) int64.
-
-    Raises ValueError if a grade lies outside, or there are fewer than two levels.
+    Raises:
+        ValueError: A grade is out of range, or there are fewer than two levels.
     """
     if levels < 2:
         raise ValueError(f"levels must be 2 or more, got {levels}")
@@ -125,8 +170,11 @@ def counts_of(grades: np.ndarray, levels: int = 4) -> np.ndarray:
     return np.stack([(grades == level).sum(axis=1) for level in range(1, levels + 1)], axis=1)
 
 
-def _chances(slope: float, thresholds: np.ndarray, theta: np.ndarray) -> np.ndarray:
-    """(levels, n): differences of cumulatives, each from its nearer tail, as 1 - Phi has no digits left far out."""
+def _grade_probabilities(slope: float, thresholds: np.ndarray, theta: np.ndarray) -> np.ndarray:
+    """Return P(grade | theta), (n,) -> (levels, n).
+
+    Each is a difference of two cumulatives, taken in the nearer tail, as 1 - Phi has no digits left far out.
+    """
     from scipy.special import ndtr
 
     arguments = slope * (theta - thresholds[:, None])
@@ -136,25 +184,26 @@ def _chances(slope: float, thresholds: np.ndarray, theta: np.ndarray) -> np.ndar
     return np.maximum(np.where(below[1:] < 0.5, np.diff(below, axis=0), -np.diff(above, axis=0)), 1e-300)
 
 
-def _thresholds(gaps: np.ndarray) -> np.ndarray:
-    """From the logs of the gaps between them; the first is 0."""
-    return np.concatenate([[0.0], np.exp(gaps)]).cumsum()
+def _thresholds(log_gaps: np.ndarray) -> np.ndarray:
+    """Return the thresholds, the first at 0: log gaps (levels - 2,) -> (levels - 1,)."""
+    return np.concatenate([[0.0], np.exp(log_gaps)]).cumsum()
 
 
-def _standard(gaps: np.ndarray) -> np.ndarray:
-    return (gaps - GAP_CENTRE) / GAP_DEVIATION
+def _standardised(log_gaps: np.ndarray) -> np.ndarray:
+    """Return the log gaps in deviations from the mean of their prior, (levels - 2,)."""
+    return (log_gaps - GAP_MEAN) / GAP_DEVIATION
 
 
-def _best_gaps(gaps: np.ndarray, grades_at: np.ndarray) -> np.ndarray:
-    """The gaps under which the expected number of grades at each node, (levels, n), is most probable."""
+def _fit_log_gaps(log_gaps: np.ndarray, grades_at: np.ndarray) -> np.ndarray:
+    """Fit the log gaps (levels - 2,) to the expected number of grades at each node, (levels, nodes)."""
     from scipy.optimize import minimize
 
-    if not len(gaps):
-        return gaps
+    if not len(log_gaps):
+        return log_gaps
 
     def loss(tried: np.ndarray) -> float:
-        logs = np.log(_chances(1.0, _thresholds(tried), GRID))
-        return float(0.5 * (_standard(tried) ** 2).sum() - (grades_at * logs).sum())
+        logs = np.log(_grade_probabilities(1.0, _thresholds(tried), GRID))
+        return float(0.5 * (_standardised(tried) ** 2).sum() - (grades_at * logs).sum())
 
     # Where no step gains any more, BFGS reports lost precision; its point is then the best there is.
-    return np.asarray(minimize(loss, gaps, method="BFGS").x)
+    return np.asarray(minimize(loss, log_gaps, method="BFGS").x)

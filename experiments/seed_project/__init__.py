@@ -1,1 +1,1 @@
-"""Run the student project that photoseek grew from, beside photoseek."""
+"""Run the student project that photoseek grew from, and photoseek's own ranker on the same data."""

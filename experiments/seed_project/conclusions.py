@@ -1,75 +1,88 @@
-"""The seed project's conclusions, written from its figures, whatever they are."""
+"""Write the conclusions of the seed project; every sentence depends on the results."""
 
-from typing import Any
+from experiments.seed_project.encoder import RESNET_TITLE
+from experiments.seed_project.project import COMPARED, SHORT_TITLES, TOP, SeedProject, value_of
 
-from experiments.seed_project.project import SeedProject
-
-SHORT = {
-    "chance": "no model",
-    "ridge": "Ridge",
-    "net": "plain net",
-    "candidates": "candidates",
-    "photoseek": "photoseek",
-}
-COMPARED = ("ridge", "net", "photoseek")
-TOP = 10
-# From here on, a photo that so large a share of the queries shows is what "similar images for most queries" means.
-MOST, MILDER = 0.5, 0.9
+# A model shows "similar images for most queries" if it shows one photo for this share of them or more ...
+MOST_QUERIES = 0.5
+# ... and "in a milder form" below this share.
+NEARLY_ALL_QUERIES = 0.9
 
 
 def conclusions(project: SeedProject) -> list[str]:
-    """What follows from the figures, whatever they are."""
-    queries, photos = project.models["ridge"].order.shape
-    even = min(1.0, TOP / photos)
-    ridge, net, ours = (value_of(project, name, "largest_share") for name in COMPARED)
-    says = []
-    if ridge > 0.999 and project.figures["ridge"]["distinct@10"] == min(TOP, photos):
-        says.append(
-            f"Ridge shows the same {min(TOP, photos)} photos for every one of the {queries} queries. It has to: a "
-            "linear model of a joined vector is a sum of the photo's part and the query's part, so the query moves all "
-            "photos alike and never changes their order."
-        )
-    else:
-        says.append(f"Ridge shows one photo in the top {TOP} of {ridge:.0%} of the queries.")
-    if net >= MOST:
-        says.append(
-            f"The plain net has the same failure{', in a milder form' if net < MILDER else ''}: similar images are "
-            f"shown for most queries. One photo is in the top {TOP} of {net:.1%} of them, and of {photos} photos "
-            f"{project.figures['net']['distinct@1']} take every first place."
-        )
-    else:
-        says.append(
-            f"The plain net does not show similar images for most queries here: its most shown photo is in the top "
-            f"{TOP} of {net:.0%} of them."
-        )
-    says.append(_regression_says(project))
-    cured = ours < MOST and ours < net and ours < ridge
-    recalls = [value_of(project, name, "recall@10") for name in COMPARED]
-    says.append(
-        f"photoseek on the same {len(project.seen_photos)} photos "
-        + ("cures it" if cured else "does not cure it")
-        + f": its most shown photo is in the top {TOP} of {ours:.0%} of the queries (even spread: {even:.0%}; a random "
-        f"order: {value_of(project, 'chance', 'largest_share'):.0%}), two queries share "
-        f"{project.figures['photoseek']['overlap@10']:.2f} of their top {TOP}, and recall@{TOP} is {recalls[2]:.3f} "
-        f"beside {recalls[0]:.3f} (Ridge), {recalls[1]:.3f} (net) and "
-        f"{value_of(project, 'chance', 'recall@10'):.3f} (random)."
-    )
-    says.append(
+    """Write what follows from the results.
+
+    Args:
+        project: The project with its results.
+
+    Returns:
+        Sentences about Ridge, the net, their errors, photoseek and the comparison; last, where ResNet-18 was not the
+        image encoder, a sentence that says so.
+    """
+    sentences = [
+        _conclude_ridge(project),
+        _conclude_net(project),
+        _conclude_errors(project),
+        _conclude_photoseek(project),
         "The comparison is of recipes, not of networks: the image vectors are the same. photoseek also learns from the "
         "photos' own captions and from the crowd's votes, and looks at regions and word pieces where the encoders give "
-        "them; Ridge and the net have the experts' pairs alone, as the project had."
+        "them; Ridge and the net have the experts' pairs alone, as the project had.",
+    ]
+    note = encoder_note(project.vectors.image_title)
+    return [*sentences, note] if note else sentences
+
+
+def encoder_note(image_title: str) -> str:
+    """Say that the image vectors are not those of a trained ResNet-18.
+
+    Args:
+        image_title: The image encoder in words, as `choose_encoder` returns it.
+
+    Returns:
+        The note; empty where the encoder is a trained ResNet-18.
+    """
+    if image_title == RESNET_TITLE:
+        return ""
+    if "RANDOM" in image_title:
+        return f"IMAGE VECTORS ARE OF {image_title.upper()}. NOTHING ON THIS PAGE SAYS HOW GOOD ANY MODEL IS."
+    return f"The project had ResNet-18; the figures are of {image_title}. With ResNet-18's own weights: --weights FILE."
+
+
+def _conclude_ridge(project: SeedProject) -> str:
+    queries, photos = project.models["ridge"].search_scores.shape
+    shown = min(TOP, photos)
+    share = value_of(project.results["ridge"]["largest_share"])
+    if share > 0.999 and project.results["ridge"]["distinct@10"] == shown:
+        return (
+            f"Ridge shows the same {shown} photos for every one of the {queries} queries. It has to: a linear model of "
+            "a joined vector is a sum of the photo's part and the query's part, so the query moves all photos alike "
+            "and never changes their order."
+        )
+    return f"Ridge shows one photo in the top {TOP} of {share:.0%} of the queries."
+
+
+def _conclude_net(project: SeedProject) -> str:
+    photos = project.models["net"].search_scores.shape[1]
+    share = value_of(project.results["net"]["largest_share"])
+    if share >= MOST_QUERIES:
+        return (
+            f"The plain net has the same failure{', in a milder form' if share < NEARLY_ALL_QUERIES else ''}: similar "
+            f"images are shown for most queries. One photo is in the top {TOP} of {share:.1%} of them, and of {photos} "
+            f"photos {project.results['net']['distinct@1']} take every first place."
+        )
+    return (
+        f"The plain net does not show similar images for most queries here: its most shown photo is in the top {TOP} "
+        f"of {share:.0%} of them."
     )
-    warning = stand_in(project)
-    return [*says, warning] if warning else says
 
 
-def _regression_says(project: SeedProject) -> str:
-    """What the errors on pairs did not tell."""
-    mean, ridge, net = (value_of(project, name, "rmse") for name in ("chance", "ridge", "net"))
+def _conclude_errors(project: SeedProject) -> str:
+    """Compare the errors on held-out pairs, which do not show the failure."""
+    mean, ridge, net = (value_of(project.results[name]["rmse"]) for name in ("chance", "ridge", "net"))
     if mean == 0:
         return "All held-out pairs have one and the same score, so the errors on them tell nothing."
     gains = [1 - error / mean for error in (ridge, net)]
-    best = SHORT["ridge" if gains[0] >= gains[1] else "net"]
+    best = SHORT_TITLES["ridge" if gains[0] >= gains[1] else "net"]
     if max(gains) <= 0:
         return f"On held-out pairs neither is better than always saying the mean score (RMSE {mean:.3f})."
     return (
@@ -79,18 +92,17 @@ def _regression_says(project: SeedProject) -> str:
     )
 
 
-def value_of(project: SeedProject, name: str, figure: str) -> float:
-    """A figure without its interval."""
-    value: Any = project.figures[name][figure]
-    return float(value["value"] if isinstance(value, dict) else value)
-
-
-def stand_in(project: SeedProject) -> str:
-    """What has to be said where the image vectors are not ResNet-18's; empty where they are."""
-    if project.image == "ResNet-18":
-        return ""
-    if "RANDOM" in project.image:
-        return f"IMAGE VECTORS ARE OF {project.image.upper()}. NOTHING ON THIS PAGE SAYS HOW GOOD ANY MODEL IS."
+def _conclude_photoseek(project: SeedProject) -> str:
+    even_share = min(1.0, TOP / project.models["photoseek"].search_scores.shape[1])
+    shares = {name: value_of(project.results[name]["largest_share"]) for name in (*COMPARED, "chance")}
+    recalls = {name: value_of(project.results[name]["recall@10"]) for name in (*COMPARED, "chance")}
+    share = shares["photoseek"]
+    cured = share < MOST_QUERIES and share < shares["net"] and share < shares["ridge"]
     return (
-        f"The project had ResNet-18; the figures are of {project.image}. With ResNet-18's own weights: --weights FILE."
+        f"photoseek on the same {len(project.pairs.train_photos)} photos {'cures it' if cured else 'does not cure it'}"
+        f": its most shown photo is in the top {TOP} of {share:.0%} of the queries (even spread: {even_share:.0%}; a "
+        f"random order: {shares['chance']:.0%}), two queries share "
+        f"{value_of(project.results['photoseek']['overlap@10']):.2f} of their top {TOP}, and recall@{TOP} is "
+        f"{recalls['photoseek']:.3f} beside {recalls['ridge']:.3f} (Ridge), {recalls['net']:.3f} (net) and "
+        f"{recalls['chance']:.3f} (random)."
     )

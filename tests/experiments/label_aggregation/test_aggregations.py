@@ -6,7 +6,7 @@ from experiments.label_aggregation.crowd_prior import CrowdPrior
 from experiments.label_aggregation.expert_weight import choose_expert_weight
 from experiments.label_aggregation.graded_response import GradedResponse
 from reranker.judgments.aggregate import PairScore
-from reranker.judgments.judged_folder import CrowdRow, ExpertRow
+from reranker.judgments.judgments import CrowdRow, ExpertRow
 
 
 def judged(pairs: int, noise: float = 0.5) -> tuple[list[ExpertRow], list[CrowdRow]]:

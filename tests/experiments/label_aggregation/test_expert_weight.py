@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from experiments.label_aggregation.crowd_prior import CrowdPrior
-from experiments.label_aggregation.expert_weight import WEIGHTS, _criterion, _left_out, choose_expert_weight
+from experiments.label_aggregation.expert_weight import WEIGHTS, choose_expert_weight, leave_one_out, weight_criterion
 from experiments.label_aggregation.graded_response import GradedResponse
-from reranker.judgments.judged_folder import CrowdRow, ExpertRow
+from reranker.judgments.judgments import CrowdRow, ExpertRow
 
 
 def people(
@@ -34,7 +34,7 @@ def test_the_choice_is_the_best_of_its_criterion_with_an_interval_around_it():
     chosen = choose_expert_weight(*people(1500, 0.8, 0.8))
     assert chosen is not None
     assert chosen.criterion.shape == WEIGHTS.shape == (21,)
-    assert chosen.at(chosen.weight) == chosen.criterion.max()
+    assert chosen.criterion_at(chosen.weight) == chosen.criterion.max()
     assert chosen.low <= chosen.weight <= chosen.high
     assert chosen.high - chosen.low < 0.4
     # 30 of 100 photos with 15 pairs each.
@@ -45,7 +45,7 @@ def test_the_criterion_is_the_mean_correlation_with_each_person_left_out():
     expert, crowd = people(12, 0.8, 0.8)
     grades, votes = np.array([row.grades for row in expert]), np.array([(row.yes, 5) for row in crowd])
     model, prior = GradedResponse.fit(grades), CrowdPrior.fit(*votes.T)
-    found = _criterion(_left_out(grades, votes, model, prior), np.arange(12))
+    found = weight_criterion(*leave_one_out(grades, votes, model, prior), np.arange(12))
     for place, weight in ((0, 0.0), (14, 0.7), (20, 1.0)):
         with_experts, with_votes = [], []
         for row, (yes, count) in zip(grades, votes, strict=True):
@@ -93,7 +93,7 @@ def test_flickr8ks_weight_is_near_the_one_that_training_takes(flickr8k):
     chosen = choose_expert_weight(judgments.expert, judgments.crowd, resamples=0)
     assert chosen is not None
     assert (chosen.weight, chosen.pairs, chosen.photos) == (pytest.approx(0.6), 666, 268)
-    assert chosen.at(0.6) == pytest.approx(0.781, abs=1e-3)
+    assert chosen.criterion_at(0.6) == pytest.approx(0.781, abs=1e-3)
     # 0.7 loses a thousandth; either kind alone loses more.
-    assert chosen.at(0.6) - chosen.at(0.7) < 0.002
-    assert chosen.at(0.6) - max(chosen.at(0.0), chosen.at(1.0)) > 0.015
+    assert chosen.criterion_at(0.6) - chosen.criterion_at(0.7) < 0.002
+    assert chosen.criterion_at(0.6) - max(chosen.criterion_at(0.0), chosen.criterion_at(1.0)) > 0.015

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import norm
+from scipy.stats import multinomial, norm
 
-from experiments.label_aggregation.graded_response import GradedResponse, counts_of
+from experiments.label_aggregation.graded_response import GradedResponse, grade_counts
 
 
 def drawn(theta: np.ndarray, slope: float, thresholds: list[float], raters: int, seed: int = 0) -> np.ndarray:
@@ -43,9 +43,21 @@ def test_the_density_finds_both_kinds_of_pairs(fitted):
     assert model.density[(model.nodes > 0.4) & (model.nodes < 1)].sum() < 0.05
 
 
+def quality(model: GradedResponse, grades: np.ndarray) -> np.ndarray:
+    """Return the posterior mean of theta."""
+    return model.posterior(grades) @ model.nodes
+
+
+def pattern_probabilities(model: GradedResponse, counts: np.ndarray) -> np.ndarray:
+    """Return the model's probability of counts of grades, (patterns, levels), by another library's multinomial."""
+    of_node = model.grade_probabilities(model.nodes).T
+    chances = np.stack([multinomial.pmf(row, row.sum(), of_node) for row in counts])
+    return chances @ model.density
+
+
 def test_quality_is_nearer_to_the_truth_than_the_mean_grade(fitted):
     theta, grades, model = fitted
-    found = model.quality(grades)
+    found = quality(model, grades)
     error = np.square(found - theta).mean()
     line = np.polynomial.Polynomial.fit(grades.mean(axis=1), theta, 1)
     assert error < 0.9 * np.square(line(grades.mean(axis=1)) - theta).mean()
@@ -57,8 +69,8 @@ def test_quality_is_nearer_to_the_truth_than_the_mean_grade(fitted):
 
 def test_patterns_are_as_frequent_as_the_model_says(fitted):
     _, grades, model = fitted
-    patterns, seen = np.unique(counts_of(grades), axis=0, return_counts=True)
-    expected = model.pattern_chances(patterns) * len(grades)
+    patterns, seen = np.unique(grade_counts(grades), axis=0, return_counts=True)
+    expected = pattern_probabilities(model, patterns) * len(grades)
     # Pearson's statistic of the patterns with 5 or more: about 15 of them, minus what was fitted.
     enough = expected >= 5
     assert (np.square(seen - expected) / expected)[enough].sum() < 30
@@ -68,11 +80,11 @@ def test_the_chances_of_all_patterns_sum_to_one(fitted):
     _, _, model = fitted
     patterns = np.array([(a, b, c, 3 - a - b - c) for a in range(4) for b in range(4 - a) for c in range(4 - a - b)])
     assert len(patterns) == 20
-    assert model.pattern_chances(patterns).sum() == pytest.approx(1, abs=1e-12)
+    assert pattern_probabilities(model, patterns).sum() == pytest.approx(1, abs=1e-12)
 
 
 def by_bayes(model: GradedResponse, grades: list[int]) -> np.ndarray:
-    """The posterior over the nodes from the definition, by another library's normal distribution."""
+    """Return the posterior over the nodes from the definition, by another library's normal distribution."""
     above = np.stack([norm.cdf(model.slope * (model.nodes - b)) for b in model.thresholds])
     chance = np.concatenate([np.ones((1, len(model.nodes))), above]) - np.concatenate([above, 0 * above[:1]])
     mass = model.density * np.prod([chance[grade - 1] for grade in grades], axis=0)
@@ -83,7 +95,7 @@ def by_bayes(model: GradedResponse, grades: list[int]) -> np.ndarray:
 def test_quality_and_score_are_posterior_means_by_bayes(fitted, grades):
     _, _, model = fitted
     posterior = by_bayes(model, grades)
-    assert model.quality(np.array([grades]))[0] == pytest.approx(posterior @ model.nodes, abs=1e-9)
+    assert quality(model, np.array([grades]))[0] == pytest.approx(posterior @ model.nodes, abs=1e-9)
     # The expected grade less 1 is how many thresholds a rater is above, summed over the chances of each.
     expected = sum(norm.cdf(model.slope * (model.nodes - b)) for b in model.thresholds) / 3
     assert model.score(np.array([grades]))[0] == pytest.approx(posterior @ expected, abs=1e-9)
@@ -106,7 +118,7 @@ def test_one_more_grade_is_foretold_with_the_chances_it_has(fitted):
     chances = model.predict(np.delete(grades, 1, axis=1))
     assert chances.sum(axis=1) == pytest.approx(np.ones(len(grades)))
     everybody = model.predict(np.empty((1, 0), int))[0]
-    assert everybody == pytest.approx(counts_of(grades).sum(axis=0) / grades.size, abs=0.01)
+    assert everybody == pytest.approx(grade_counts(grades).sum(axis=0) / grades.size, abs=0.01)
 
 
 @given(st.lists(st.tuples(*[st.integers(1, 4)] * 3), min_size=1, max_size=12))
@@ -156,7 +168,7 @@ def test_flickr8ks_grades_are_fitted_pattern_by_pattern(flickr8k):
     grades = np.array([row.grades for row in load_judgments(flickr8k).expert])
     model = GradedResponse.fit(grades)
     assert (model.slope, *model.thresholds) == pytest.approx((2.458, 0.021, 0.944, 1.930), abs=0.02)
-    patterns, seen = np.unique(counts_of(grades), axis=0, return_counts=True)
-    expected = model.pattern_chances(patterns) * len(grades)
+    patterns, seen = np.unique(grade_counts(grades), axis=0, return_counts=True)
+    expected = pattern_probabilities(model, patterns) * len(grades)
     # Within two deviations of chance, for each of the patterns that are not rare.
     assert (np.abs(seen - expected) / np.sqrt(expected))[expected > 20].max() < 2

@@ -1,30 +1,34 @@
-"""The seed project's conclusions say what the figures say, the failure and its absence alike."""
-
 from types import SimpleNamespace
 
 import numpy as np
 
-from experiments.seed_project.conclusions import conclusions, stand_in
-from experiments.seed_project.encoder import RANDOM
+from experiments.seed_project.conclusions import conclusions, encoder_note
+from experiments.seed_project.encoder import RANDOM_TITLE
+from experiments.seed_project.project import ModelScores
+from reranker.metrics.bootstrap import Measured
 
 
-def project(ridge: float, net: float, ours: float, image: str = "ResNet-18", net_error: float = 0.28):
+def project(ridge: float, net: float, ours: float, image_title: str = "ResNet-18", net_error: float = 0.28):
     """100 photos, 500 queries; the largest shares of three models."""
     shares = {"chance": 0.128, "ridge": ridge, "net": net, "candidates": 0.2, "photoseek": ours}
     errors = {"chance": 0.32, "ridge": 0.33, "net": net_error, "photoseek": 0.3}
-    figures = {
+    results = {
         name: {
-            "largest_share": {"value": share, "low": share, "high": share},
-            "recall@10": {"value": 0.5, "low": 0.4, "high": 0.6},
-            "rmse": {"value": errors.get(name, 0.3), "low": 0, "high": 1},
+            "largest_share": Measured(share, share, share),
+            "recall@10": Measured(0.5, 0.4, 0.6),
+            "rmse": Measured(errors.get(name, 0.3), 0, 1),
             "overlap@10": 0.07,
             "distinct@1": 3,
             "distinct@10": 10 if share == 1 else 100,
         }
         for name, share in shares.items()
     }
-    models = {"ridge": SimpleNamespace(order=np.zeros((500, 100)))}
-    return SimpleNamespace(figures=figures, models=models, image=image, seen_photos=set(range(408)))
+    return SimpleNamespace(
+        results=results,
+        models={name: ModelScores(np.zeros(1), np.zeros((500, 100)), True) for name in shares},
+        vectors=SimpleNamespace(image_title=image_title),
+        pairs=SimpleNamespace(train_photos=set(range(408))),
+    )
 
 
 def test_the_failure_and_its_cure() -> None:
@@ -49,9 +53,9 @@ def test_a_milder_failure_none_and_no_cure() -> None:
 
 
 def test_a_stand_in_and_random_weights_are_never_passed_over() -> None:
-    assert stand_in(project(1, 1, 1)) == ""
+    assert encoder_note("ResNet-18") == ""
     says = conclusions(project(1, 1, 1, "EfficientNet-Lite2, standing in for ResNet-18"))
     assert says[-1].startswith("The project had ResNet-18; the figures are of EfficientNet-Lite2, standing in")
-    last = conclusions(project(1, 1, 1, RANDOM))[-1]
+    last = conclusions(project(1, 1, 1, RANDOM_TITLE))[-1]
     assert last == last.upper()
     assert "RANDOM WEIGHTS" in last

@@ -1,5 +1,3 @@
-"""Which image encoder the seed project takes: ResNet-18 where its weights are at hand, else a named stand-in."""
-
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,8 +48,8 @@ def test_random_weights_come_last_or_on_request_and_are_the_same_every_time(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     file = tmp_path / "cache" / "seed-project" / "resnet18-random.safetensors"
-    assert chosen(random=True) == (Loaded("torchvision:resnet18", str(file)), seed_encoder.RANDOM)
-    assert "RANDOM WEIGHTS" in seed_encoder.RANDOM
+    assert chosen(random=True) == (Loaded("torchvision:resnet18", str(file)), seed_encoder.RANDOM_TITLE)
+    assert "RANDOM WEIGHTS" in seed_encoder.RANDOM_TITLE
     first = file.read_bytes()
     assert load_file(file)["fc.weight"].shape == (1000, 512)
 
@@ -62,5 +60,5 @@ def test_random_weights_come_last_or_on_request_and_are_the_same_every_time(
 
     file.unlink()
     monkeypatch.setattr(seed_encoder, "load_image_encoder", missing)
-    assert chosen() == (Loaded("torchvision:resnet18", str(file)), seed_encoder.RANDOM)
+    assert chosen() == (Loaded("torchvision:resnet18", str(file)), seed_encoder.RANDOM_TITLE)
     assert file.read_bytes() == first
