@@ -13,7 +13,7 @@ QUERIES ?= data/demo-queries.txt
 REPORT ?= build/ranker.html
 BROWSER ?= unshare -rn chromium --headless=new --no-sandbox --disable-gpu --hide-scrollbars --enable-logging=stderr
 
-.PHONY: help setup demo test lint seed-project default-ranker shipped-ranker ablation figures report look bench clean
+.PHONY: help setup demo test lint docs seed-project default-ranker shipped-ranker ablation figures report look bench clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -37,11 +37,19 @@ demo: setup
 test: setup
 	$(BIN)/python -m pytest
 
-## make lint             lint, format and type checks
+## make lint             lint, format, types, which room imports which, and whether docs/cli.md is up to date
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --no-cache
+	@$(BIN)/python -m photoseek.commands.reference | diff docs/cli.md - || { echo "docs/cli.md is out of date: make docs"; exit 1; }
+
+## make docs             write docs/cli.md from the help of the commands
+docs: setup
+	@mkdir -p build
+	$(BIN)/python -m photoseek.commands.reference > build/cli.md
+	mv build/cli.md docs/cli.md
 
 ## make default-ranker   train both shipped rankers again (JUDGED=folder with train_224; some 20 minutes, resumable)
 default-ranker: setup
@@ -60,7 +68,7 @@ ablation: setup
 
 ## make seed-project     the project photoseek grew from, and photoseek beside it, as one report (a minute or two)
 seed-project: setup
-	@$(BIN)/python -m experiments.seed_project.project $(JUDGED) -o seed-project.html $(if $(WEIGHTS),--weights '$(WEIGHTS)')
+	@$(BIN)/python -m experiments.seed_project $(JUDGED) -o seed-project.html $(if $(WEIGHTS),--weights '$(WEIGHTS)')
 
 ## make figures          every figure of the README's table (JUDGED=folder; some five minutes)
 figures: setup

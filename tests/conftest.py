@@ -1,4 +1,4 @@
-"""What all tests share: the course's judged folder, where it lies beside the checkout, and torch on one thread."""
+"""Fixtures of all tests: the course's judged folder, if it is beside the checkout, and torch on one thread."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +15,7 @@ FLICKR8K = Path(__file__).resolve().parents[2] / "shared" / "data" / "flickr8k"
 
 @pytest.fixture(scope="session")
 def flickr8k() -> Path:
-    """The course's judged folder; a test that needs it is skipped where it is missing."""
+    """Return the course's judged folder; a test that needs it is skipped where it is missing."""
     if not FLICKR8K.is_dir():
         pytest.skip("needs ../shared/data/flickr8k beside the checkout")
     return FLICKR8K
@@ -23,7 +23,7 @@ def flickr8k() -> Path:
 
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
-    """Torch and numpy on one thread: quicker on tiny data, and the same sums every time."""
+    """Run torch and NumPy on one thread, which is quicker on tiny data and gives the same sums every time."""
     import torch
     from threadpoolctl import threadpool_limits
 

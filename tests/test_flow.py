@@ -1,4 +1,4 @@
-"""The whole way in real processes, on the sample: build, search, batch, train, use, search, info, evaluate, bench."""
+"""Run every command in real processes on the sample: build, search, batch, train, use, info, evaluate, bench."""
 
 import csv
 import json

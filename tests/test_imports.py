@@ -1,4 +1,4 @@
-"""Which modules a command may pull in, and which room may know which."""
+"""Check which modules a command imports, and which room imports which."""
 
 import ast
 import json
@@ -77,7 +77,7 @@ def sources() -> list[Path]:
 
 
 def imported_rooms(path: Path) -> set[str]:
-    """The rooms that a file imports anywhere, inside functions too."""
+    """Return the rooms that a file imports anywhere, inside functions too."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):

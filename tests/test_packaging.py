@@ -34,6 +34,7 @@ def test_every_data_file_beside_the_code_is_taken_along():
         for path in (ROOT / room).rglob("*")
         if path.is_file() and path.suffix in (".safetensors", ".toml", ".json", ".html", ".css", ".js")
     }
-    for name in ("reranker/default/weights", "reranker/default-fast/weights", "indexer/encoders/efficientnet_lite"):
+    statistics = "indexer/encoders/statistics/efficientnet_lite"
+    for name in ("reranker/default/weights", "reranker/default-fast/weights", statistics):
         assert f"{name}.safetensors" in beside
     assert beside <= packaged()

@@ -1,4 +1,4 @@
-"""A report read back by a browser's rules (html5lib), and what must hold for every report."""
+"""Parse a report as a browser does (html5lib), and check what must hold for every report."""
 
 import re
 from pathlib import Path
@@ -8,17 +8,17 @@ import html5lib
 
 
 def parsed(path: Path) -> Any:
-    """The page as an element tree; html5lib in strict mode raises on markup that a browser would have to repair."""
+    """Parse a page into an element tree; raise on markup that a browser would have to repair."""
     return html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(path.read_text(encoding="utf-8"))
 
 
 def texts(page: Any, path: str) -> list[str]:
-    """The text of every element on a path, white space made single."""
+    """Return the text of every element on a path, with single spaces."""
     return [" ".join("".join(element.itertext()).split()) for element in page.findall(f".//{path}")]
 
 
 def assert_self_contained(path: Path) -> None:
-    """No address that a browser would ask, each id once, every picture with a text, links that lead somewhere."""
+    """Check that a page loads nothing, that its ids are unique, its pictures have a text and its links a target."""
     page, markup = parsed(path), path.read_text(encoding="utf-8")
     elements = [element for element in page.iter() if isinstance(element.tag, str)]
     places = [(name, value) for e in elements for name, value in e.attrib.items() if name.endswith(("src", "href"))]

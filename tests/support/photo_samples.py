@@ -1,10 +1,16 @@
-"""Photos made byte by byte for tests: one asymmetric picture in every format, and the ways in which files are odd."""
+"""Make photo files byte by byte: one asymmetric picture in many formats, and unusual files; and decode them."""
 
 import io
+import os
 import struct
+from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
+
+from indexer.photos.decode import UnreadablePhotoError, decode_photo
+from indexer.photos.square_transform import SquareTransform
 
 PALETTE = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "white": (255, 255, 255)}
 UPRIGHT = ["red", "green", "blue", "white"]
@@ -24,7 +30,7 @@ STORED = {
 
 
 def quarters(names: list[str] = UPRIGHT, width: int = 96, height: int = 64) -> Image.Image:
-    """A picture whose quarters have the named colours: top left, top right, bottom left, bottom right."""
+    """Draw a picture whose quarters have the named colours: top left, top right, bottom left, bottom right."""
     pixels = np.empty((height, width, 3), np.uint8)
     for place, name in enumerate(names):
         down, right = divmod(place, 2)
@@ -37,12 +43,12 @@ def quarters(names: list[str] = UPRIGHT, width: int = 96, height: int = 64) -> I
 
 
 def turned(orientation: int, width: int = 96, height: int = 64) -> Image.Image:
-    """The picture as a camera stores it that was held so; upright it is width x height."""
+    """Return the picture as a camera stores it with an EXIF orientation; upright it is width x height."""
     return quarters(STORED[orientation], *((width, height) if orientation < 5 else (height, width)))
 
 
 def seen(pixels: np.ndarray) -> list[str]:
-    """The colours in the middle of the four quarters, by name where they are within 20 of one."""
+    """Return the colours in the middle of the four quarters, by name if they are within 20 grey levels of one."""
     height, width = pixels.shape[:2]
     colours = []
     for row, column in [(1, 1), (1, 3), (3, 1), (3, 3)]:
@@ -53,14 +59,14 @@ def seen(pixels: np.ndarray) -> list[str]:
 
 
 def smooth(width: int, height: int) -> Image.Image:
-    """A picture with the soft gradients and edges of a photo."""
+    """Draw a picture with soft gradients and edges, as a photo has."""
     y, x = np.mgrid[0:height, 0:width] / min(width, height)
     waves = [np.sin(7 * x + 3 * y), np.cos(5 * y - 2 * x), np.sign(np.sin(9 * x) * np.cos(8 * y)) * 0.6]
     return Image.fromarray((127.5 + 120 * np.stack(waves, axis=-1)).astype(np.uint8))
 
 
 def encoded(image: Image.Image, kind: str, orientation: int = 0, pages: bool = False, **options) -> bytes:
-    """The file that Pillow writes; `pages`: with a black picture as second page or frame."""
+    """Return the bytes that Pillow writes; `pages` adds a black picture as second page or frame."""
     if pages:
         options |= {"save_all": True, "append_images": [Image.new("RGB", image.size, "black")]}
     if orientation:
@@ -73,12 +79,12 @@ def encoded(image: Image.Image, kind: str, orientation: int = 0, pages: bool = F
 
 
 def with_segment(jpeg: bytes, marker: int, content: bytes) -> bytes:
-    """The JPEG with one more segment right after its start."""
+    """Insert a segment right after the start of a JPEG."""
     return jpeg[:2] + bytes([0xFF, marker]) + struct.pack(">H", len(content) + 2) + content + jpeg[2:]
 
 
 def tiff(entries: list[tuple[int, int, tuple[int, ...]]], at: int) -> bytes:
-    """One TIFF directory at offset `at`: (tag, type, values) with type 1 bytes, 3 shorts, 4 longs, 10 fractions."""
+    """Make a TIFF directory at offset `at`: (tag, type, values) with type 1 bytes, 3 shorts, 4 longs, 10 fractions."""
     codes = {1: "B", 3: "H", 4: "I", 10: "i"}
     directory, beyond = struct.pack("<H", len(entries)), b""
     for tag, kind, values in sorted(entries):
@@ -90,7 +96,7 @@ def tiff(entries: list[tuple[int, int, tuple[int, ...]]], at: int) -> bytes:
 
 
 def dng(preview: bytes, orientation: int) -> bytes:
-    """A camera RAW file: a 192 x 128 sensor of even grey, and a 96 x 64 JPEG preview."""
+    """Make a camera RAW file: a 192 x 128 sensor of even grey, and a 96 x 64 JPEG preview."""
     sensor = struct.pack("<H", 30000) * (192 * 128)
     preview = preview + b"\0" * (len(preview) % 2)
     at = 8 + len(preview) + len(sensor)
@@ -108,3 +114,26 @@ def dng(preview: bytes, orientation: int) -> bytes:
     mosaic = [(33421, 3, (2, 2)), (33422, 1, (0, 1, 1, 2)), (50717, 4, (65535,))]
     back = tiff([*size, *strip, *mosaic], sensor_at)
     return b"II*\0" + struct.pack("<I", at) + preview + sensor + front(sensor_at) + back
+
+
+SMALL = SquareTransform(32)
+NOT_AN_IMAGE = "not an image, or of a kind that is not read"
+JPEG = encoded(quarters(), "JPEG", quality=95)
+PNG = encoded(quarters(), "PNG")
+
+
+def decoded(folder: Path, data: bytes, name: str = "photo.jpg", transform: SquareTransform = SMALL, **options):
+    path = folder / name
+    path.write_bytes(data)
+    return decode_photo(os.fsencode(path), transform, **options)
+
+
+def refusal(folder: Path, data: bytes, name: str = "photo.jpg", **options) -> str:
+    (folder / name).write_bytes(data)
+    return refusal_of(folder / name, **options)
+
+
+def refusal_of(path: Path, **options) -> str:
+    with pytest.raises(UnreadablePhotoError) as refused:
+        decode_photo(os.fsencode(path), SMALL, **options)
+    return str(refused.value)

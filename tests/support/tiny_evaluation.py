@@ -1,13 +1,14 @@
-"""An evaluation of the sample by the tiny encoders, quick enough for every protocol."""
+"""Evaluate the sample with the tiny encoders, quickly enough for every protocol."""
 
 from pathlib import Path
 
+from reranker.evaluation.data import EvaluationData
 from reranker.evaluation.evaluation import Evaluation
 from reranker.judgments.embedded import embed_judgments
-from reranker.judgments.judged_folder import Judgments
+from reranker.judgments.judgments import Judgments
 from reranker.training.train import train
 from tiny_encoder import TinyEncoder
-from tiny_judged import QUICK, Ears
+from tiny_judged import QUICK, StubTextEncoder
 
 SAMPLE = Path(__file__).resolve().parents[2] / "data" / "sample"
 
@@ -19,8 +20,8 @@ class Colours(TinyEncoder):
 
 
 def evaluation_of(judgments: Judgments, folder: Path) -> Evaluation:
-    """A ranker of the sample by the tiny encoders, with an evaluation that has them at hand."""
-    encoders = (Colours(), Ears())
+    """Train a ranker on the sample with the tiny encoders, and return its evaluation."""
+    encoders = (Colours(), StubTextEncoder())
     features = embed_judgments(judgments.restrict(judgments.sets["train_images"]), *encoders)
     ranker = train(features, judgments, encoders, QUICK)
-    return Evaluation(judgments, ranker, breadth=folder, _cache={"encoders": encoders})
+    return Evaluation(EvaluationData(judgments, lambda: encoders, folder), ranker)

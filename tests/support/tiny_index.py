@@ -1,4 +1,4 @@
-"""Small indexes for tests: photos of one grey, the tiny encoder, and ways to look at what came out."""
+"""Build small indexes of grey photos with the tiny encoder, and read what they hold."""
 
 import os
 from pathlib import Path
@@ -15,7 +15,7 @@ DAMAGED = "the index is damaged; delete it and build it again"
 
 
 def grey(root: Path, **values: int) -> None:
-    """Photos NAME.png of one grey each; "__" in a name stands for a folder."""
+    """Write photos NAME.png of one grey each; "__" in a name stands for a folder."""
     for name, value in values.items():
         path = root / f"{name.replace('__', '/')}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -27,7 +27,7 @@ def build(photos: Path, folder: Path, **options) -> Index:
 
 
 def rows(opened: Index) -> dict[str, int | str]:
-    """path -> row, or why it was skipped."""
+    """Return the row of every photo by path, or why it was skipped."""
     return {os.fsdecode(p.path): p.reason if p.row is None else p.row for p in opened.catalogue.all_photos()}
 
 
@@ -45,7 +45,7 @@ def refusal(act) -> str:
 
 
 def halves(root: Path, **values: tuple[int, int]) -> None:
-    """Photos NAME.png, one grey on the left and one on the right."""
+    """Write photos NAME.png, one grey on the left and one on the right."""
     root.mkdir(exist_ok=True)
     for name, (left, right) in values.items():
         photo = Image.new("RGB", (8, 8), (left, left, left))

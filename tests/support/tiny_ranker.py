@@ -1,4 +1,4 @@
-"""A real ranker for views whose numbers a person can compute: the embedding cut in three."""
+"""A ranker for views whose numbers can be computed by hand: it cuts an embedding in three."""
 
 import json
 from dataclasses import dataclass
@@ -11,11 +11,10 @@ from indexer.views.view import EncodedPhotos
 
 @dataclass(frozen=True, slots=True)
 class TinyRanker:
-    """Of an embedding (x1, ..., xd): z is all but the last coordinate, hub the last, hidden both of x1 and its double.
+    """Ranker of embeddings (x1, ..., xd): z is all but the last coordinate, hubness the last, hidden (x1, 2 x1).
 
-    Of a region vector it keeps the first and the last coordinate.
-
-    Nothing is made a unit vector, so that sums of small fractions stay exact in float16 and in float32.
+    It keeps the first and the last coordinate of a region vector. Nothing is scaled to unit length, so that sums of
+    small fractions stay exact in float16 and in float32.
     """
 
     id: str = "0123456789ab"
@@ -23,7 +22,7 @@ class TinyRanker:
     text_encoder: str = "tiny-text@1"
 
     def encode_photos(self, embeddings: np.ndarray, regions: np.ndarray | None = None) -> EncodedPhotos:
-        """embeddings: (n, d) float32 -> z (n, d - 1), hub (n,), hidden (n, 2), regions (n, count, 2) int8 or None."""
+        """Encode (n, d) float32: z (n, d - 1), hubness (n,), hidden (n, 2), regions (n, count, 2) int8 or None."""
         first = embeddings[:, :1]
         hidden = np.concatenate([first, 2 * first], axis=1)
         ends = None if regions is None else regions[:, :, [0, -1]]

@@ -1,21 +1,24 @@
-"""A space and a ranker of random weights, small enough to compare with a plain computation."""
+"""A joint space and a ranker of random weights, small enough to compare with a plain computation."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from indexer.encoders import Tokens
+from indexer.views.view import EncodedPhotos
 from reranker.models.calibration import Calibration
 from reranker.models.class_names import ClassNameHead
-from reranker.models.joint_space import PAIR_FEATURES, Hubness, JointSpace
+from reranker.models.hubness import Hubness
+from reranker.models.joint_space import PAIR_FEATURES, EncodedQueries, JointSpace
 from reranker.models.late_interaction import LateInteraction, Words
 from reranker.models.lexical_features import LexicalFeatures
 from reranker.models.linear_map import LinearMap, unit
 from reranker.models.mlp import MLP
-from reranker.models.no_match import FEATURES, NoMatchClassifier
-from reranker.ranker import Ranker
+from reranker.models.no_match import FEATURE_NAMES, NoMatchClassifier
+from reranker.models.ranking_settings import RankingSettings
+from reranker.ranker import PairScores, Ranker
 
-# Embeddings, text vectors, regions and tokens; the heads; the vocabulary of the lexicon and of late interaction.
+# Widths of embeddings, text vectors, regions and tokens; widths of the heads; words and word pieces.
 D, E, R, W = 80, 70, 12, 10
 K, MEANING, NAMED, LATE = 6, 4, 5, 64
 WORDS, PIECES = ("cat", "dog"), (3, 8, 9)
@@ -23,7 +26,7 @@ WORDS, PIECES = ("cat", "dog"), (3, 8, 9)
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """x (7, D), regions (7, 3, R) int8, t (3, E) unit, tokens of 2, 1 and 3 pieces for three texts."""
+    """Inputs of a ranker: x (7, D), regions (7, 3, R) int8, t (3, E) unit, tokens of 2, 1 and 3 pieces."""
 
     x: np.ndarray
     regions: np.ndarray
@@ -57,7 +60,7 @@ def make_late(generator: np.random.Generator, order: str = "C") -> LateInteracti
         np.full(20, 0.5, np.float32),
         np.arange(0, 21, 2),
     )
-    return LateInteraction.of(weights, bank)
+    return LateInteraction(*weights, bank)
 
 
 def make_space(seed: int = 0, order: str = "C", names: bool = True, late: bool = True) -> JointSpace:
@@ -77,15 +80,23 @@ def make_space(seed: int = 0, order: str = "C", names: bool = True, late: bool =
         map=LinearMap(weights(D, K), 0.1 * weights(K), weights(e, K), 0.1 * weights(K)),
         meaning=LinearMap(weights(D, MEANING), 0.1 * weights(MEANING), weights(E, MEANING), 0.1 * weights(MEANING)),
         class_names=of_names if names else ClassNameHead.none(D, E),
-        lexical=LexicalFeatures(WORDS, np.float32([1.5, 0.7])),
+        lexical=LexicalFeatures(WORDS, np.float32([1.5, 0.7]), 0.5),
         late_interaction=make_late(np.random.default_rng(seed + 50), order) if late else None,
         hubness=Hubness(weights(K + MEANING, 4), weights(100, 4), weights(30, 4)),
         late_imputation=weights(4, 2),
+        settings=RankingSettings(),
     )
 
 
-def make_mlp(d: int, e: int, generator: np.random.Generator, m: int = 24, order: str = "C") -> MLP:
-    s, p = len(PAIR_FEATURES), 8
+def make_mlp(
+    d: int,
+    e: int,
+    generator: np.random.Generator,
+    m: int = 24,
+    order: str = "C",
+    pair_features: int = len(PAIR_FEATURES),
+) -> MLP:
+    s, p = pair_features, 8
     shapes = ((d, m), (e, m), (s, m), (m,), (m, p), (p,), (p,), (s,), (1,))
     return MLP(*(random(generator, order, *shape) for shape in shapes))
 
@@ -100,10 +111,16 @@ def make_ranker(seed: int = 0, order: str = "C", names: bool = True, late: bool 
         ranking_mlp=make_mlp(D, E, generator, 24, order),
         relevance_mlp=make_mlp(D, E, generator, 16, order),
         calibration=Calibration(1.7, -0.3),
-        no_match=NoMatchClassifier(tuple(generator.standard_normal(FEATURES).tolist()), -0.25, 0.12),
+        no_match=NoMatchClassifier(tuple(generator.standard_normal(len(FEATURE_NAMES)).tolist()), -0.25, 0.12),
         training={"photos": 3, "order_loss": [0.5, 0.4]},
         results={"reranked_recall@1": 0.25},
     )
+
+
+def score_matrix(ranker: Ranker, photos: EncodedPhotos, queries: EncodedQueries) -> PairScores:
+    """Score every photo for every query: (b, n) and (b, n, 7)."""
+    found = [ranker.scores(photos, queries, row) for row in range(len(queries.gate))]
+    return PairScores(*(np.stack([getattr(one, f.name) for one in found]) for f in fields(PairScores)))
 
 
 def random(generator: np.random.Generator, order: str, *shape: int) -> np.ndarray:
