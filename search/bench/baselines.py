@@ -1,12 +1,12 @@
 """Search the vectors of a view as other libraries do: rclip's way, sentence-transformers, FAISS, hnswlib, usearch."""
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
+from indexer.cpu_count import usable_cores
 from indexer.errors import PhotoseekError
 
 # Settings that trade time for recall: `efSearch` of FAISS, `ef` of hnswlib, `expansion_search` of usearch.
@@ -125,7 +125,7 @@ class Faiss:
         self.index = faiss.index_factory(vectors.shape[1], key, faiss.METRIC_INNER_PRODUCT)
         if not hasattr(self.index, "hnsw"):
             self.efforts = ()
-        faiss.omp_set_num_threads(os.cpu_count() or 1)
+        faiss.omp_set_num_threads(usable_cores())
         try:
             for start in range(0, len(vectors), BLOCK_ROWS):
                 self.index.add(np.ascontiguousarray(vectors[start : start + BLOCK_ROWS]))
@@ -167,7 +167,7 @@ class Hnswlib:
         self.index.init_index(len(vectors), M=16, ef_construction=200, random_seed=0)
         for start in range(0, len(vectors), BLOCK_ROWS):
             block = vectors[start : start + BLOCK_ROWS]
-            self.index.add_items(block, np.arange(start, start + len(block)), num_threads=os.cpu_count() or 1)
+            self.index.add_items(block, np.arange(start, start + len(block)), num_threads=usable_cores())
             on_block(start + len(block))
         self.index.set_num_threads(1)
 
@@ -202,7 +202,7 @@ class Usearch:
         self.description = self.description.format(dtype=str(self.index.dtype).rpartition(".")[2].lower())
         for start in range(0, len(vectors), BLOCK_ROWS):
             block = np.ascontiguousarray(vectors[start : start + BLOCK_ROWS])
-            self.index.add(np.arange(start, start + len(block)), block, threads=os.cpu_count() or 1)
+            self.index.add(np.arange(start, start + len(block)), block, threads=usable_cores())
             on_block(start + len(block))
 
     def search(self, query: np.ndarray, count: int) -> np.ndarray:

@@ -120,30 +120,6 @@ def read_through(folder: Path) -> None:
                     pass
 
 
-def cached_share(path: Path, samples: int = 64) -> float | None:
-    """Estimate which share of a file is in the system's cache.
-
-    Args:
-        path: The file.
-        samples: How many evenly spread bytes are looked up.
-
-    Returns:
-        The share, 0 to 1; None where the system does not tell.
-    """
-    if not hasattr(os, "RWF_NOWAIT"):
-        return None
-    size, found, byte = path.stat().st_size, 0, bytearray(1)
-    with open(path, "rb", buffering=0) as file:
-        for place in np.linspace(0, max(size - 1, 0), samples).astype(int):
-            try:
-                found += os.preadv(file.fileno(), [byte], int(place), os.RWF_NOWAIT) == 1
-            except BlockingIOError:
-                continue
-            except OSError:
-                return None
-    return found / samples
-
-
 def time_dropped_queries(folder: Path, texts: Sequence[str]) -> list[float]:
     """Answer queries in this process, each after the files of the index were dropped from the cache.
 
