@@ -45,7 +45,7 @@ FORMAT_2_ISOTONIC_LEAN = 0.02
 
 @dataclass(frozen=True, slots=True)
 class RankerCard:
-    """What `ranker.json` says beside the weights.
+    """The entries of `ranker.json`: all of a ranker but its weights.
 
     Attributes:
         id: Digest of everything that changes a ranking, 12 hex digits.

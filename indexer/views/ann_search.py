@@ -34,7 +34,7 @@ COLD_SEARCHES = 20
 
 @dataclass(frozen=True, slots=True)
 class SearchParameters:
-    """How far a search of lists goes.
+    """Parameters of a search of lists.
 
     Attributes:
         nprobe: Lists that are visited.

@@ -17,7 +17,7 @@ _BEHIND = 1e4
 
 @dataclass(frozen=True, slots=True)
 class GalleryRanking:
-    """How b queries rank the n photos of a gallery.
+    """Ranking of the n photos of a gallery by b queries.
 
     Attributes:
         ranker: The ranker.

@@ -23,7 +23,7 @@ PAIR_FEATURES = ("cosine", "meaning", "hub", "named", "gate", "late", "late_hub"
 
 @dataclass(frozen=True, slots=True)
 class EncodedQueries:
-    """What is computed once per query, for b queries.
+    """The parts of b queries that are computed once per query.
 
     Attributes:
         heads: (b, K) float32, unit rows per head.

@@ -7,7 +7,7 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class PhotoParts:
-    """What reranking needs of n photos and does not depend on a query.
+    """The parts of n photos that reranking needs and that depend on no query.
 
     Attributes:
         late_hubness: (n,) float32, hubness by late interaction; 0 without region vectors.

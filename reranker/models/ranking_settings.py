@@ -21,7 +21,7 @@ class HeadWeights:
 
 @dataclass(frozen=True, slots=True)
 class HubnessSettings:
-    """How many nearest neighbours a hubness is the mean over (CSLS takes 10; Conneau et al. 2018).
+    """Numbers of nearest neighbours that a hubness is the mean over (CSLS takes 10; Conneau et al. 2018).
 
     Attributes:
         captions: Nearest training captions of a photo, in the map and in meaning.
@@ -36,7 +36,7 @@ class HubnessSettings:
 
 @dataclass(frozen=True, slots=True)
 class ClassNameSettings:
-    """How a query is compared with the class names.
+    """Settings of the comparison of a query with the class names.
 
     Attributes:
         temperature: Two names whose cosines differ by this much count in the ratio e.
@@ -53,7 +53,7 @@ class ClassNameSettings:
 
 @dataclass(frozen=True, slots=True)
 class SmallGallerySettings:
-    """How scores are corrected where few photos are searched; see `reranker.ranking.correct_small_gallery`.
+    """Settings of the correction where few photos are searched; see `reranker.ranking.correct_small_gallery`.
 
     Attributes:
         few: At this number of photos or fewer the correction is whole.
@@ -70,7 +70,7 @@ class SmallGallerySettings:
 
 @dataclass(frozen=True, slots=True)
 class ExclusionSettings:
-    """How `--without` moves photos down.
+    """Settings of `--without`, which moves photos down.
 
     Attributes:
         threshold: A photo comes behind all others if one minus its relevance for the excluded text is below this.

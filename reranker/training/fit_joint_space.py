@@ -25,7 +25,7 @@ IMPUTED = 100
 
 @dataclass(frozen=True, slots=True)
 class JointSpaceSettings:
-    """How the joint spaces of a training are fitted.
+    """Settings of fitting the joint spaces of a training.
 
     Attributes:
         map: How the map is fitted.

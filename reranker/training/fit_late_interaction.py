@@ -29,7 +29,7 @@ LOGIT_SCALE = 20.0
 
 @dataclass(frozen=True, slots=True)
 class LateInteractionSettings:
-    """How late interaction is fitted. The defaults were chosen on Flickr8k training photos that were held out.
+    """Settings of fitting late interaction. The defaults were chosen on Flickr8k training photos that were held out.
 
     Attributes:
         k: Dimensions of the space of regions and words.

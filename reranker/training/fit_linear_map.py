@@ -18,7 +18,7 @@ SCALE_LEARNING_RATE = 1e-2
 
 @dataclass(frozen=True, slots=True)
 class MapSettings:
-    """How a map is fitted. The defaults were chosen on Flickr8k training photos that were held out.
+    """Settings of fitting a map. The defaults were chosen on Flickr8k training photos that were held out.
 
     Attributes:
         k: Dimensions of the map's space; less where the data has fewer directions.

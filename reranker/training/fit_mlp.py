@@ -26,7 +26,7 @@ _NOT_DECAYED = ("b1", "b2", "w3", "ws", "b3")
 
 @dataclass(frozen=True, slots=True)
 class MLPSettings:
-    """How an MLP is trained: a few epochs, after which the validation loss of Flickr8k stands still.
+    """Settings of training an MLP: a few epochs, after which the validation loss of Flickr8k stands still.
 
     Attributes:
         learning_rate: Highest learning rate of the one-cycle schedule.
@@ -51,7 +51,7 @@ class MLPSettings:
 
 @dataclass(frozen=True, slots=True)
 class MLPExamples:
-    """What an MLP is trained on.
+    """Examples that an MLP is trained and validated on.
 
     Attributes:
         x: (n, d) float32 photo embeddings, the rows that `photo_rows` of the lists point to.

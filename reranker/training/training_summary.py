@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class TrainingSummary:
-    """What a ranker was trained on, and how that went. Fields are the keys of `as_dict`, in their order.
+    """Summary of a training: its data and its results. Fields are the keys of `as_dict`, in their order.
 
     Attributes:
         photos: How many photos there were.

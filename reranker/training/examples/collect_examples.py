@@ -23,7 +23,7 @@ MIN_CALIBRATION_PAIRS = 50
 
 @dataclass(frozen=True, slots=True)
 class TrainingExamples:
-    """What the MLPs learn from and are validated on.
+    """Examples that the MLPs learn from and are validated on.
 
     Attributes:
         ranking_train: Captions with their own photo first, the only one that fits.
