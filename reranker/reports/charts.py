@@ -154,14 +154,7 @@ def share_histogram(
 ) -> Chart:
     """Draw the share of each group's values that falls into each bin, to compare groups of different sizes.
 
-    Args:
-        groups: Name of a group -> its values (n,); at most six groups.
-        edges: (bins + 1,) edges of the bins.
-        caption: Text below the chart.
-        alt: The chart in words.
-        x: Label of the x axis.
-        y: Label of the y axis.
-        marks: Name -> x of upright lines.
+    Takes what `histogram` takes.
     """
     shares = {
         name: np.histogram(values, edges)[0].astype(float) / max(1, len(values)) for name, values in groups.items()

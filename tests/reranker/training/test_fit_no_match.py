@@ -28,7 +28,7 @@ def given(one_thread: None) -> Validation:
 
 @pytest.fixture
 def learned_from(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
-    """What the decision is fitted to: present, absent; filled by `fit_no_match`."""
+    """Collect the examples that `fit_no_match` fits the decision to: of galleries with a match, and without one."""
     seen: list[np.ndarray] = []
 
     def keep(present: np.ndarray, absent: np.ndarray, missed: float) -> NoMatchClassifier:
@@ -179,7 +179,7 @@ def test_no_match_is_likelier_where_the_photo_is_gone(given: Validation, with_wo
 
 
 def drawn(count: int, shift: float, seed: int) -> np.ndarray:
-    """What the decision looks at, (count, 22): two columns tell, one never changes, the rest is noise."""
+    """Draw inputs of the decision, (count, 22): two columns tell, one never changes, the rest is noise."""
     rows = np.random.default_rng(seed).standard_normal((count, len(FEATURE_NAMES)))
     rows[:, 0] += shift
     rows[:, 7] = 5 * rows[:, 7] - 5 * shift
