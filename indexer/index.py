@@ -1,6 +1,7 @@
 """An index: one folder that holds the embeddings of photo folders and a ranker's view of them."""
 
 import os
+import shlex
 import shutil
 from contextlib import closing
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 
 from indexer.callbacks import BuildCallbacks, Progress
 from indexer.embedding.index_precision import SETTING, restore_precision
-from indexer.encoders import ImageEncoder, load_image_encoder
+from indexer.encoders import ImageEncoder, is_joint_name, load_image_encoder
 from indexer.errors import PhotoseekError
 from indexer.storage import manifest, vector_files
 from indexer.storage.atomic_files import explain_disk_errors
@@ -231,7 +232,7 @@ class Index:
             raise PhotoseekError(
                 f"ranker {ranker.id} was trained on {ranker.image_encoder}, but index {self.folder} holds "
                 f"{self.encoder}; train one for it: photoseek train JUDGED -o RANKER --image-encoder "
-                f"{self.encoder.rpartition('@')[0]}"
+                f"{shlex.quote(self.manifest.encoder_name)}"
             )
         views = self.folder / "views"
         with write_lock(self.folder), closing(Catalogue(self.folder / "catalogue.sqlite", writable=True)) as catalogue:
@@ -263,10 +264,14 @@ class Index:
                 continue
             self._refresh()
             return view
-        name = self.encoder.rpartition("@")[0]
+        name = self.manifest.encoder_name
+        if is_joint_name(name):
+            raise PhotoseekError(
+                f"index {self.folder} has no ranker yet; photoseek build PHOTOS -i {self.folder} attaches {name}'s own"
+            )
         raise PhotoseekError(
             f"index {self.folder} has no ranker yet; photoseek use RANKER attaches one, photoseek train JUDGED "
-            f"-o RANKER --image-encoder {name} makes one"
+            f"-o RANKER --image-encoder {shlex.quote(name)} makes one"
         )
 
     def set_policy(self, policy: str | None) -> None:

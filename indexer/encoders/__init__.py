@@ -10,10 +10,20 @@ from indexer.errors import PhotoseekError
 from indexer.inference.export import export_folder
 from indexer.inference.openvino_runtime import openvino_runtime
 
-__all__ = ["ImageEncoder", "TextEncoder", "Tokens", "load_image_encoder", "load_text_encoder", "open_text_encoder"]
+__all__ = [
+    "ImageEncoder",
+    "TextEncoder",
+    "Tokens",
+    "is_joint_name",
+    "load_image_encoder",
+    "load_text_encoder",
+    "open_text_encoder",
+]
 
-IMAGE_KINDS = "efficientnet-lite, efficientnet-lite2, torchvision:NAME, hf:NAME-OR-FOLDER, file:PATH"
-TEXT_KINDS = "minilm, hf:NAME-OR-FOLDER"
+IMAGE_KINDS = (
+    "efficientnet-lite, efficientnet-lite2, clip:NAME-OR-FOLDER, torchvision:NAME, hf:NAME-OR-FOLDER, file:PATH"
+)
+TEXT_KINDS = "minilm, clip:NAME-OR-FOLDER, hf:NAME-OR-FOLDER"
 # The image encoders that give region vectors, for the line that refuses the others.
 REGION_KINDS = "efficientnet-lite, efficientnet-lite2"
 
@@ -50,6 +60,10 @@ def load_image_encoder(
         from indexer.encoders.efficientnet import load_efficientnet
 
         return load_efficientnet(name, precision, device)
+    if kind == "clip" and rest:
+        from indexer.encoders.joint.load_joint import load_joint_image
+
+        return load_joint_image(rest, precision, device)
     if kind == "torchvision" and rest:
         from indexer.encoders.torchvision_models import load_torchvision
 
@@ -83,6 +97,10 @@ def load_text_encoder(name: str, *, precision: str = "auto") -> TextEncoder:
         from indexer.encoders.minilm import load_minilm
 
         return load_minilm(precision)
+    if kind == "clip" and rest:
+        from indexer.encoders.joint.load_joint import load_joint_text
+
+        return load_joint_text(rest, precision)
     if kind == "hf" and rest:
         from indexer.encoders.huggingface_text import load_hf_text
 
@@ -122,8 +140,12 @@ def _open_export(folder: Path, fingerprint: str, name: str) -> TextEncoder:
     """Open an export, once per process, because reading a compiled network takes a tenth of a second."""
     # Import OpenVINO in the caller's thread; the rest of the loading is not Python and can run beside other work.
     openvino_runtime()
-    export = TextExport.read(folder)
-    return TextEncoder(name, fingerprint, export.dim, folder, export.max_tokens, token_dim=export.token_dim)
+    return TextExport.read(folder).encoder(name, fingerprint, folder)
+
+
+def is_joint_name(name: str) -> bool:
+    """Return whether an encoder's name is of a joint one, which is both the image and the text encoder."""
+    return name.startswith("clip:")
 
 
 def _choose_device(asked: str) -> str:

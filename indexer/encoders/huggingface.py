@@ -28,19 +28,20 @@ class ModelFolder:
     label: str
 
 
-def find_model(rest: str) -> ModelFolder:
+def find_model(rest: str, kind: str = "hf") -> ModelFolder:
     """Find a model, and download it if it is a name of the hub that is not in the hub's cache.
 
     Args:
-        rest: What follows `hf:`, a folder or a name.
+        rest: What follows `hf:` or `clip:`, a folder or a name.
+        kind: "hf" or "clip".
 
     Raises:
         PhotoseekError: There is no such folder, or the model cannot be downloaded.
     """
     folder = Path(rest).expanduser()
     if folder.is_dir():
-        return ModelFolder(folder.resolve(), f"hf:{folder.resolve()}", f"hf:{folder.resolve().name}")
-    name = f"hf:{rest}"
+        return ModelFolder(folder.resolve(), f"{kind}:{folder.resolve()}", f"{kind}:{folder.resolve().name}")
+    name = f"{kind}:{rest}"
     if folder.is_absolute() or rest[0] in ".~" or rest.count("/") > 1:
         raise PhotoseekError(f"{name}: no such folder")
     import huggingface_hub
@@ -55,12 +56,12 @@ def find_model(rest: str) -> ModelFolder:
         except Exception as error:  # the hub's own errors, httpx's and the system's
             reason = first_line(error)
             continue
-        if any(weight_files(path) for path in (found, *found.glob("*_Transformer"))):
+        if any(weight_files(path) or open_clip_weights(path) for path in (found, *found.glob("*_Transformer"))):
             return ModelFolder(found, name, name)
-        reason = "it has no weights that transformers reads"
+        reason = "it has no weights that transformers or open_clip reads"
     raise PhotoseekError(
         f"{name}: not among the models on this machine, and cannot be downloaded ({reason}); "
-        "give a local folder: hf:FOLDER"
+        f"give a local folder: {kind}:FOLDER"
     )
 
 
@@ -126,6 +127,11 @@ def pooled_features(features: Any) -> Any:
 def weight_files(folder: Path) -> list[Path]:
     """Return the weights that transformers and sentence-transformers would load from a folder."""
     return sorted(folder.glob("*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
+
+
+def open_clip_weights(folder: Path) -> list[Path]:
+    """Return the weights of open_clip in a folder, those that it would load first."""
+    return sorted(folder.glob("open_clip_*.safetensors")) or sorted(folder.glob("open_clip_*.bin"))
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """`hf:NAME-OR-FOLDER` for photos: a vision model of transformers, or the image side of a CLIP-like one."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from indexer.encoders.image_encoder import ImageEncoder
 from indexer.encoders.torch_encoder import encoder_of_module
 from indexer.errors import PhotoseekError, first_line, last_line
 from indexer.photos.square_transform import SquareTransform, to_square
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 SETTING_FILES = ("config.json", "preprocessor_config.json", "processor_config.json")
 # Grey levels, on average: resampling in torch and in Pillow differs by less, another crop or filter by more.
@@ -45,11 +49,11 @@ def load_hf_image(rest: str, precision: str, device: str) -> ImageEncoder:
     """
     model = find_model(rest)
     key = fingerprint_of_model(model, [model.folder], SETTING_FILES, RECIPE)
-    return encoder_of_module(model.name, key, lambda: _image_module(model), precision, device)
+    return encoder_of_module(model.name, key, lambda: image_module(model, *load_model(model)), precision, device)
 
 
 @dataclass(frozen=True, slots=True)
-class _Preprocessing:
+class Preprocessing:
     """Equivalent of a model's own image processor: the square, then `pixel * scale + offset` for each channel."""
 
     transform: SquareTransform
@@ -57,16 +61,50 @@ class _Preprocessing:
     offset: list[float]
 
 
-def _image_module(model: ModelFolder) -> tuple[Any, SquareTransform]:
-    """Make the torch module, (n, size, size, 3) uint8 -> (n, dim) float32 unit rows, and the transform it wants."""
-    import torch
+def image_module(model: ModelFolder, network: Any, has_pooler: bool) -> tuple[Any, SquareTransform]:
+    """Make the torch module, (n, size, size, 3) uint8 -> (n, dim) float32 unit rows, and the transform it wants.
 
+    Args:
+        model: The model.
+        network: Its network, as `load_model` gives it.
+        has_pooler: Whether its checkpoint has the weights of the pooler.
+
+    Raises:
+        PhotoseekError: It is no image encoder, or its image processor cannot be followed.
+    """
     preprocessing = _preprocessing(model)
-    network, has_pooler = load_model(model)
     joint = is_joint(network)
     if not joint and network.main_input_name != "pixel_values":
         raise PhotoseekError(f"{model.name}: {type(network).__name__} is no image encoder")
     has_cls = any(key.endswith("cls_token") for key, _ in network.named_parameters())
+
+    def pool(pixels: Any) -> Any:
+        if joint:
+            return pooled_features(network.get_image_features(pixel_values=pixels))
+        output = network(pixel_values=pixels)
+        pooled = getattr(output, "pooler_output", None) if has_pooler else None
+        if pooled is None:
+            pooled = output.last_hidden_state
+        if pooled.dim() == 4:
+            return pooled.mean(dim=(2, 3))
+        if pooled.dim() == 3:
+            return pooled[:, 0] if has_cls else pooled.mean(dim=1)
+        return pooled
+
+    module = pixel_module(network, preprocessing, pool)
+    _check_rows(model, network, module, preprocessing.transform.size)
+    return module, preprocessing.transform
+
+
+def pixel_module(network: Any, preprocessing: Preprocessing, pool: Callable[[Any], Any]) -> Any:
+    """Put preprocessing before a network: (n, size, size, 3) uint8 -> (n, dim) float32, unit rows.
+
+    Args:
+        network: The torch module.
+        preprocessing: Scale and offset of its channels.
+        pool: Runs the network, (n, 3, size, size) float32 -> (n, dim).
+    """
+    import torch
 
     class Images(torch.nn.Module):
         def __init__(self) -> None:
@@ -77,24 +115,9 @@ def _image_module(model: ModelFolder) -> tuple[Any, SquareTransform]:
 
         def forward(self, images: Any) -> Any:
             pixels = images.permute(0, 3, 1, 2).float() * self.scale + self.offset
-            return torch.nn.functional.normalize(self.pool(pixels), dim=1)
+            return torch.nn.functional.normalize(pool(pixels), dim=1)
 
-        def pool(self, pixels: Any) -> Any:
-            if joint:
-                return pooled_features(self.model.get_image_features(pixel_values=pixels))
-            output = self.model(pixel_values=pixels)
-            pooled = getattr(output, "pooler_output", None) if has_pooler else None
-            if pooled is None:
-                pooled = output.last_hidden_state
-            if pooled.dim() == 4:
-                return pooled.mean(dim=(2, 3))
-            if pooled.dim() == 3:
-                return pooled[:, 0] if has_cls else pooled.mean(dim=1)
-            return pooled
-
-    module = Images().eval()
-    _check_rows(model, network, module, preprocessing.transform.size)
-    return module, preprocessing.transform
+    return Images().eval()
 
 
 def _check_rows(model: ModelFolder, network: Any, module: Any, size: int) -> None:
@@ -111,14 +134,8 @@ def _check_rows(model: ModelFolder, network: Any, module: Any, size: int) -> Non
         raise PhotoseekError(f"{model.name}: {type(network).__name__} gives no single vector per photo")
 
 
-def _preprocessing(model: ModelFolder) -> _Preprocessing:
-    """Find the preprocessing that equals the model's own image processor.
-
-    The scale and the offset are what the processor makes of a black and of a white picture. Whether all of it is the
-    same is then tried on a photo, so a processor that does anything else is refused, not followed in part.
-    """
-    from PIL import Image
-    from sklearn.datasets import load_sample_images
+def _preprocessing(model: ModelFolder) -> Preprocessing:
+    """Find the preprocessing that equals the model's own image processor."""
     from transformers import AutoImageProcessor
 
     name = model.name
@@ -128,8 +145,31 @@ def _preprocessing(model: ModelFolder) -> _Preprocessing:
         raise PhotoseekError(f"{name}: no image processor, so no image encoder ({first_line(error)})") from None
     transform = _transform_of(name, processor.to_dict())
 
-    def process(image: Image.Image) -> np.ndarray:
+    def process(image: "Image.Image") -> np.ndarray:
         return np.asarray(processor(images=image, return_tensors="pt")["pixel_values"])
+
+    return followed_preprocessing(name, type(processor).__name__, transform, process)
+
+
+def followed_preprocessing(
+    name: str, kind: str, transform: SquareTransform, process: "Callable[[Image.Image], np.ndarray]"
+) -> Preprocessing:
+    """Find the scale and the offset of an image processor, and refuse it if it does anything else.
+
+    They are what the processor makes of a black and of a white picture. Whether all of it is the same is then tried on
+    a photo, so a processor that does anything else is refused, not followed in part.
+
+    Args:
+        name: The model's name, for the refusal.
+        kind: Name of its processor, likewise.
+        transform: How the processor makes a square.
+        process: The processor, an RGB picture -> (1, 3, size, size) float.
+
+    Raises:
+        PhotoseekError: The processor does more than resize, crop and normalise.
+    """
+    from PIL import Image
+    from sklearn.datasets import load_sample_images
 
     plain = [Image.new("RGB", (transform.size, transform.size), colour) for colour in ("black", "white")]
     photo = Image.fromarray(load_sample_images().images[0][:400, :600])
@@ -145,10 +185,8 @@ def _preprocessing(model: ModelFolder) -> _Preprocessing:
     ours = np.asarray(to_square(photo, transform), np.float32).transpose(2, 0, 1)
     theirs = (wanted[0] - offset[:, None, None]) / scale[:, None, None]
     if not np.abs(ours - theirs).mean() < SAME_PIXELS:
-        raise PhotoseekError(
-            f"{name}: its {type(processor).__name__} does more than resize, crop and normalise a photo"
-        )
-    return _Preprocessing(transform, scale.tolist(), offset.tolist())
+        raise PhotoseekError(f"{name}: its {kind} does more than resize, crop and normalise a photo")
+    return Preprocessing(transform, scale.tolist(), offset.tolist())
 
 
 def _transform_of(name: str, settings: dict[str, Any]) -> SquareTransform:

@@ -15,6 +15,7 @@ from indexer.encoders.huggingface import (
     pooled_features,
     read_json,
 )
+from indexer.encoders.joint.siglip_tokenizer import siglip_tokenizer
 from indexer.encoders.samples import SAMPLE_SENTENCES
 from indexer.encoders.sentence_modules import SentenceModule, dense_layer, pooling_mode, sentence_modules
 from indexer.encoders.text_encoder import TOKENIZER, TextEncoder, TextExport, pad_ids
@@ -54,16 +55,33 @@ def load_hf_text(rest: str, precision: str) -> TextEncoder:
     folders = [model.folder, *(module.folder for module in modules if module.folder != model.folder)]
     key = fingerprint_of_model(model, folders, SETTING_FILES, RECIPE)
     folder = export_once(key, lambda scratch: _write(model, modules, scratch))
-    export = TextExport.read(folder)
-    return TextEncoder(model.name, key, export.dim, folder, export.max_tokens, precision)
+    return TextExport.read(folder).encoder(model.name, key, folder, precision)
 
 
 def _write(model: ModelFolder, modules: list[SentenceModule], scratch: Path) -> None:
-    """Export the network and the tokenizer of a model."""
+    """Export a model."""
+    network, _ = load_model(ModelFolder(modules[0].folder, model.name, model.label))
+    export_text(model.name, network, modules, scratch).write(scratch)
+
+
+def export_text(name: str, network: Any, modules: list[SentenceModule], scratch: Path) -> TextExport:
+    """Export a text network and its tokenizer.
+
+    Args:
+        name: The model's name, for refusals.
+        network: The torch module that `load_model` gives.
+        modules: The model's modules, the network's own folder first.
+        scratch: Where the export is written.
+
+    Returns:
+        What is to be kept beside it.
+
+    Raises:
+        PhotoseekError: It is no text encoder, or it cannot be exported as it is.
+    """
     import torch
 
-    name, folder = model.name, modules[0].folder
-    network, _ = load_model(ModelFolder(folder, name, model.label))
+    folder = modules[0].folder
     own = read_json(folder / "sentence_bert_config.json")
     tokenizer, longest = _tokenizer(name, folder, own)
     lengths = (longest, _position_count(network), own.get("max_seq_length"), LONGEST)
@@ -79,7 +97,7 @@ def _write(model: ModelFolder, modules: list[SentenceModule], scratch: Path) -> 
     ids, mask = pad_ids(pieces)
     example = (torch.from_numpy(ids[:2, :9].copy()), torch.from_numpy(mask[:2, :9].copy()))
     export_checked_module(name, module, example, (ids, mask), expected, scratch)
-    TextExport(expected.shape[1], max_tokens).write(scratch)
+    return TextExport(expected.shape[1], max_tokens)
 
 
 def _rows_one_by_one(name: str, network: Any, module: Any, pieces: list[list[int]]) -> np.ndarray:
@@ -103,12 +121,16 @@ def _rows_one_by_one(name: str, network: Any, module: Any, pieces: list[list[int
 def _tokenizer(name: str, folder: Path, own: dict[str, Any]) -> tuple[Any, int]:
     """Load the tokenizer, with sentence-transformers' lower-casing put in, and the length that it says it cuts at."""
     from tokenizers import normalizers
-    from transformers import AutoTokenizer
+    from transformers import AutoTokenizer, SiglipTokenizer
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, **LOCAL_ONLY)
     except (OSError, ValueError, KeyError, ImportError) as error:
+        if "SentencePiece" in str(error):
+            raise PhotoseekError(f"{name}: its tokenizer needs SentencePiece: pip install .[models]") from None
         raise PhotoseekError(f"{name}: no tokenizer, so no text encoder ({first_line(error)})") from None
+    if isinstance(tokenizer, SiglipTokenizer):
+        tokenizer = siglip_tokenizer(name, tokenizer)
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         raise PhotoseekError(f"{name}: its {type(tokenizer).__name__} cannot be written as a tokenizer.json")

@@ -2,12 +2,13 @@
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from indexer.encoders.prompts import forms_of
 from indexer.encoders.samples import SAMPLE_SENTENCES
 from indexer.encoders.tokens import Tokens, content_positions, offsets_of
 from indexer.inference.export import read_facts, write_facts
@@ -31,6 +32,20 @@ TOKENIZER = "tokenizer.json"
 OnBatch = Callable[[list[int], np.ndarray, Sequence[np.ndarray]], None]
 
 
+@dataclass(frozen=True, slots=True)
+class PairLogits:
+    """Rule by which a joint encoder scores a text and a photo: `logit = scale * cosine + bias`.
+
+    Attributes:
+        scale: The factor.
+        bias: What is added; None for an encoder that was trained by a softmax over texts (CLIP), whose logits mean
+            nothing but beside those of other texts. With a bias (SigLIP), the sigmoid of a logit is a probability.
+    """
+
+    scale: float
+    bias: float | None
+
+
 @dataclass(slots=True)
 class TextEncoder:
     """A text encoder: sentences -> vectors, through a tokenizer and an exported network of (ids, mask).
@@ -44,6 +59,8 @@ class TextEncoder:
         precision: What it computes in, "f32" or "bf16"; "auto" until the first text.
         token_dim: Width of a word piece's vector, the network's second output (n, width, token_dim) float32; 0 if there
             is none.
+        prompts: Forms in which a short text is asked, too; its vector is then the unit mean over all forms.
+        pair_logits: How its vectors are scored with those of photos; None unless it is a side of a joint encoder.
     """
 
     name: str
@@ -53,6 +70,8 @@ class TextEncoder:
     max_tokens: int = MAX_TOKENS
     precision: str = "auto"
     token_dim: int = 0
+    prompts: tuple[str, ...] = ()
+    pair_logits: PairLogits | None = None
     _network: Network | None = field(default=None, repr=False)
     _tokenizer: Any = field(default=None, repr=False)
     _parallel_network: Network | None = field(default=None, repr=False)
@@ -67,9 +86,18 @@ class TextEncoder:
         Returns:
             (n, dim) float32.
         """
-        vectors = np.empty((len(texts), self.dim), np.float32)
         if len(texts) == 0:
-            return vectors
+            return np.empty((0, self.dim), np.float32)
+        if not self.prompts:
+            return self._encode_as_they_are(texts)
+        forms = [forms_of(text, self.prompts) for text in texts]
+        vectors = self._encode_as_they_are([form for of_text in forms for form in of_text])
+        sums = np.add.reduceat(vectors, offsets_of([len(of_text) for of_text in forms])[:-1], axis=0)
+        return np.asarray(sums / np.linalg.norm(sums, axis=1, keepdims=True), np.float32)
+
+    def _encode_as_they_are(self, texts: Sequence[str]) -> np.ndarray:
+        """Run the network for texts: (n, dim) float32."""
+        vectors = np.empty((len(texts), self.dim), np.float32)
         self._load()
 
         def keep(places: list[int], _: np.ndarray, outputs: Sequence[np.ndarray]) -> None:
@@ -113,6 +141,15 @@ class TextEncoder:
         self._load()
         return bool(self._tokenizer.encode(text).overflowing)
 
+    def is_word(self, word: str) -> bool:
+        """Return whether the tokenizer has a word whole, as a single piece, as it has the frequent words of a language.
+
+        Args:
+            word: A word in lower case.
+        """
+        self._load()
+        return len(self._tokenizer.encode(word, add_special_tokens=False).ids) == 1
+
     def _run(self, encodings: Sequence[Any], on_batch: OnBatch) -> None:
         """Run the network for sentences, batch by batch, in no set order."""
         network = self._load()
@@ -155,21 +192,55 @@ class TextExport:
         dim: As in `TextEncoder`.
         max_tokens: As in `TextEncoder`.
         token_dim: As in `TextEncoder`.
+        prompts: As in `TextEncoder`.
+        pair_logits: As in `TextEncoder`.
     """
 
     dim: int
     max_tokens: int
     token_dim: int = 0
+    prompts: tuple[str, ...] = ()
+    pair_logits: PairLogits | None = None
 
     def write(self, folder: Path) -> None:
         """Write it to the export's folder."""
-        write_facts(folder, {"dim": self.dim, "max_tokens": self.max_tokens, "token_dim": self.token_dim})
+        joint = {"prompts": self.prompts, "pair_logits": None if self.pair_logits is None else asdict(self.pair_logits)}
+        facts = {"dim": self.dim, "max_tokens": self.max_tokens, "token_dim": self.token_dim}
+        write_facts(folder, facts if self.pair_logits is None else facts | joint)
 
     @classmethod
     def read(cls, folder: Path) -> "TextExport":
         """Read it from the export's folder; exports of older versions have no tokens."""
         facts = read_facts(folder)
-        return cls(facts["dim"], facts["max_tokens"], facts.get("token_dim", 0))
+        logits = facts.get("pair_logits")
+        return cls(
+            facts["dim"],
+            facts["max_tokens"],
+            facts.get("token_dim", 0),
+            tuple(facts.get("prompts", ())),
+            None if logits is None else PairLogits(**logits),
+        )
+
+    def encoder(self, name: str, fingerprint: str, folder: Path, precision: str = "auto") -> TextEncoder:
+        """Return the encoder whose export lies in a folder.
+
+        Args:
+            name: As in `TextEncoder`.
+            fingerprint: As in `TextEncoder`.
+            folder: As in `TextEncoder`.
+            precision: As in `TextEncoder`.
+        """
+        return TextEncoder(
+            name=name,
+            fingerprint=fingerprint,
+            dim=self.dim,
+            folder=folder,
+            max_tokens=self.max_tokens,
+            precision=precision,
+            token_dim=self.token_dim,
+            prompts=self.prompts,
+            pair_logits=self.pair_logits,
+        )
 
 
 def _batches(encodings: Sequence[Any], max_tokens: int) -> Iterator[tuple[list[int], np.ndarray, np.ndarray]]:

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from photoseek.commands.options import (
 if TYPE_CHECKING:
     from indexer.index import Index
     from indexer.photos.scan import Skipped
+    from reranker.ranker import Ranker
     from search.moderation.policy_filter import Moderation
 
 
@@ -32,7 +34,11 @@ if TYPE_CHECKING:
 @examples("photoseek build ~/Pictures")
 @click.argument("photos")
 @index_option
-@click.option("--encoder", default=None, help="Image encoder, e.g. torchvision:resnet18.  [default: efficientnet-lite]")
+@click.option(
+    "--encoder",
+    default=None,
+    help="Image encoder; clip:NAME-OR-FOLDER searches at once, without training.  [default: efficientnet-lite]",
+)
 @click.option("--weights", help="A local state dict for a torchvision encoder.")
 @click.option("--preprocess", help="How a file:PATH encoder expects its pixels.")
 @click.option("--regions", is_flag=True, help="Keep region vectors, too, for finer reranking: about 5 KB per photo.")
@@ -75,7 +81,7 @@ def build(
     from indexer.embedding.pipeline import Decoding
     from indexer.index import Index
     from indexer.photos.decode import MAX_PIXELS
-    from photoseek.attach import attach_ranker, ranker_for
+    from photoseek.attach import attach_ranker, no_ranker_advice, ranker_for
 
     begin = time.monotonic()
     _check_policy(policy)
@@ -95,12 +101,12 @@ def build(
             ),
         )
         _set_policy(index, policy)
-        chosen = ranker_for(index, ranker)
+        chosen = ranker_for(index, ranker, on_stage)
         if chosen is not None:
             attach_ranker(index, chosen, on_stage=on_stage, on_problem=say)
     _echo_build(index, time.monotonic() - begin)
     if chosen is None:
-        say(f"no ranker for {name} yet; train one: photoseek train JUDGED -o RANKER --image-encoder {name}")
+        say(no_ranker_advice(index))
 
 
 def _check_policy(policy: str | None) -> None:
@@ -176,11 +182,14 @@ def info(folder: Path, as_json: bool, skipped: bool, held_back: bool) -> None:
     """Print the state of an index."""
     from indexer.index import Index
     from indexer.printable import printable
+    from reranker.ranker import NOT_CALIBRATED
 
     index = Index.open(folder)
     moderation = _moderation_of(index)
     held = [] if moderation is None else moderation.held_back_photos()
     facts: dict[str, Any] = dict(index.facts())
+    if (ranker := _ranker_of(index)) is not None and not ranker.is_calibrated:
+        facts["relevance"] = NOT_CALIBRATED
     if moderation is not None:
         facts |= {"policy_digest": moderation.policy.digest, "held_back": len(held)}
     if as_json:
@@ -193,6 +202,15 @@ def info(folder: Path, as_json: bool, skipped: bool, held_back: bool) -> None:
     if held_back:
         for path, prompt, score in held:
             click.echo(f"  {printable(path)}: {score:.3f} for {prompt!r}")
+
+
+def _ranker_of(index: "Index") -> "Ranker | None":
+    """Return the ranker of an index; None without one, or if it cannot be read, which every search says."""
+    from search.searcher import ranker_of
+
+    with suppress(PhotoseekError):
+        return ranker_of(index.view())
+    return None
 
 
 def _moderation_of(index: "Index") -> "Moderation | None":

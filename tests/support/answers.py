@@ -1,8 +1,9 @@
-"""Read what a searcher returns, and the message of what it refuses."""
+"""Read what a searcher returns, the relevance that it shows, and the message of what it refuses."""
 
 import os
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 from indexer.errors import PhotoseekError
@@ -36,3 +37,20 @@ def refusal(call: Callable[[], object]) -> str:
     with pytest.raises(PhotoseekError) as caught:
         call()
     return str(caught.value)
+
+
+def spread(relevance: np.ndarray, regression: np.ndarray) -> np.ndarray:
+    """Spread the hits of every pool around its mean, clear of a third of the way to its neighbours.
+
+    Args:
+        relevance: (n,) float, in the order of the hits.
+        regression: (n,) float64, the nearest values that never rise.
+    """
+    pools = np.split(np.arange(len(regression)), np.flatnonzero(np.diff(regression) < -1e-6) + 1)
+    means = [regression[pool].mean() for pool in pools]
+    shown = regression.copy()
+    for pool, higher, mean, lower in zip(pools, [np.inf, *means[:-1]], means, [*means[1:], -np.inf], strict=True):
+        own = np.sort(relevance[pool])[::-1] - mean
+        if len(set(relevance[pool].tolist())) > 1:
+            shown[pool] += own * min(1, (higher - mean) / 3 / own.max(), (mean - lower) / 3 / -own.min())
+    return shown

@@ -14,8 +14,8 @@ from search.searcher import Searcher
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "data" / "sample"
 # What the usage line of a command says of its arguments.
-ARGUMENTS = {"build": "PHOTOS", "search": "[TEXT]", "batch": "QUERIES"}
-ARGUMENTS |= dict.fromkeys(("check", "explore", "train", "evaluate"), "JUDGED")
+ARGUMENTS = {"build": "PHOTOS", "search": "[TEXT]", "batch": "QUERIES", "train": "JUDGED..."}
+ARGUMENTS |= dict.fromkeys(("check", "explore", "evaluate"), "JUDGED")
 # A file name that is not UTF-8 and would move the cursor of a terminal, and how it is printed.
 ODD = os.fsdecode(b"caf\xe9\n\x1b[31m.jpg")
 ODD_SHOWN = "caf\\udce9\\n\\x1b[31m.jpg"

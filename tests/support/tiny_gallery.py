@@ -15,7 +15,7 @@ from reranker.models.ranking_settings import RankingSettings
 from reranker.training.examples.caption_examples import caption_examples
 from reranker.training.examples.example_lists import ExampleLists, ExampleSettings
 from reranker.training.examples.galleries import Gallery
-from reranker.training.fit_hubness import fit_hubness
+from reranker.training.joint_space.fit_hubness import fit_hubness
 
 PHOTOS = 24
 IDENTITY = np.eye(4, dtype=np.float32)

@@ -13,12 +13,18 @@ from reranker.metrics.recall import ranks_of_own, recall_at
 from reranker.models.lexical_features import WORD
 from reranker.models.linear_map import unit
 from reranker.models.mlp import MLP
-from reranker.ranker import PairScores, Ranker
+from reranker.models.pair_scores import PairScores
+from reranker.ranker import Ranker
 from reranker.training.examples.example_lists import ExampleSettings
-from reranker.training.fit_joint_space import JointSpaceSettings
-from reranker.training.fit_late_interaction import LateInteractionSettings
-from reranker.training.fit_linear_map import MapSettings
 from reranker.training.fit_mlp import MLPSettings
+from reranker.training.joint_space.fit_joint_space import (
+    JointSpaceSettings,
+    TextWords,
+    find_known_words,
+    fit_lexical_features,
+)
+from reranker.training.joint_space.fit_late_interaction import LateInteractionSettings
+from reranker.training.joint_space.fit_linear_map import MapSettings
 from reranker.training.train import TrainSettings
 from tiny_space import score_matrix
 
@@ -132,6 +138,11 @@ def judged(features: EmbeddedJudgments, judgments: Judgments, hidden: np.ndarray
         crowd.append(CrowdRow(name, other, 3 * int(fits), 3 * int(not fits)))
         expert.append(ExpertRow(name, other, (4, 4, 3) if fits else (1, 1, 2)))
     return replace(judgments, expert=tuple(expert[: count // 4]), crowd=tuple(crowd))
+
+
+def words_of(features: EmbeddedJudgments) -> TextWords:
+    """Collect what a training knows of the words of captions, without phrases."""
+    return TextWords(fit_lexical_features(features.texts, 0.5), find_known_words(features.texts, ()))
 
 
 SHORT = replace(

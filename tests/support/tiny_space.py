@@ -7,7 +7,7 @@ import numpy as np
 from indexer.encoders import Tokens
 from indexer.views.view import EncodedPhotos
 from reranker.models.calibration import Calibration
-from reranker.models.class_names import ClassNameHead
+from reranker.models.class_names import GATE_FEATURES, ClassNameHead
 from reranker.models.hubness import Hubness
 from reranker.models.joint_space import PAIR_FEATURES, EncodedQueries, JointSpace
 from reranker.models.late_interaction import LateInteraction, Words
@@ -15,13 +15,16 @@ from reranker.models.lexical_features import LexicalFeatures
 from reranker.models.linear_map import LinearMap, unit
 from reranker.models.mlp import MLP
 from reranker.models.no_match import FEATURE_NAMES, NoMatchClassifier
+from reranker.models.pair_scores import PairScores
+from reranker.models.query_words import KnownWords
 from reranker.models.ranking_settings import RankingSettings
-from reranker.ranker import PairScores, Ranker
+from reranker.ranker import Ranker
 
 # Widths of embeddings, text vectors, regions and tokens; widths of the heads; words and word pieces.
 D, E, R, W = 80, 70, 12, 10
 K, MEANING, NAMED, LATE = 6, 4, 5, 64
 WORDS, PIECES = ("cat", "dog"), (3, 8, 9)
+KNOWN = ("a", "dog", "and", "cat")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,12 @@ def make_space(seed: int = 0, order: str = "C", names: bool = True, late: bool =
 
     e = E + len(WORDS)
     of_names = ClassNameHead(
-        weights(D, NAMED), 0.1 * weights(NAMED), directions(9, E), directions(9, NAMED), 9 * weights(E + 2)
+        weights(D, NAMED),
+        0.1 * weights(NAMED),
+        directions(9, E),
+        directions(9, NAMED),
+        9 * weights(E + len(GATE_FEATURES)),
+        9 * weights(E + len(GATE_FEATURES)),
     )
     return JointSpace(
         map=LinearMap(weights(D, K), 0.1 * weights(K), weights(e, K), 0.1 * weights(K)),
@@ -85,6 +93,7 @@ def make_space(seed: int = 0, order: str = "C", names: bool = True, late: bool =
         hubness=Hubness(weights(K + MEANING, 4), weights(100, 4), weights(30, 4)),
         late_imputation=weights(4, 2),
         settings=RankingSettings(),
+        known_words=KnownWords(KNOWN),
     )
 
 

@@ -5,13 +5,15 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from reranker.judgments.embedded import EmbeddedJudgments
+from reranker.models.calibration import Calibration
 from reranker.models.joint_space import PAIR_FEATURES, JointSpace
 from reranker.models.mlp import MLP
-from reranker.training.examples.example_lists import ExampleSettings
+from reranker.training.examples.encoded_texts import EncodedTexts
 from reranker.training.examples.galleries import Gallery
-from reranker.training.examples.word_examples import WordQueries, word_queries
-from reranker.training.fit_joint_space import fit_joint_space, fit_lexical_features
-from tiny_judged import QUICK, StubTextEncoder, made
+from reranker.training.examples.phrase_examples import Phrases, find_phrases
+from reranker.training.examples.scored_queries import Scorer
+from reranker.training.joint_space.fit_joint_space import fit_joint_space
+from tiny_judged import QUICK, StubTextEncoder, made, words_of
 
 
 def by(**weights: float) -> MLP:
@@ -25,6 +27,8 @@ def by(**weights: float) -> MLP:
 
 
 GOOD, LATE, WORST = by(cosine=1), by(late=1), by(cosine=-1)
+# Ranks by the map, and finds a photo relevant by late interaction.
+SCORER = Scorer(GOOD, LATE, Calibration(0.5, 0.25))
 
 
 def is_kept(one: MLP | None, other: MLP | None) -> bool:
@@ -36,34 +40,25 @@ def is_kept(one: MLP | None, other: MLP | None) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """Photos with a joint space fitted to the first 40, and galleries of 30 and of 10 others."""
+    """Photos with a joint space fitted to the first 40, galleries of 30 and of 10 others, and the eight words."""
 
     features: EmbeddedJudgments
     joint_space: JointSpace
     held: tuple[Gallery, Gallery]
-    words: WordQueries
+    phrases: Phrases
 
 
 def validation() -> Validation:
     features = made(80, seed=0, regions=True)[0]
     features = replace(features, owner=np.where(np.arange(320) % 8 == 7, -1, features.owner))
-    joint_space = fit_joint_space(
-        features,
-        np.arange(40),
-        fit_lexical_features(features.texts, 0.5),
-        QUICK.joint_space,
-        0,
-        "",
-        lambda *_: None,
-    )
+    joint_space = fit_joint_space(features, np.arange(40), words_of(features), QUICK.joint_space, 0, lambda *_: None)
     held = Gallery.of(features, np.arange(40, 70), joint_space), Gallery.of(features, np.arange(70, 80), joint_space)
-    return Validation(
-        features, joint_space, held, word_queries(features, StubTextEncoder(), ExampleSettings(min_word_captions=20))
-    )
+    return Validation(features, joint_space, held, find_phrases(features, StubTextEncoder(), 5))
 
 
-NO_WORDS = WordQueries(
-    (), np.zeros((0, 30), np.float32), StubTextEncoder().encode_with_tokens(())[1], np.zeros((0, 80))
+NO_PHRASES = Phrases(
+    EncodedTexts((), np.zeros((0, 30), np.float32), StubTextEncoder().encode_with_tokens(())[1]),
+    np.zeros((0, 80), np.uint8),
 )
 
 

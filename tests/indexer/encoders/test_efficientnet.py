@@ -246,6 +246,6 @@ def test_an_unknown_encoder_is_refused_with_the_list() -> None:
     with pytest.raises(PhotoseekError) as image:
         load_image_encoder("resnet18")
     assert str(image.value) == (
-        "no image encoder 'resnet18'; there are: efficientnet-lite, efficientnet-lite2, torchvision:NAME, "
-        "hf:NAME-OR-FOLDER, file:PATH"
+        "no image encoder 'resnet18'; there are: efficientnet-lite, efficientnet-lite2, clip:NAME-OR-FOLDER, "
+        "torchvision:NAME, hf:NAME-OR-FOLDER, file:PATH"
     )

@@ -10,9 +10,7 @@ import pytest
 import torch
 import transformers
 
-from indexer.encoders import load_text_encoder
-from indexer.photos.square_transform import SquareTransform
-from tiny_huggingface import (
+from checkpoints.tiny_huggingface import (
     END,
     PHOTOS,
     SMALL,
@@ -24,6 +22,8 @@ from tiny_huggingface import (
     save_tokenizer,
     text_refusal,
 )
+from indexer.encoders import load_text_encoder
+from indexer.photos.square_transform import SquareTransform
 
 pytestmark = pytest.mark.usefixtures("seeded_cache")
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import transformers
 
+from checkpoints.tiny_huggingface import SMALL, encode_photos, forward, image_refusal, lowest_cosine
 from indexer.photos.square_transform import SquareTransform
-from tiny_huggingface import SMALL, encode_photos, forward, image_refusal, lowest_cosine
 
 pytestmark = pytest.mark.usefixtures("seeded_cache")
 

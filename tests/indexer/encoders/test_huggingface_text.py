@@ -7,8 +7,8 @@ import pytest
 import torch
 import transformers
 
+from checkpoints.tiny_huggingface import SMALL, TEXTS, encode_alone_and_together, lowest_cosine, save_tokenizer
 from indexer.encoders import load_text_encoder
-from tiny_huggingface import SMALL, TEXTS, encode_alone_and_together, lowest_cosine, save_tokenizer
 
 pytestmark = pytest.mark.usefixtures("seeded_cache")
 

@@ -208,7 +208,7 @@ def test_its_fingerprint_is_the_same_every_time(minilm: TextEncoder) -> None:
 def test_an_unknown_text_encoder_is_refused_with_the_list() -> None:
     with pytest.raises(PhotoseekError) as text:
         load_text_encoder("hf:")
-    assert str(text.value) == "no text encoder 'hf:'; there are: minilm, hf:NAME-OR-FOLDER"
+    assert str(text.value) == "no text encoder 'hf:'; there are: minilm, clip:NAME-OR-FOLDER, hf:NAME-OR-FOLDER"
 
 
 def test_a_cached_encoder_needs_no_torch_and_no_reporter(minilm: TextEncoder) -> None:
@@ -219,3 +219,8 @@ def test_a_cached_encoder_needs_no_torch_and_no_reporter(minilm: TextEncoder) ->
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+def test_a_frequent_word_is_one_piece_and_a_misspelt_one_is_not(minilm: TextEncoder) -> None:
+    words = ("violin", "paris", "without", "giraffe", "bicylce", "motorcyle")
+    assert [word for word in words if minilm.is_word(word)] == ["violin", "paris", "without"]

@@ -8,8 +8,7 @@ import pytest
 import torch
 import transformers
 
-from indexer.encoders import load_text_encoder
-from tiny_huggingface import (
+from checkpoints.tiny_huggingface import (
     SMALL,
     TEXTS,
     encode_alone_and_together,
@@ -17,6 +16,7 @@ from tiny_huggingface import (
     save_tokenizer,
     text_refusal,
 )
+from indexer.encoders import load_text_encoder
 
 pytestmark = pytest.mark.usefixtures("seeded_cache")
 

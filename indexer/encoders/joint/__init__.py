@@ -1,0 +1,1 @@
+"""Joint encoders, which embed photos and texts in one space, of transformers and of open_clip."""
