@@ -7,9 +7,11 @@ from contextlib import contextmanager
 from indexer.encoders import TextEncoder, Tokens, open_text_encoder
 from indexer.errors import PhotoseekError
 from reranker.models.joint_space import EncodedQueries
-from reranker.ranker import Ranker
+from reranker.ranker import NOT_CALIBRATED, Ranker
 
 OnStage = Callable[[str, float], None]
+# What is said of a query none of whose words the ranker has ever read, in another script or language or no word at all.
+NOTHING_KNOWN = "the ranker knows no word of the query; it has read English captions, so the hits mean little"
 
 
 class QueryEncoder:
@@ -60,11 +62,25 @@ class QueryEncoder:
         with timed("map", self._on_stage):
             return self._ranker.encode_queries(vectors, list(texts), tokens)
 
+    def is_word(self, word: str) -> bool:
+        """Return whether the text encoder has a lower-case word whole; this opens it."""
+        return self.text_encoder.is_word(word)
+
     def notes(self, text: str) -> tuple[str, ...]:
-        """Return remarks on a text for a person: that it is too long to be read whole, or nothing."""
-        if not self.text_encoder.is_cut(text):
-            return ()
-        return (f"the query is longer than {self.text_encoder.max_tokens} word pieces; the rest was not read",)
+        """Return remarks for a person on the answer to a text: that it was not read whole or not understood.
+
+        Args:
+            text: The text.
+        """
+        notes = []
+        if self.text_encoder.is_cut(text):
+            notes.append(f"the query is longer than {self.text_encoder.max_tokens} word pieces; the rest was not read")
+        known = self._ranker.joint_space.known_words
+        if known.words and not known.share(text):
+            notes.append(NOTHING_KNOWN)
+        if not self._ranker.is_calibrated:
+            notes.append(f"relevance is the encoder's own, {NOT_CALIBRATED}")
+        return tuple(notes)
 
 
 @contextmanager

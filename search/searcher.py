@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -19,10 +19,12 @@ from indexer.views.view import View
 from indexer.views.view_files import damaged_view
 from reranker.models.joint_space import EncodedQueries
 from reranker.ranker import Ranker
-from reranker.ranking import Candidates, isotonic_relevance, rank_candidates
 from search.hit_lookup import RankedRows, look_up_hits
 from search.query_encoder import QueryEncoder, check_query_text, timed
+from search.query_text import ParsedQuery, parse_query, unwanted_texts
 from search.results import Hit, SearchResult
+from search.spelling import Spelling
+from search.text_ranking import SearchOptions, TextRanking
 
 if TYPE_CHECKING:
     from search.moderation.policy_filter import Moderation
@@ -32,17 +34,16 @@ BLOCK = 256
 STAGES = ("encode", "map", "candidates", "rerank", "fetch")
 
 T = TypeVar("T")
-Block = Sequence[tuple[str, str]]
+Block = Sequence["_Asked"]
 
 
 @dataclass(frozen=True, slots=True)
-class _Search:
-    """Options of a search: hits wanted, least relevance, allowed rows (None for all), the excluded text."""
+class _Asked:
+    """A query with its id: as it was typed, and what it asks for."""
 
-    k: int
-    min_score: float
-    allowed: np.ndarray | None
-    excluded: EncodedQueries | None
+    id: str
+    text: str
+    parsed: ParsedQuery
 
 
 class Searcher:
@@ -94,6 +95,7 @@ class Searcher:
         dead = np.array(index.catalogue.dead_rows(), np.int64)
         self._alive = np.setdiff1d(np.arange(self.view.total_rows), dead) if len(dead) else None
         self._encoder = QueryEncoder(self.ranker, self.view.regions is not None, timer)
+        self._ranking = TextRanking(self.view, self.ranker, self._encoder, self.candidates, timer)
         self._timer = timer
         self._blas = ThreadpoolController()
         self.moderation: Moderation | None = None
@@ -123,11 +125,11 @@ class Searcher:
         """Search for a sentence, and say whether there is a good match.
 
         Args:
-            text: What the photos should show.
+            text: What the photos should show, as people type it (`search.query_text`).
             k: How many hits.
             min_score: Hits of lower relevance are left out.
             under: A folder that hits must lie below, named from here or else from a root of the index.
-            without: A sentence that hits should not fit.
+            without: A sentence that hits should not fit, beside what the text itself excludes.
 
         Returns:
             The hits with `good_match`, the chance of a match and notes; without hits if the policy blocks the text.
@@ -150,12 +152,12 @@ class Searcher:
         """Search for many sentences at once.
 
         Args:
-            queries: (id, text) of each query.
+            queries: (id, text) of each query, the text as people type it.
             k: How many hits per query.
             min_score: Hits of lower relevance are left out.
             under: A folder that hits must lie below, named from here or else from a root of the index.
-            without: A sentence that hits should not fit: each relevance is multiplied by one minus the photo's
-                relevance for this sentence, and photos of which that leaves less than half come last.
+            without: A sentence that hits should not fit, as what a query itself excludes ("a street without cars"):
+                photos that would be a good match for it come last.
             on_progress: Called with (done, total) queries.
 
         Returns:
@@ -167,24 +169,23 @@ class Searcher:
         _check_k(k)
         for name, text in [*queries, *([] if without is None else [("--without", without)])]:
             check_query_text(name, text)
-        search = _Search(
-            k, min_score, self._allowed(under), None if without is None else self.encode_queries([without])
-        )
-        stops = [None if self.moderation is None else self.moderation.block_text(text) for _, text in queries]
-        free = [query for query, stop in zip(queries, stops, strict=True) if stop is None]
+        options = SearchOptions(k, min_score, self._allowed(under))
+        asked = [self._read(*query, without) for query in queries]
+        stops = [None if self.moderation is None else self.moderation.block_text(q.text, q.parsed.text) for q in asked]
+        free = [query for query, stop in zip(asked, stops, strict=True) if stop is None]
         if free:
-            self._open(free[0][1])
+            self._open(free[0].text)
         results: list[SearchResult] = []
         # Products this small gain nothing from a second BLAS thread, which then spins beside the encoder's.
         with self._blas.limit(limits=1, user_api="blas"):
-            for found in self._search_blocks(free, search, under):
+            for found in self._search_blocks(free, options, under):
                 results += found
                 if on_progress is not None:
                     on_progress(len(queries) - len(free) + len(results), len(queries))
         passed = iter(results)
         return [
-            next(passed) if stop is None else SearchResult(*query, (), good_match=False, blocked=stop)
-            for query, stop in zip(queries, stops, strict=True)
+            next(passed) if stop is None else SearchResult(query.id, query.text, (), good_match=False, blocked=stop)
+            for query, stop in zip(asked, stops, strict=True)
         ]
 
     def like(self, photo: str | Path, k: int = 10, *, min_score: float = 0.0, under: str | None = None) -> SearchResult:
@@ -250,6 +251,17 @@ class Searcher:
         """
         return self._encoder.encode(texts)
 
+    def _read(self, name: str, text: str, without: str | None) -> _Asked:
+        """Read a query as people type it; what the search excludes is excluded from it, too."""
+        parsed = parse_query(text, self._spelling)
+        if without is not None:
+            parsed = replace(parsed, unwanted=(*parsed.unwanted, *unwanted_texts(without, self._spelling)))
+        return _Asked(name, text, parsed)
+
+    @cached_property
+    def _spelling(self) -> Spelling:
+        return Spelling(self.ranker.known_words, self._encoder.is_word)
+
     def _open(self, text: str) -> None:
         """Compile the text encoder in a thread and read the candidates beside it: a fresh process waits for both."""
         if self._encoder.is_open:
@@ -259,42 +271,25 @@ class Searcher:
             self.view.open_candidates()
             ready.result()
 
-    def _search_blocks(self, queries: Block, search: _Search, under: str | None) -> Iterator[list[SearchResult]]:
-        """Yield the results of (id, text) queries, block by block, in their order."""
+    def _search_blocks(self, queries: Block, options: SearchOptions, under: str | None) -> Iterator[list[SearchResult]]:
+        """Yield the results of queries, block by block, in their order."""
         blocks = [queries[start : start + BLOCK] for start in range(0, len(queries), BLOCK)]
         threads = 1 if len(blocks) > 1 else None
-        found = _each(lambda block: self._rank([text for _, text in block], search, threads), blocks)
+        found = _each(lambda block: self._ranking.rank([q.parsed for q in block], options, threads), blocks)
         for block, ranked in zip(blocks, found, strict=True):
             with timed("fetch", self._timer):
                 hits = look_up_hits(self.index.catalogue, ranked, under)
             yield [
                 SearchResult(
-                    *query,
+                    query.id,
+                    query.text,
                     own,
                     of_query.match_probability >= self.ranker.no_match.threshold,
-                    self._encoder.notes(query[1]),
+                    (*query.parsed.notes, *self._encoder.notes(query.text)),
                     of_query.match_probability,
                 )
                 for query, own, of_query in zip(block, hits, ranked, strict=True)
             ]
-
-    def _rank(self, texts: Sequence[str], search: _Search, threads: int | None) -> list[RankedRows]:
-        """Rank photos for each text. Safe in several threads at once, each of which should search with one thread."""
-        queries = self.encode_queries(texts)
-        with timed("candidates", self._timer):
-            rows, _ = self.view.search(queries.candidate, max(self.candidates, search.k), search.allowed, threads)
-        with timed("rerank", self._timer):
-            return [self._rerank(rows[i], queries, i, search) for i in range(len(texts))]
-
-    def _rerank(self, rows: np.ndarray, queries: EncodedQueries, i: int, search: _Search) -> RankedRows:
-        """Rank candidate rows (c,) for query i."""
-        gallery_size = self.view.total_rows if search.allowed is None else len(search.allowed)
-        candidates = Candidates(rows, self.view.gather(rows), gallery_size)
-        ranked = rank_candidates(self.ranker, candidates, queries, i, search.excluded)
-        shown = isotonic_relevance(ranked.relevance, search.k)
-        kept = shown >= search.min_score
-        first = rows[ranked.places[: search.k]]
-        return RankedRows(first[kept], shown[kept], ranked.ranking_scores[: search.k][kept], ranked.match_probability)
 
     def _allowed(self, under: str | None) -> np.ndarray | None:
         """Return the sorted rows that may be found, or None if all may."""

@@ -73,16 +73,17 @@ class Moderation:
         self._log = AuditLog(index.folder)
         self._reported: set[str] = set()
 
-    def block_text(self, text: str) -> str | None:
+    def block_text(self, text: str, searched: str) -> str | None:
         """Check a query, and log it if the policy blocks it.
 
         Args:
-            text: The query.
+            text: The query as it was typed.
+            searched: What is searched for, which may be another text: a typing error is mended.
 
         Returns:
-            The disclaimer if the query is blocked, else None.
+            The disclaimer if either text is blocked, else None.
         """
-        found = self.policy.find(text)
+        found = self.policy.find(text) or self.policy.find(searched)
         if found is None:
             return None
         self._write_log(
