@@ -74,6 +74,11 @@ class ThresholdType(click.ParamType):
     help="Folder of named photos.  [default: JUDGED/../imagen]",
 )
 @click.option(
+    "--elsewhere",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of sets of other photos, each with captions.tsv and photos/.  [default: JUDGED/../elsewhere]",
+)
+@click.option(
     "--seeds",
     type=click.IntRange(min=1),
     default=1,
@@ -111,6 +116,7 @@ def evaluate(
     precision: str,
     protocols: tuple[str, ...],
     breadth: Path | None,
+    elsewhere: Path | None,
     seeds: int,
     as_json: bool,
     html: Path | None,
@@ -150,7 +156,7 @@ def evaluate(
         comparable_protocols(chosen, other, names)
     options = encoder_options(weights, preprocess)
     load_encoders = partial(encoders_of, chosen, device, image_encoder, options, precision=precision)
-    data = EvaluationData(judgments, load_encoders, breadth, precision)
+    data = EvaluationData(judgments, load_encoders, breadth, precision, elsewhere)
     with progress_bars(quiet) as on_stage:
         evaluation = Evaluation(data, chosen, seeds, on_stage=on_stage)
         measured = _measure(evaluation, names, other)

@@ -9,7 +9,7 @@ import numpy as np
 from reranker.judgments.aggregate import majority
 from reranker.judgments.embedded import EmbeddedJudgments
 from reranker.judgments.judgments import Judgments
-from reranker.training.fit_linear_map import MapSettings, fit_cca, fit_ridge
+from reranker.training.joint_space.fit_linear_map import MapSettings, fit_cca, fit_ridge
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,8 @@ class PlainNetSettings:
 
 
 PLAIN_NET = PlainNetSettings()
+# Results of the plain net are means over these seeds: recall@10 of one seed may be a tenth higher than of another.
+PLAIN_NET_SEEDS = (0, 1, 2)
 
 
 class PairModel(Protocol):

@@ -78,8 +78,9 @@ def compare_rankers(evaluation: Evaluation, results: Results, other: Ranker, pro
     if not asked:
         raise PhotoseekError("--compare: of what the data allows, nothing can differ")
     # Data of the same encoders serves both rankers.
-    breadth = evaluation.data.breadth
-    data = evaluation.data if same else EvaluationData.of_ranker(evaluation.judgments, other, breadth)
+    data = evaluation.data
+    if not same:
+        data = EvaluationData.of_ranker(evaluation.judgments, other, data.breadth, data.elsewhere)
     second = replace(evaluation, data=data, ranker=other)
     other_results = evaluate(second, asked)
     return Comparison(other.id, other_results, differences(results, other_results))

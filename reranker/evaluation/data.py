@@ -1,4 +1,4 @@
-"""Hold the data of an evaluation: judged photos, the course's test, named photos; embedded when first needed."""
+"""Hold the data of an evaluation: judged photos, tests, named photos, other photos; embedded when first needed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,57 +7,51 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.encoders import ImageEncoder, TextEncoder, Tokens
+from indexer.encoders import ImageEncoder, TextEncoder
+from reranker.gallery_ranking import GalleryPhotos, GalleryQueries
+from reranker.judgments.captions_table import CAPTIONS_TABLE, TABLE_PHOTOS, read_captions_table
 from reranker.judgments.embedded import EmbeddedJudgments, embed_judgments, embed_photos, embed_with_tokens
-from reranker.judgments.judgments import Judgments
+from reranker.judgments.judgments import Judgments, photo_of
+from reranker.judgments.tables import TableReader, refuse_row
 from reranker.ranker import Ranker
 from reranker.ranker_encoders import encoders_of
 
 # The photo folder whose photos people judged.
 JUDGED_SET = "train_images"
+# Short queries, and the photos `<set>/<file name>` that are right for each; `docs/evaluation.md` describes both.
+EVERYDAY = Path(__file__).with_name("everyday.tsv")
 
 
 @dataclass(frozen=True, slots=True)
-class GalleryPhotos:
-    """The photos of a gallery.
+class GalleryTest:
+    """A gallery, and queries that were each written for one of its photos.
 
     Attributes:
-        x: (n, d) float32 image embeddings, unit rows.
-        regions: (n, c, r) int8 region vectors, or None.
-    """
-
-    x: np.ndarray
-    regions: np.ndarray | None
-
-
-@dataclass(frozen=True, slots=True)
-class GalleryQueries:
-    """Queries that search a gallery.
-
-    Attributes:
-        texts: The b texts.
-        t: (b, e) float32 text vectors.
-        tokens: Their word pieces with vectors.
-    """
-
-    texts: list[str]
-    t: np.ndarray
-    tokens: Tokens
-
-
-@dataclass(frozen=True, slots=True)
-class CourseTest:
-    """The course's test.
-
-    Attributes:
-        photos: Its n photos.
-        queries: Its b queries.
+        names: Names of the n photos.
+        photos: The n photos.
+        queries: The b queries.
         own: (b,) int64, the photo that each query was written for.
+    """
+
+    names: tuple[str, ...]
+    photos: GalleryPhotos
+    queries: GalleryQueries
+    own: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class MarkedTest:
+    """A gallery, and queries for which every photo is marked as right or wrong.
+
+    Attributes:
+        photos: The n photos.
+        queries: The b queries.
+        right: (b, n) bool, which photos are right; at least one per query.
     """
 
     photos: GalleryPhotos
     queries: GalleryQueries
-    own: np.ndarray
+    right: np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +81,22 @@ class EvaluationData:
         breadth: Folder of photos named `<wnid>_<n>_<word>.jpg`, with `imagenet_classes.tsv` beside the folder; by
             default `imagen` beside the judged folder.
         precision: What the image encoder was asked to compute in; reports name it.
+        elsewhere: Folder of sets of other photos, each with `captions.tsv` and `photos/`; by default `elsewhere` beside
+            the judged folder.
     """
 
     judgments: Judgments
     load_encoders: Callable[[], tuple[ImageEncoder, TextEncoder]]
     breadth: Path | None = None
     precision: str = "auto"
+    elsewhere: Path | None = None
 
     @classmethod
-    def of_ranker(cls, judgments: Judgments, ranker: Ranker, breadth: Path | None = None) -> "EvaluationData":
+    def of_ranker(
+        cls, judgments: Judgments, ranker: Ranker, breadth: Path | None = None, elsewhere: Path | None = None
+    ) -> "EvaluationData":
         """Return judged data with the encoders that a ranker was trained with, from their places at that time."""
-        return cls(judgments, partial(encoders_of, ranker), breadth)
+        return cls(judgments, partial(encoders_of, ranker), breadth, elsewhere=elsewhere)
 
     @cached_property
     def encoders(self) -> tuple[ImageEncoder, TextEncoder]:
@@ -111,12 +110,48 @@ class EvaluationData:
         return judgments, embed_judgments(judgments, *self.encoders)
 
     @cached_property
-    def course(self) -> CourseTest:
+    def course(self) -> GalleryTest:
         """The course's test."""
-        names = self.judgments.test_photos
-        photos = GalleryPhotos(*embed_photos([self.judgments.photos[name] for name in names], self.encoders[0]))
-        own = np.array([names.index(query.photo) for query in self.judgments.queries])
-        return CourseTest(photos, self.queries([query.text for query in self.judgments.queries]), own)
+        names, queries = self.judgments.test_photos, self.judgments.queries
+        own = [query.photo for query in queries]
+        return self._gallery_test(self.judgments, names, [query.text for query in queries], own)
+
+    @cached_property
+    def elsewhere_sets(self) -> dict[str, GalleryTest]:
+        """Name of a set of other photos -> its test photos and their captions; none where the folder is missing."""
+        folder = self.elsewhere or self.judgments.folder.resolve().parent / "elsewhere"
+        tables = sorted(folder.glob(f"*/{CAPTIONS_TABLE}")) if folder.is_dir() else []
+        tests = {}
+        for table in tables:
+            if (table.parent / TABLE_PHOTOS).is_dir():
+                judgments = read_captions_table(table)
+                names = judgments.splits.get("test", ())
+                captions = judgments.restrict(names).captions
+                if names:
+                    own = [photo_of(caption) for caption in captions]
+                    tests[table.parent.name] = self._gallery_test(judgments, names, list(captions.values()), own)
+        return tests
+
+    @cached_property
+    def everyday(self) -> MarkedTest | None:
+        """The everyday queries against the test photos of all sets; None where no right photo is there."""
+        tests = self.elsewhere_sets
+        place: dict[str, int] = {}
+        for name, test in tests.items():
+            place |= {f"{name}/{photo}": len(place) + n for n, photo in enumerate(test.names)}
+        right_of: dict[str, list[int]] = {}
+        for _, row in TableReader(EVERYDAY, refuse_row).rows("\t", ("query", "image"), quotes=False):
+            if row["image"] in place:
+                right_of.setdefault(row["query"], []).append(place[row["image"]])
+        if not right_of:
+            return None
+        right = np.zeros((len(right_of), len(place)), bool)
+        for query, places in enumerate(right_of.values()):
+            right[query, places] = True
+        regions = [test.photos.regions for test in tests.values() if test.photos.regions is not None]
+        x = np.concatenate([test.photos.x for test in tests.values()])
+        photos = GalleryPhotos(x, np.concatenate(regions) if len(regions) == len(tests) else None)
+        return MarkedTest(photos, self.queries(list(right_of)), right)
 
     @cached_property
     def captions(self) -> GalleryQueries:
@@ -160,3 +195,11 @@ class EvaluationData:
     def queries(self, texts: list[str]) -> GalleryQueries:
         """Embed texts as queries."""
         return GalleryQueries(texts, *embed_with_tokens(texts, self.encoders[1]))
+
+    def _gallery_test(
+        self, judgments: Judgments, names: tuple[str, ...], texts: list[str], own: list[str]
+    ) -> GalleryTest:
+        """Embed these photos and these texts, each written for the photo of `own` at its place."""
+        photos = GalleryPhotos(*embed_photos([judgments.photos[name] for name in names], self.encoders[0]))
+        place = {name: n for n, name in enumerate(names)}
+        return GalleryTest(names, photos, self.queries(texts), np.array([place[photo] for photo in own], np.int64))

@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from reranker.evaluation.data import EvaluationData, GalleryPhotos
+from reranker.evaluation.data import EvaluationData, MarkedTest
 from reranker.evaluation.folds import FoldRelevance, fold_relevance
-from reranker.evaluation.gallery_ranking import GalleryRanking, rank_gallery
+from reranker.gallery_ranking import GalleryPhotos, GalleryRanking, rank_gallery
 from reranker.judgments.aggregate import Aggregation, majority
 from reranker.judgments.embedded import EmbeddedJudgments
 from reranker.judgments.judgments import Judgments
@@ -103,12 +103,21 @@ class Evaluation:
 
         return self.once(f"course {seed}", train_and_rank), course.own
 
-    def elsewhere(self) -> GalleryRanking | None:
+    def foreign_gallery(self) -> GalleryRanking | None:
         """Rank the named photos for the judged photos' captions, which fit none of them; None without named photos."""
         photos = self.data.named_photos.photos
         if not len(photos.x):
             return None
-        return self.once("elsewhere", lambda: rank_gallery(self.ranker, photos, self.data.captions))
+        return self.once("foreign gallery", lambda: rank_gallery(self.ranker, photos, self.data.captions))
+
+    def elsewhere(self, name: str) -> GalleryRanking:
+        """Rank the test photos of a set of other photos for their captions."""
+        test = self.data.elsewhere_sets[name]
+        return self.once(f"elsewhere {name}", lambda: rank_gallery(self.ranker, test.photos, test.queries))
+
+    def everyday(self, test: MarkedTest) -> GalleryRanking:
+        """Rank the test photos of all sets of other photos for the everyday queries."""
+        return self.once("everyday", lambda: rank_gallery(self.ranker, test.photos, test.queries))
 
     def folds(self, seed: int) -> FoldRelevance:
         """Score every judged pair by rankers that learned from other photos' judgments.
@@ -127,7 +136,11 @@ class Evaluation:
     def train_relevance(self, embedded: EmbeddedJudgments, judgments: Judgments, seed: int) -> Ranker:
         """Train the relevance of the ranker under evaluation from a new start, on the given data alone."""
         settings = TrainSettings(
-            seed=seed, keep_ranking=True, fresh_relevance=True, examples=ExampleSettings(aggregate=self.aggregate)
+            seed=seed,
+            keep_ranking=True,
+            fresh_relevance=True,
+            keep_no_match=True,
+            examples=ExampleSettings(aggregate=self.aggregate),
         )
         return train(embedded, judgments, self.data.encoders, settings, base=self.ranker, on_stage=self.on_stage)
 

@@ -5,9 +5,9 @@ from functools import partial
 import numpy as np
 
 from reranker.evaluation.evaluation import Evaluation
-from reranker.evaluation.gallery_ranking import GalleryRanking
 from reranker.evaluation.results import Results
-from reranker.metrics.bootstrap import bootstrap_interval
+from reranker.gallery_ranking import GalleryRanking
+from reranker.metrics.bootstrap import bootstrap_interval, mean_interval
 from reranker.metrics.separation import auroc
 
 
@@ -29,7 +29,7 @@ def no_match(evaluation: Evaluation) -> Results | None:
             results[f"auroc_{gone}"] = bootstrap_interval(rows, partial(_auroc_of, *pair))
     for name in ("present", "removed", "present_of_100", "foreign"):
         if name in chances:
-            results[f"refused_{name}"] = bootstrap_interval(rows, partial(_mean_of, chances[name] < threshold))
+            results[f"refused_{name}"] = mean_interval(chances[name] < threshold)
     return {"no_match": results}
 
 
@@ -50,9 +50,9 @@ def match_chances(evaluation: Evaluation) -> dict[str, np.ndarray]:
             chances[f"present{size}"] = ranking.match_probability(kept)
             kept[queries, own] = False
             chances[f"removed{size}"] = ranking.match_probability(kept)
-        elsewhere = evaluation.elsewhere()
-        if elsewhere is not None:
-            chances["foreign"] = elsewhere.match_probability(np.ones(elsewhere.ranking_scores.shape, bool))
+        foreign = evaluation.foreign_gallery()
+        if foreign is not None:
+            chances["foreign"] = foreign.match_probability(np.ones(foreign.ranking_scores.shape, bool))
         return chances
 
     return evaluation.once("match chances", compute)
@@ -66,7 +66,3 @@ def _tenths(ranking: GalleryRanking, own: np.ndarray) -> np.ndarray:
 
 def _auroc_of(positive: np.ndarray, negative: np.ndarray, rows: np.ndarray) -> float:
     return auroc(positive[rows], negative[rows])
-
-
-def _mean_of(values: np.ndarray, rows: np.ndarray) -> float:
-    return float(values[rows].mean())

@@ -21,6 +21,8 @@ from reranker.evaluation.retrieval_protocols import (
     breadth_outside,
     course,
     course_default,
+    elsewhere,
+    everyday,
     hubs,
     official,
 )
@@ -41,6 +43,8 @@ PROTOCOLS: dict[str, Callable[[Evaluation], Results | None]] = {
         hubs,
         breadth,
         breadth_outside,
+        elsewhere,
+        everyday,
         baseline,
     )
 }
@@ -68,6 +72,6 @@ def evaluate(evaluation: Evaluation, protocols: Sequence[str]) -> Results:
     if not results:
         raise PhotoseekError(
             f"judged data {evaluation.judgments.folder} allows none of: {', '.join(protocols)} (it needs {JUDGED_SET}/ "
-            "with judgments, test_queries.csv, or a folder of named photos)"
+            "with judgments, test_queries.csv, named photos for --breadth, or other photos for --elsewhere)"
         )
     return results

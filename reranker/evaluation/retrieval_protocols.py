@@ -1,21 +1,25 @@
 """Measure how often a query finds its own photo, names find their things, and one photo is in too many first tens."""
 
-from functools import partial
+from collections.abc import Sequence
 
 import numpy as np
 
 from reranker.evaluation import baselines
 from reranker.evaluation.evaluation import Evaluation, described_photos
-from reranker.evaluation.gallery_ranking import rank_gallery
-from reranker.evaluation.results import Results
+from reranker.evaluation.results import Result, Results
+from reranker.gallery_ranking import GalleryRanking, rank_gallery
 from reranker.judgments.aggregate import majority
 from reranker.judgments.tables import TableReader, refuse_row
-from reranker.metrics.bootstrap import Measured, bootstrap_interval
+from reranker.metrics.bootstrap import Measured, bootstrap_interval, mean_interval, mean_of_parts
 from reranker.metrics.hubs import has_most_shown
 from reranker.metrics.recall import hits_at, ranks_of_own
 from reranker.training.train import MIN_PHOTOS
 
 KS = (1, 5, 10)
+# An everyday query is measured on this many first hits: what a person sees at a glance.
+FIRST = 5
+# A right photo that is shown with less relevance than this looks wrong to the person who searches.
+LOW_RELEVANCE = 0.15
 
 
 def course(evaluation: Evaluation) -> Results | None:
@@ -44,7 +48,7 @@ def official(evaluation: Evaluation) -> Results | None:
         return None
     found, own = evaluation.official()
     _, embedded = evaluation.data.judged
-    results = _recalls(ranks_of_own(found.ranking_scores, own)[None])
+    results: Results = _recalls(ranks_of_own(found.ranking_scores, own)[None])
     results["candidates"] = _recalls(ranks_of_own(found.candidate_scores, own)[None])
     if embedded.regions is not None:
         plain = ranks_of_own(evaluation.without_regions().ranking_scores, own)
@@ -57,7 +61,7 @@ def hubs(evaluation: Evaluation) -> Results | None:
     if not evaluation.data.has_course:
         return None
     found, _ = evaluation.course_default()
-    return {"hubs": {"largest_share": _largest_share(found.ranking_scores)}}
+    return {"hubs": {"largest_share": _most_shown_share(found.ranking_scores[None])}}
 
 
 def breadth(evaluation: Evaluation) -> Results | None:
@@ -70,6 +74,48 @@ def breadth_outside(evaluation: Evaluation) -> Results | None:
     return _breadth(evaluation, "breadth_outside", outside=True)
 
 
+def elsewhere(evaluation: Evaluation) -> Results | None:
+    """Measure the captions of other sets against the test photos of their set, and the mean over sets."""
+    tests = evaluation.data.elsewhere_sets
+    if not tests:
+        return None
+    results: Results = {}
+    reranked, candidates = [], []
+    for name, test in tests.items():
+        found = evaluation.elsewhere(name)
+        ranks, before = (ranks_of_own(scores, test.own) for scores in (found.ranking_scores, found.candidate_scores))
+        reranked.append(_recalls(ranks[None]))
+        candidates.append(_recalls(before[None]))
+        results[name] = {
+            **reranked[-1],
+            "candidates": candidates[-1],
+            "reranked_minus_candidates": mean_interval(_found_at_all(ranks) - _found_at_all(before)),
+            "right_refused": _right_refused(found, ranks == 0),
+            "largest_share": _most_shown_share(found.ranking_scores[None]),
+        }
+    results["mean"] = {**_mean_of_sets(reranked), "candidates": _mean_of_sets(candidates)}
+    return {"elsewhere": results}
+
+
+def everyday(evaluation: Evaluation) -> Results | None:
+    """Measure short queries, as people type them, against the photos of all other sets, each marked right or wrong."""
+    test = evaluation.data.everyday
+    if test is None:
+        return None
+    found = evaluation.everyday(test)
+    hits, shown = found.first_hits(FIRST)
+    right = np.take_along_axis(test.right, hits, axis=1)
+    return {
+        "everyday": {
+            f"precision@{FIRST}": mean_interval(right.sum(axis=1) / np.minimum(test.right.sum(axis=1), FIRST)),
+            "first_right": mean_interval(right[:, 0]),
+            f"right_under_{LOW_RELEVANCE}": _share_under(shown, right),
+            "first_five_tie": mean_interval((shown.round(4) == shown[:, :1].round(4)).all(axis=1)),
+            "right_refused": _right_refused(found, right[:, 0]),
+        }
+    }
+
+
 def baseline(evaluation: Evaluation) -> Results | None:
     """Measure the baselines on the course's test: chance, cosines, Ridge and a plain net on the concatenated vector."""
     # One photo spans no map.
@@ -78,15 +124,16 @@ def baseline(evaluation: Evaluation) -> Results | None:
     own = evaluation.data.course.own
     results: Results = {}
     for name, values in baseline_scores(evaluation).items():
-        ranks = ranks_of_own(values, own)
-        results[name] = {**_recalls(ranks[None]), "largest_share": _largest_share(values)}
+        ranks = np.stack([ranks_of_own(of_run, own) for of_run in values])
+        results[name] = {**_recalls(ranks), "largest_share": _most_shown_share(values)}
     return {"baseline": results}
 
 
 def baseline_scores(evaluation: Evaluation) -> dict[str, np.ndarray]:
-    """Return the scores of each baseline for the course's test, (queries, photos) each, by name.
+    """Return the scores of each baseline for the course's test, (runs, queries, photos) each, by name.
 
-    Baselines that learn from judgments are left out where no pair has a score.
+    Baselines that learn from judgments are left out where no pair has a score. The plain net is trained once per seed
+    of `PLAIN_NET_SEEDS`, because its results depend much on the seed; all others have one run.
     """
 
     def compute() -> dict[str, np.ndarray]:
@@ -94,31 +141,28 @@ def baseline_scores(evaluation: Evaluation) -> dict[str, np.ndarray]:
         course = evaluation.data.course
         photos, queries, own = course.photos, course.queries, course.own
         scores = {
-            "chance": baselines.chance(len(own), len(photos.x)),
-            "cosine": baselines.cosine(embedded, photos.x, queries.t),
-            "ridge_map": baselines.ridge_map(embedded, photos.x, queries.t),
+            "chance": [baselines.chance(len(own), len(photos.x))],
+            "cosine": [baselines.cosine(embedded, photos.x, queries.t)],
+            "ridge_map": [baselines.ridge_map(embedded, photos.x, queries.t)],
         }
         if majority(judgments.expert, judgments.crowd):
-            scores["ridge_concatenated"] = baselines.ridge_concatenated(embedded, judgments, photos.x, queries.t)
-            scores["plain_net"] = baselines.plain_net(embedded, judgments, photos.x, queries.t)
-        return scores
+            test = embedded, judgments, photos.x, queries.t
+            scores["ridge_concatenated"] = [baselines.ridge_concatenated(*test)]
+            scores["plain_net"] = [baselines.plain_net(*test, seed) for seed in baselines.PLAIN_NET_SEEDS]
+        return {name: np.stack(runs) for name, runs in scores.items()}
 
     return evaluation.once("baselines", compute)
 
 
 def _recalls(ranks: np.ndarray) -> Results:
-    """Compute recall@1, 5 and 10 of ranks (seeds, queries): mean over seeds, interval over queries."""
-    results: Results = {}
-    for k in KS:
-        found = hits_at(ranks, k).mean(axis=0)
-        results[f"recall@{k}"] = bootstrap_interval(range(len(found)), partial(_mean_of, found))
-    return results
+    """Compute recall@1, 5 and 10 of ranks (runs, queries): mean over runs, interval over queries."""
+    return {f"recall@{k}": mean_interval(hits_at(ranks, k).mean(axis=0)) for k in KS}
 
 
-def _largest_share(scores: np.ndarray) -> Measured:
-    """Compute the share of queries with the most shown photo in their top 10 by scores (queries, photos)."""
-    has = has_most_shown(np.argsort(-scores, axis=1)[:, :10])
-    return bootstrap_interval(range(len(has)), partial(_mean_of, has))
+def _most_shown_share(scores: np.ndarray) -> Measured:
+    """Compute the share of queries with the most shown photo in their top 10 by scores (runs, queries, photos)."""
+    has = [has_most_shown(np.argsort(-of_run, axis=1)[:, :10]) for of_run in scores]
+    return mean_interval(np.mean(has, axis=0))
 
 
 def _breadth(evaluation: Evaluation, name: str, *, outside: bool) -> Results | None:
@@ -137,8 +181,29 @@ def _breadth(evaluation: Evaluation, name: str, *, outside: bool) -> Results | N
     top = np.argsort(-rank_gallery(evaluation.ranker, named.photos, queries).ranking_scores, axis=1)[:, :10]
     label = named.synset_of
     found = np.array([(label[top[row]] == i).sum() / (label == i).sum() for row, i in enumerate(wanted)])
-    return {name: {"recall@10": bootstrap_interval(range(len(found)), partial(_mean_of, found))}}
+    return {name: {"recall@10": mean_interval(found)}}
 
 
-def _mean_of(values: np.ndarray, rows: np.ndarray) -> float:
-    return float(values[rows].mean())
+def _found_at_all(ranks: np.ndarray) -> np.ndarray:
+    """Return how many of recall@1, 5 and 10 each query counts for: (queries,) int64, of their ranks (queries,)."""
+    return np.sum([hits_at(ranks, k) for k in KS], axis=0)
+
+
+def _right_refused(found: GalleryRanking, right: np.ndarray) -> Result:
+    """Measure the share of queries with the answer "no good match" among those whose first hit is right (queries,)."""
+    chances = found.match_probability(np.ones(found.ranking_scores.shape, bool))[right]
+    return mean_interval(chances < found.ranker.no_match.threshold) if len(chances) else float("nan")
+
+
+def _share_under(shown: np.ndarray, right: np.ndarray) -> Result:
+    """Measure the share of low relevance (queries, hits) among right hits (queries, hits), queries drawn whole."""
+    low, (query, _) = shown[right] < LOW_RELEVANCE, np.nonzero(right)
+    return bootstrap_interval(query, lambda rows: float(low[rows].mean())) if len(low) else float("nan")
+
+
+def _mean_of_sets(recalls: Sequence[Results]) -> Results:
+    """Average the recalls of sets, as of `_recalls`; each set counts alike."""
+    parts = {
+        name: [result for of_set in recalls if isinstance(result := of_set[name], Measured)] for name in recalls[0]
+    }
+    return {name: mean_of_parts(of_name) for name, of_name in parts.items()}

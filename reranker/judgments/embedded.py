@@ -4,7 +4,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from indexer.encoders import ImageEncoder, TextEncoder, Tokens
 from indexer.errors import PhotoseekError
 from indexer.index import Index
 from reranker.judgments.judgments import Judgments, photo_of
+from reranker.judgments.training_sets import PhotoSets
 
 Progress = Callable[[int, int], None]
 
@@ -37,6 +38,9 @@ class EmbeddedJudgments:
         tokens: Word pieces of the captions, with float16 vectors; no rows where the encoder gives none.
         regions: (n, count, r) int8 region vectors of the photos, of any norm; None where the encoder gives none.
         class_dim: Number of the last columns of x that a classifier computes.
+        photo_sets: Which set each photo comes from; None where all are of one.
+        bank: (b,) int64, rows of captions without a photo that widen what hubness is measured against.
+        other_captions: More captions without a photo; a training knows their words.
     """
 
     photos: tuple[str, ...]
@@ -48,6 +52,14 @@ class EmbeddedJudgments:
     tokens: Tokens
     regions: np.ndarray | None = None
     class_dim: int = 0
+    photo_sets: PhotoSets | None = None
+    bank: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    other_captions: tuple[str, ...] = ()
+
+    @property
+    def sets(self) -> PhotoSets:
+        """Which set each photo comes from."""
+        return self.photo_sets or PhotoSets.one(len(self.photos))
 
     def select(self, photos: np.ndarray) -> "EmbeddedJudgments":
         """Keep some photos and all captions.
@@ -62,7 +74,14 @@ class EmbeddedJudgments:
         position[photos] = np.arange(len(photos))
         names = tuple(self.photos[row] for row in photos)
         regions = None if self.regions is None else self.regions[photos]
-        return replace(self, photos=names, x=self.x[photos], owner=position[self.owner], regions=regions)
+        return replace(
+            self,
+            photos=names,
+            x=self.x[photos],
+            owner=position[self.owner],
+            regions=regions,
+            photo_sets=self.sets.select(photos),
+        )
 
 
 def embed_judgments(

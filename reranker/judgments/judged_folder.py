@@ -2,7 +2,8 @@
 
 Two layouts are read, and mixtures of both: the course's (`train_dataset.csv`, `test_queries.csv`, `*.tsv`,
 `train_images/`, `test_images/`) and Flickr8k's own (`Flickr8k.token.txt`, `ExpertAnnotations.txt`,
-`CrowdFlowerAnnotations.txt`, `Flickr_8k.trainImages.txt`, `Flicker8k_Dataset/`). `docs/judged-data.md` describes both.
+`CrowdFlowerAnnotations.txt`, `Flickr_8k.trainImages.txt`, `Flicker8k_Dataset/`). A folder with `captions.tsv` is read
+by `captions_table`. `docs/judged-data.md` describes all three.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,16 +11,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from indexer.errors import PhotoseekError
-from reranker.judgments.judgments import CrowdRow, ExpertRow, Judgments, Query
+from reranker.judgments.captions_table import CAPTIONS_TABLE, read_captions_table
+from reranker.judgments.judgments import SPLITS, CrowdRow, ExpertRow, Judgments, Query
+from reranker.judgments.photo_folders import PHOTO_FOLDERS, find_photos
 from reranker.judgments.tables import BadRow, OnBad, OnGood, TableReader
 
-PHOTO_FOLDERS = ("train_images", "test_images", "train_224", "Flicker8k_Dataset", "Flickr8k_Dataset", "Images")
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 TEXT_FOLDERS = (".", "original", "Flickr8k_text")
 EXPERT_FILES = ("ExpertAnnotations.tsv", "ExpertAnnotations.txt")
 CROWD_FILES = ("CrowdAnnotations.tsv", "CrowdFlowerAnnotations.txt")
 CAPTION_FILES = ("Flickr8k.token.txt", "captions.token.txt")
-SPLITS = ("train", "dev", "test")
 GRADES = ("1", "2", "3", "4")
 # Largest difference of the share in a file from yes / (yes + no): shares are rounded there.
 SHARE_TOLERANCE = 0.01
@@ -30,8 +30,8 @@ Problem = Callable[[str], None]
 def load_judgments(folder: str | Path, *, keep_going: bool = False, on_problem: Problem | None = None) -> Judgments:
     """Read and check a judged folder.
 
-    A row is bad if it is not UTF-8, has a field too few, an unknown photo or caption, a grade outside 1 to 4, or votes
-    that contradict the share beside them.
+    A row is bad if it is not UTF-8, has a field too few, an unknown photo or caption, a grade outside 1 to 4, votes
+    that contradict the share beside them, or an unknown split or one that contradicts another row's.
 
     Args:
         folder: The judged folder.
@@ -75,7 +75,9 @@ def read_judgments(folder: str | Path, on_bad: OnBad, on_good: OnGood | None = N
     root = Path(folder)
     if not root.is_dir():
         raise PhotoseekError(f"judged data {root}: no such folder")
-    photos, sets = _find_photos(root)
+    if (root / CAPTIONS_TABLE).is_file():
+        return read_captions_table(root, on_bad, on_good)
+    photos, sets = find_photos(root)
     if not photos:
         raise PhotoseekError(f"judged data {root}: no photos in any of {', '.join(PHOTO_FOLDERS)}")
     tables = _Tables(root, photos, on_bad, on_good or (lambda row: None))
@@ -94,22 +96,6 @@ def read_judgments(folder: str | Path, on_bad: OnBad, on_good: OnGood | None = N
         queries=queries,
         test_photos=test_photos,
     )
-
-
-def _find_photos(root: Path) -> tuple[dict[str, Path], dict[str, tuple[str, ...]]]:
-    """Name -> file, and photo folder -> names."""
-    photos: dict[str, Path] = {}
-    sets = {}
-    for name in PHOTO_FOLDERS:
-        folder = root / name
-        if folder.is_dir():
-            found = sorted(p for p in folder.iterdir() if p.suffix.lower() in PHOTO_SUFFIXES)
-            # Folders and pipes are no photos; a link that leads nowhere is a photo that does not open.
-            files = [p for p in found if p.is_file() or not p.exists()]
-            sets[name] = tuple(p.name for p in files)
-            for path in files:
-                photos.setdefault(path.name, path)
-    return photos, sets
 
 
 @dataclass(frozen=True, slots=True)

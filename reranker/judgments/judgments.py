@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+SPLITS = ("train", "dev", "test")
+
 
 @dataclass(frozen=True, slots=True)
 class ExpertRow:
@@ -60,8 +62,8 @@ class Judgments:
     Attributes:
         folder: The folder that it was read from.
         photos: Name of a photo -> its file.
-        sets: Name of a photo folder, such as `train_images` -> names of the photos in it.
-        splits: `train`, `dev` or `test` -> names of photos, from Flickr8k's own lists.
+        sets: Name of a photo folder, such as `train_images`, or of a split in `captions.tsv` -> names of its photos.
+        splits: `train`, `dev` or `test` -> names of photos, from Flickr8k's own lists or `captions.tsv`.
         captions: Id of a caption, `<photo>#<n>` -> its text.
         expert: The experts' grades.
         crowd: The crowd's votes.

@@ -118,12 +118,15 @@ class TableReader:
             elif line.strip():
                 yield number, line.rstrip("\r").split("\t")
 
-    def rows(self, delimiter: str, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
+    def rows(
+        self, delimiter: str, columns: tuple[str, ...], quotes: bool = True
+    ) -> Iterator[tuple[int, dict[str, str]]]:
         """Read a CSV file with a header.
 
         Args:
             delimiter: The character between two fields.
             columns: Columns that have to be there.
+            quotes: Whether a field in quotes may have delimiters and line ends in it; else a quote is a character.
 
         Yields:
             (line number, row by column) of each row; rows that are not UTF-8, have an open quote, or have a field too
@@ -133,7 +136,8 @@ class TableReader:
             PhotoseekError: The header lacks a column or is not UTF-8, or the file is no CSV.
         """
         lines = io.StringIO(self._text(), newline="").readlines()
-        reader = csv.reader(iter(lines), delimiter=delimiter)
+        unquoted = csv.reader(iter(lines), delimiter=delimiter, quoting=csv.QUOTE_NONE)
+        reader = csv.reader(iter(lines), delimiter=delimiter) if quotes else unquoted
         try:
             header = next(reader, [])
             self._check_header(header, columns)

@@ -82,6 +82,34 @@ def bootstrap_interval(
     return Measured(statistic(np.arange(len(group))), low, high, draws)
 
 
+def mean_interval(values: np.ndarray) -> Measured:
+    """Compute the mean of values with its 95 % bootstrap interval.
+
+    Args:
+        values: (n,) numbers or bool, n >= 1, one per independent row.
+
+    Returns:
+        The mean, with its percentile interval and its draws.
+    """
+    return bootstrap_interval(range(len(values)), lambda rows: float(values[rows].mean()))
+
+
+def mean_of_parts(parts: Sequence[Measured]) -> Measured:
+    """Average values that were measured on different rows; each counts alike, however many rows it has.
+
+    Args:
+        parts: One value or more, all with draws, and as many.
+
+    Returns:
+        The mean; its draws are the means of the parts' draws (the stratified bootstrap).
+
+    References:
+        B. Efron and R. J. Tibshirani, "An Introduction to the Bootstrap", Chapman and Hall (1993), chapter 8.
+    """
+    draws = np.mean([part.draws for part in parts if part.draws is not None], axis=0)
+    return Measured(float(np.mean([part.value for part in parts])), *percentile_interval(draws), draws)
+
+
 def paired_difference(one: Measured, other: Measured) -> Measured | None:
     """Subtract two measured values, with the interval of the paired bootstrap.
 

@@ -1,16 +1,15 @@
 """Chapters of the report on a ranker: recall, lost queries, agreement, baselines, comparison and all results."""
 
 from collections.abc import Mapping
-from functools import partial
 
 import numpy as np
 
 from reranker.evaluation.comparison import Comparison
 from reranker.evaluation.evaluation import Evaluation
-from reranker.evaluation.outcomes import OUTCOMES, outcomes_of_queries, recall_curve
 from reranker.evaluation.protocols import PROTOCOLS
 from reranker.evaluation.results import Result, flatten, value_of
-from reranker.metrics.bootstrap import Measured, bootstrap_interval
+from reranker.metrics.bootstrap import Measured, mean_interval
+from reranker.metrics.outcomes import OUTCOMES, outcomes_of_queries, recall_curve
 from reranker.metrics.recall import ranks_of_own
 from reranker.reports import charts
 from reranker.reports.page import Block, Cell, Table, Text
@@ -93,10 +92,7 @@ def lost_queries(evaluation: Evaluation) -> list[Block]:
     rows: list[tuple[Cell, ...]] = [
         (
             name,
-            *(
-                bootstrap_interval(range(len(own)), partial(_mean_of, outcome == place))
-                for outcome in outcomes.values()
-            ),
+            *(mean_interval(outcome == place) for outcome in outcomes.values()),
         )
         for place, name in enumerate(OUTCOMES)
     ]
@@ -183,6 +179,43 @@ def baselines(named: Mapping[str, Result]) -> list[Block]:
     ]
 
 
+def other_photos(named: Mapping[str, Result]) -> list[Block]:
+    """Compare recall on several sets of other photos.
+
+    Args:
+        named: Results by full name.
+
+    Returns:
+        Bars of recall of each set, before and after reranking, and a table.
+    """
+    results = _branch(named, "elsewhere")
+    sets = list(dict.fromkeys(name.partition(".")[0] for name in results))
+    entries = {name: _branch(results, name) for name in sets}
+    keys = (
+        *("recall@1", "recall@5", "recall@10", "candidates.recall@10"),
+        *("reranked_minus_candidates", "right_refused", "largest_share"),
+    )
+    ten = "; ".join(f"{name} {value_of(entry['recall@10']):.3f}" for name, entry in entries.items())
+    return [
+        charts.bars(
+            sets,
+            {
+                title: [_with_interval(entry[key]) for entry in entries.values()]
+                for title, key in (("reranked", "recall@10"), ("candidates", "candidates.recall@10"))
+            },
+            "Recall@10 of captions against the test photos of their own set, with 95% intervals.",
+            f"Bars of recall@10 of every set: {ten}.",
+            "",
+            "recall@10",
+        ),
+        Table(
+            "The sets as numbers; reranked minus candidates is the sum of the differences of recall@1, 5 and 10",
+            ("set", *keys),
+            [[name, *(cell(entry.get(key)) for key in keys)] for name, entry in entries.items()],
+        ),
+    ]
+
+
 def two_rankers(named: Mapping[str, Result], comparison: Comparison) -> list[Block]:
     """Compare the results of two rankers.
 
@@ -251,10 +284,6 @@ def _branch(named: Mapping[str, Result], name: str) -> dict[str, Result]:
 def _with_interval(result: Result) -> Measured:
     """Give a result without an interval one of zero length, which charts can draw."""
     return result if isinstance(result, Measured) else Measured(float(result), float(result), float(result))
-
-
-def _mean_of(values: np.ndarray, rows: np.ndarray) -> float:
-    return float(values[rows].mean())
 
 
 def _folded(label: str) -> str:

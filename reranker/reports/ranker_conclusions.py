@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from reranker.evaluation.outcomes import LOST_IN_CANDIDATES, LOST_IN_RERANKING, RANKED_BEHIND
 from reranker.evaluation.results import Miss, Result, Results, flatten, value_of
 from reranker.metrics.bootstrap import Measured, paired_difference
+from reranker.metrics.outcomes import LOST_IN_CANDIDATES, LOST_IN_RERANKING, RANKED_BEHIND
 
 # An AUROC below this separates too little to act on: Swets (Science 240, 1988) calls 0.7 useful for some purposes.
 USEFUL_AUROC = 0.7
@@ -15,6 +15,17 @@ BASELINES = {
     "ridge_concatenated": "Ridge on the concatenated vector",
     "plain_net": "a plain net on the concatenated vector",
 }
+# Endings of the names of results that are better where they are less.
+LESS_IS_BETTER = (
+    "ece",
+    "brier",
+    "largest_share",
+    "refused_present",
+    "refused_present_of_100",
+    "right_refused",
+    "right_under_0.15",
+    "first_five_tie",
+)
 # For each way to lose a query: what it says where most are lost that way.
 ADVICE = {
     LOST_IN_RERANKING: "most of them had their photo there until reranking moved it out, so improve the reranker first",
@@ -55,6 +66,8 @@ def conclusions(
         *_no_match(named),
         *_hubs(named, photos),
         *_names(named),
+        *_other_photos(named),
+        *_everyday(named),
         *_other_ranker(differences),
     ]
     return says or ["The protocols that ran give nothing to conclude from; the figures are below."]
@@ -76,8 +89,8 @@ def verdict(name: str, difference: Result) -> str:
 
 
 def less_is_better(name: str) -> bool:
-    """Tell whether a result is an error, a share of hubs or a refusal of queries whose photo is there."""
-    return name.endswith(("ece", "brier", "largest_share", "refused_present", "refused_present_of_100"))
+    """Tell whether a result is an error, a share of hubs, or of right photos that are refused or look unlikely."""
+    return name.endswith(LESS_IS_BETTER)
 
 
 def _targets(missed: Sequence[Miss] | None) -> list[str]:
@@ -207,6 +220,26 @@ def _names(named: Mapping[str, Result]) -> list[str]:
     if outside is not None:
         text += f", names that the image encoder never learned {_percent(outside)}"
     return [f"{text}."]
+
+
+def _other_photos(named: Mapping[str, Result]) -> list[str]:
+    ten = named.get("elsewhere.mean.recall@10")
+    if ten is None:
+        return []
+    before = value_of(named["elsewhere.mean.candidates.recall@10"])
+    text = f"Captions of other photos find their photo among the first ten of their set in {_percent(ten)} of the cases"
+    return [f"{text} (mean over sets; {before:.1%} before reranking)."]
+
+
+def _everyday(named: Mapping[str, Result]) -> list[str]:
+    precision = named.get("everyday.precision@5")
+    if precision is None:
+        return []
+    first = named["everyday.first_right"]
+    return [
+        f"For short everyday queries {_percent(precision)} of the first five hits are right, and {_percent(first)} of "
+        "the very first."
+    ]
 
 
 def _other_ranker(differences: Mapping[str, Result] | None) -> list[str]:

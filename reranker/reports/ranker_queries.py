@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from reranker.evaluation.evaluation import Evaluation
-from reranker.evaluation.gallery_ranking import GalleryRanking
-from reranker.evaluation.outcomes import k_occurrences, margins, pick_examples
 from reranker.evaluation.results import Results
+from reranker.gallery_ranking import GalleryRanking
+from reranker.metrics.outcomes import k_occurrences, margins, pick_examples
 from reranker.metrics.recall import ranks_of_own
 from reranker.reports import charts
 from reranker.reports.album import Album

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from reranker.evaluation.comparison import Comparison
 from reranker.evaluation.evaluation import Evaluation
-from reranker.evaluation.outcomes import outcome_shares
 from reranker.evaluation.results import Miss, Results, flatten
+from reranker.metrics.outcomes import outcome_shares
 from reranker.metrics.recall import ranks_of_own
 from reranker.moderation.policy import Policy
 from reranker.reports import ranker_chapters as chapters
@@ -28,6 +28,8 @@ TILES = (
     ("no_match.auroc_removed", "tells whether the photo is there"),
     ("hubs.largest_share", "queries with one and the same photo"),
     ("breadth.recall@10", "photos of a name found"),
+    ("elsewhere.mean.recall@10", "own photo is among the first ten, other photos"),
+    ("everyday.precision@5", "right photos among the first five, short queries"),
 )
 
 
@@ -103,6 +105,8 @@ def ranker_sections(
         sections.append(Section("No match", no_match(evaluation)))
     if any(name.endswith(("tau_c", "tau_b")) for name in named):
         sections.append(Section("Agreement with people", chapters.agreement_with_people(named)))
+    if "elsewhere" in results:
+        sections.append(Section("Other photos", chapters.other_photos(named)))
     if "baseline" in results:
         sections.append(Section("Baselines", chapters.baselines(named)))
     sections += query_sections(evaluation, results, album)

@@ -12,7 +12,7 @@ from reranker.judgments.embedded import EmbeddedJudgments
 from reranker.judgments.judgments import CrowdRow, Judgments
 from reranker.metrics.hubs import largest_share
 from reranker.models.linear_map import unit
-from reranker.training.fit_linear_map import MapSettings, fit_cca
+from reranker.training.joint_space.fit_linear_map import MapSettings, fit_cca
 
 
 def made() -> tuple[EmbeddedJudgments, Judgments]:

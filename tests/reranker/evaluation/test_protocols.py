@@ -9,14 +9,15 @@ import pytest
 
 from indexer.errors import PhotoseekError
 from reranker import ranker_encoders as trained_with
-from reranker.evaluation import no_match_protocol
+from reranker.evaluation import baselines, no_match_protocol
 from reranker.evaluation.evaluation import Evaluation
 from reranker.evaluation.folds import score_pairs
-from reranker.evaluation.gallery_ranking import rank_gallery
 from reranker.evaluation.protocols import PROTOCOLS, evaluate
+from reranker.gallery_ranking import rank_gallery
 from reranker.judgments.judged_folder import load_judgments
 from reranker.judgments.judgments import Judgments
 from reranker.metrics.rank_correlation import kendall_tau_b
+from reranker.metrics.recall import ranks_of_own, recall_at
 from reranker.metrics.separation import auroc
 from reranker.ranker_encoders import encoders_of
 from reranker.reports.ranker_report import write_ranker_report
@@ -86,8 +87,8 @@ def test_what_the_data_does_not_allow_is_left_out_and_nothing_at_all_is_refused(
     with pytest.raises(PhotoseekError) as refusal:
         evaluate(evaluation, ["breadth"])
     assert str(refusal.value) == (
-        f"judged data {SAMPLE} allows none of: breadth (it needs train_images/ with judgments, test_queries.csv, or a "
-        "folder of named photos)"
+        f"judged data {SAMPLE} allows none of: breadth (it needs train_images/ with judgments, test_queries.csv, named "
+        "photos for --breadth, or other photos for --elsewhere)"
     )
 
 
@@ -116,6 +117,22 @@ def test_a_crowd_that_always_says_no_leaves_no_skill_to_show(evaluation: Evaluat
     assert list(figures["calibration"]) == ["ece"]
     write_ranker_report(tmp_path / "r.html", unanimous, figures, None)
     assert "so there is no Brier skill" in (tmp_path / "r.html").read_text(encoding="utf-8")
+
+
+def test_the_plain_nets_results_are_means_over_three_trainings(evaluation: Evaluation, monkeypatch: pytest.MonkeyPatch):
+    own = evaluation.data.course.own
+    scores = {seed: np.random.default_rng(seed).random((18, 6)) for seed in range(3)}
+
+    def plain_net(embedded, judgments, x, t, seed):
+        return scores[seed]
+
+    monkeypatch.setattr(baselines, "plain_net", plain_net)
+    figures = evaluate(replace(evaluation), ["baseline"])["baseline"]
+    for k in (1, 5):
+        recalls = [recall_at(ranks_of_own(scores[seed], own), k) for seed in range(3)]
+        assert figures["plain_net"][f"recall@{k}"].value == pytest.approx(np.mean(recalls))
+    tied = recall_at(ranks_of_own(sum(scores.values()), own), 1)
+    assert figures["plain_net"]["recall@1"].value != pytest.approx(tied)  # not of the mean of the scores
 
 
 @pytest.mark.parametrize(("photos", "left"), [(1, []), (3, ["baseline"]), (22, ["course", "baseline"])])

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from indexer.inference import int8
 from indexer.photos.square_transform import SquareTransform
 from reranker.judgments.embedded import CHUNK, embed_judgments, embed_photos, embed_with_tokens
 from reranker.judgments.judged_folder import load_judgments
+from reranker.judgments.training_sets import PhotoSets
 
 
 class MeanColour:
@@ -111,6 +113,19 @@ def test_selected_photos_keep_every_caption_and_only_their_own_an_owner(judged):
     assert features.owner.tolist() == [-1, -1, 1, -1]
     assert features.tokens.offsets.tolist() == [0, 3, 6, 7, 8]
     np.testing.assert_allclose(features.x, [[0, 1, 0], [0, 0, 1]], atol=1e-3)
+
+
+def test_selected_photos_keep_their_set(judged):
+    features = embed_judgments(load_judgments(judged), MeanColour(), LetterCount())
+    count = len(features.photos)
+    assert (features.sets.names, features.sets.set_of.tolist()) == (("photos",), [0] * count)
+    assert (features.bank.tolist(), features.other_captions) == ([], ())
+    sets = PhotoSets(("a", "b"), np.float32([1, 2]), np.array([False, True]), np.arange(count) % 2)
+    chosen = replace(features, photo_sets=sets, bank=np.array([1])).select(np.array([1, 2]))
+    assert chosen.sets.set_of.tolist() == [1, 0]
+    assert chosen.sets.teach_space.tolist() == [False, True]
+    # All captions stay, and so does the bank.
+    assert chosen.bank.tolist() == [1]
 
 
 class Colour(ImageEncoder):

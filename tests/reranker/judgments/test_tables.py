@@ -36,6 +36,15 @@ def test_rows_are_read_by_column_and_those_that_do_not_fit_the_header_are_bad(tm
     ]
 
 
+def test_a_quote_is_a_character_where_rows_have_no_quotes(tmp_path: Path) -> None:
+    table, bad, _ = reader(tmp_path / "t.tsv", b'id\ttext\n1\t"one\n2\t"two" three\n')
+    assert list(table.rows("\t", ("text",), quotes=False)) == [
+        (2, {"id": "1", "text": '"one'}),
+        (3, {"id": "2", "text": '"two" three'}),
+    ]
+    assert bad == []
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [

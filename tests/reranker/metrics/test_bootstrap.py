@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
 
-from reranker.metrics.bootstrap import Measured, bootstrap_interval, paired_difference, percentile_interval, resample
+from reranker.metrics.bootstrap import (
+    Measured,
+    bootstrap_interval,
+    mean_interval,
+    mean_of_parts,
+    paired_difference,
+    percentile_interval,
+    resample,
+)
 
 
 def test_the_bootstrap_interval_of_a_mean_is_its_standard_error_to_both_sides():
@@ -55,3 +63,19 @@ def test_a_paired_difference_has_the_interval_of_the_differences_of_draws():
     assert (found.value, found.low, found.high) == (0.25, pytest.approx(0.02), pytest.approx(0.02))
     assert paired_difference(one, Measured(0.25, 0.0, 1.0)) is None
     assert paired_difference(one, Measured(0.25, 0.0, 1.0, hard[:100])) is None
+
+
+def test_the_interval_of_a_mean_is_that_of_its_rows():
+    values = np.array([True, False, False, False])
+    found = mean_interval(values)
+    assert found == bootstrap_interval(range(4), lambda rows: float(values[rows].mean()))
+    assert found.value == 0.25
+
+
+def test_the_mean_of_parts_counts_each_part_alike_draw_by_draw():
+    one, other = mean_interval(np.arange(100.0)), mean_interval(np.array([10.0, 30.0]))
+    found = mean_of_parts([one, other])
+    assert found.value == (49.5 + 20) / 2
+    np.testing.assert_array_equal(found.draws, (one.draws + other.draws) / 2)
+    assert (found.low, found.high) == percentile_interval(found.draws)
+    assert mean_of_parts([one]) == one

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from reranker.evaluation.outcomes import LOST_IN_CANDIDATES, LOST_IN_RERANKING, OUTCOMES, RANKED_BEHIND
 from reranker.evaluation.results import Miss, Results, Threshold
 from reranker.metrics.bootstrap import Measured
+from reranker.metrics.outcomes import LOST_IN_CANDIDATES, LOST_IN_RERANKING, OUTCOMES, RANKED_BEHIND
 from reranker.reports.ranker_conclusions import conclusions, verdict
 
 
@@ -113,6 +113,9 @@ def test_a_difference_is_a_verdict_only_where_its_interval_leaves_out_zero() -> 
     assert verdict("official.recall@1", measured(0.005)) == "no difference shown"
     assert verdict("calibration.ece", measured(0.02)) == "worse"
     assert verdict("hubs.largest_share", measured(-0.02)) == "better"
+    assert verdict("everyday.precision@5", measured(0.02)) == "better"
+    for name in ("elsewhere.web.right_refused", "everyday.right_under_0.15", "everyday.first_five_tie"):
+        assert verdict(name, measured(0.02)) == "worse"
     assert verdict("x", 0.5) == "no difference shown"
     (said,) = conclusions({}, differences={"a.x": measured(0.02), "b.ece": measured(0.02), "c.x": measured(0.0)})
     assert said == "Beside the other ranker, this one is better in a.x; worse in b.ece."
