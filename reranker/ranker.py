@@ -11,6 +11,7 @@ from indexer.encoders import Tokens, open_text_encoder
 from indexer.views.view import EncodedPhotos
 from reranker import ranker_files
 from reranker.models.calibration import Calibration
+from reranker.models.class_names import GATE_FEATURES
 from reranker.models.joint_space import (
     PAIR_FEATURES,
     EncodedQueries,
@@ -21,6 +22,7 @@ from reranker.models.joint_space import (
 from reranker.models.linear_map import unit
 from reranker.models.mlp import MLP
 from reranker.models.no_match import NoMatchClassifier, no_match_features
+from reranker.models.pair_scores import PairScores
 from reranker.models.photo_parts import PhotoParts
 from reranker.models.ranking_settings import RankingSettings
 from reranker.ranker_files import RankerCard
@@ -30,23 +32,11 @@ TUNING_WORDS = 1500
 DEFAULT_FOLDER = Path(__file__).parent / "default"
 FAST_FOLDER = Path(__file__).parent / "default-fast"
 
+# What the training summary says of the calibration of a ranker that has seen no judgments.
+NOT_CALIBRATED = "not calibrated on judgments"
+
 # Names that the two MLPs have among the stored weights.
 _STORED_MLPS = {"ranking_mlp": "order", "relevance_mlp": "relevance"}
-
-
-@dataclass(frozen=True, slots=True)
-class PairScores:
-    """Scores of n photos for one query.
-
-    Attributes:
-        ranking_scores: (n,) float32, what sorts hits; on no scale.
-        relevance: (n,) float32 in 0..1, the calibrated probability that a person says "this fits".
-        pair_features: (n, 7) float32, columns as `PAIR_FEATURES`.
-    """
-
-    ranking_scores: np.ndarray
-    relevance: np.ndarray
-    pair_features: np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +97,14 @@ class Ranker:
         found = ranker_files.read_folder(path)
         card = found.card
         try:
-            arrays = _in_order(found.arrays, card.pair_features)
+            arrays = _in_order(found.arrays, card.pair_features, card.gate_features)
             ranker = cls(
                 image_encoder=card.image_encoder,
                 text_encoder=card.text_encoder,
                 text_encoder_name=card.text_encoder_name,
-                joint_space=joint_space_of_arrays(arrays, card.vocabulary, RankingSettings.from_dict(card.ranking)),
+                joint_space=joint_space_of_arrays(
+                    arrays, card.vocabulary, RankingSettings.from_dict(card.ranking), card.known_words
+                ),
                 ranking_mlp=_mlp(arrays, "ranking_mlp"),
                 relevance_mlp=_mlp(arrays, "relevance_mlp"),
                 calibration=Calibration.from_dict(card.calibration),
@@ -152,16 +144,28 @@ class Ranker:
         return None
 
     @property
+    def known_words(self) -> tuple[str, ...]:
+        """The words that training captions and names say, lower case, the most frequent first."""
+        lexical = self.joint_space.lexical
+        # A ranker that was trained before these words were kept has its lexical ones; the rare ones weigh more.
+        return self.joint_space.known_words.words or tuple(lexical.words[i] for i in np.argsort(lexical.idf))
+
+    @property
     def settings(self) -> RankingSettings:
         """Every number that changes a ranking and is not a learned weight."""
         return self.joint_space.settings
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether the relevance was calibrated; that of a joint encoder's own ranker was not."""
+        return self.training.get("calibration") != NOT_CALIBRATED
 
     def finished(self) -> "Ranker":
         """Return the ranker with its weights rounded as they are stored, and with its id: what `load` gives."""
         arrays = ranker_files.unpack(ranker_files.pack(self._arrays()))
         rounded = replace(
             self,
-            joint_space=joint_space_of_arrays(arrays, self.joint_space.lexical.words, self.settings),
+            joint_space=joint_space_of_arrays(arrays, self.joint_space.lexical.words, self.settings, self.known_words),
             ranking_mlp=_mlp(arrays, "ranking_mlp"),
             relevance_mlp=_mlp(arrays, "relevance_mlp"),
         )
@@ -247,21 +251,17 @@ class Ranker:
         return PairScores(gated_scores(learned, features, self.joint_space), self.calibration.apply(logits), features)
 
     def match_probability(
-        self,
-        ranking_scores: np.ndarray,
-        pair_features: np.ndarray,
-        query_hubness: np.ndarray,
-        gallery_size: int | np.ndarray,
+        self, first_hits: PairScores, query_hubness: np.ndarray, query_words: np.ndarray, gallery_size: int | np.ndarray
     ) -> np.ndarray:
         """Return the chance that anything in the gallery fits each of b queries: (b,) float32 in 0..1.
 
         Args:
-            ranking_scores: (b,) float32, of the first hits.
-            pair_features: (b, 7) float32, of the first hits.
+            first_hits: Scores of the b first hits.
             query_hubness: (b,) float32, how near the queries are to photos at large.
+            query_words: (b, 4) float32, what `query_words` says of their texts.
             gallery_size: How many photos were searched, for all queries or per query.
         """
-        return self.no_match.probability(no_match_features(ranking_scores, pair_features, query_hubness, gallery_size))
+        return self.no_match.probability(no_match_features(first_hits, query_hubness, query_words, gallery_size))
 
     def _arrays(self) -> dict[str, np.ndarray]:
         """Return all weights by the names that they are stored under."""
@@ -283,6 +283,8 @@ class Ranker:
             no_match=self.no_match.as_dict(),
             ranking=self.settings.as_dict(),
             pair_features=PAIR_FEATURES,
+            gate_features=GATE_FEATURES,
+            known_words=self.known_words,
             training=self.training,
             results=self.results,
         )
@@ -309,12 +311,23 @@ def _mlp(arrays: dict[str, np.ndarray], name: str) -> MLP:
     return MLP(**{f.name: arrays[f"{_STORED_MLPS[name]}.{f.name}"] for f in fields(MLP)})
 
 
-def _in_order(arrays: dict[str, np.ndarray], stored: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """Return the weights with their rows of pair features in the order of `PAIR_FEATURES`."""
-    if stored == PAIR_FEATURES:
+def _in_order(
+    arrays: dict[str, np.ndarray], pair_features: tuple[str, ...], gate_features: tuple[str, ...]
+) -> dict[str, np.ndarray]:
+    """Return the weights in the order of `PAIR_FEATURES` and `GATE_FEATURES`; a gate input that is not stored has 0."""
+    if unknown := set(gate_features) - set(GATE_FEATURES):
+        raise ValueError(f"the name gate has weights of unknown inputs: {', '.join(sorted(unknown))}")
+    # Rankers that had one gate ask it for all queries.
+    arrays = {"names.said_gate": arrays["names.gate"], **arrays}
+    for name in ("names.gate", "names.said_gate"):
+        text, stored = np.split(arrays[name], [len(arrays[name]) - len(gate_features)])
+        by_name = dict(zip(gate_features, stored, strict=True))
+        behind = np.array([by_name.get(feature, 0.0) for feature in GATE_FEATURES], np.float32)
+        arrays[name] = np.concatenate([text, behind])
+    if pair_features == PAIR_FEATURES:
         return arrays
-    if sorted(stored) != sorted(PAIR_FEATURES):
-        raise ValueError(f"pair features {', '.join(stored)} are not {', '.join(PAIR_FEATURES)}")
-    places = [stored.index(name) for name in PAIR_FEATURES]
+    if sorted(pair_features) != sorted(PAIR_FEATURES):
+        raise ValueError(f"pair features {', '.join(pair_features)} are not {', '.join(PAIR_FEATURES)}")
+    places = [pair_features.index(name) for name in PAIR_FEATURES]
     moved = {f"{mlp}.{part}": arrays[f"{mlp}.{part}"][places] for mlp in _STORED_MLPS.values() for part in ("Ws", "ws")}
     return arrays | moved

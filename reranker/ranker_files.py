@@ -14,7 +14,7 @@ from safetensors.numpy import load, save
 from indexer.errors import PhotoseekError
 from indexer.storage.atomic_files import scratch_folder
 
-FORMAT = 3
+FORMAT = 4
 CARD_NAME, WEIGHTS_NAME = "ranker.json", "weights.safetensors"
 
 # Entries of the card that the checksum covers beside the weights; `results` and `training` change no ranking.
@@ -27,7 +27,9 @@ _CHECKED_2 = (
     "calibration",
     "operating_points",
 )
-_CHECKED = (*_CHECKED_2, "ranking", "pair_features")
+_CHECKED_3 = (*_CHECKED_2, "ranking", "pair_features")
+_CHECKED = (*_CHECKED_3, "gate_features", "known_words")
+_CHECKED_OF = {2: _CHECKED_2, 3: _CHECKED_3, FORMAT: _CHECKED}
 
 # What rankers of format 2 were ranked with, when these numbers were constants of the code. They never change.
 FORMAT_2_RANKING: dict[str, Any] = {
@@ -40,6 +42,7 @@ FORMAT_2_RANKING: dict[str, Any] = {
     "exclusion": {"threshold": 0.5, "penalty": 100.0},
 }
 FORMAT_2_PAIR_FEATURES = ("cosine", "meaning", "hub", "named", "gate", "late", "late_hub")
+FORMAT_2_GATE_FEATURES = ("mean_of_nearest", "bias")
 FORMAT_2_ISOTONIC_LEAN = 0.02
 
 
@@ -59,6 +62,8 @@ class RankerCard:
         no_match: The no-match classifier's weights by feature, its bias and its threshold.
         ranking: Settings of the ranking, as `RankingSettings.as_dict` gives them.
         pair_features: Names of the pair features, in the order of the weights that are multiplied with them.
+        gate_features: Names of the name gate's inputs behind the text vector, in the order of its weights.
+        known_words: Words that training captions and names say, the most frequent first.
         training: What the ranker was trained on, for people.
         results: What it reached on validation photos, for people.
     """
@@ -74,6 +79,8 @@ class RankerCard:
     no_match: dict[str, Any]
     ranking: dict[str, Any]
     pair_features: tuple[str, ...]
+    gate_features: tuple[str, ...]
+    known_words: tuple[str, ...]
     training: dict[str, Any]
     results: dict[str, Any]
 
@@ -94,7 +101,7 @@ class RankerFolder:
 
 
 def read_folder(folder: Path) -> RankerFolder:
-    """Read a ranker folder, of this format or of format 2.
+    """Read a ranker folder, of this format, of format 3 or of format 2.
 
     Args:
         folder: What `write_folder` wrote.
@@ -104,19 +111,19 @@ def read_folder(folder: Path) -> RankerFolder:
     """
     values = _read_card(folder)
     version = values.get("format")
-    if version not in (2, FORMAT):
+    if version not in _CHECKED_OF:
         raise PhotoseekError(
-            f"ranker {folder} has format {version}, this photoseek reads 2 and {FORMAT}; train it again"
+            f"ranker {folder} has format {version}, this photoseek reads 2 to {FORMAT}; train it again"
         )
     try:
         weights = (folder / WEIGHTS_NAME).read_bytes()
         arrays = unpack(load(weights))
-        card = _card_of(values if version == FORMAT else _upgraded(values))
+        card = _card_of(_upgraded(values))
         # Making the digest takes longer than all else of a start. What is stored is what was saved under this id if the
         # folder's own checksum says so.
-        whole = values.get("checksum") == _checksum(values, weights, _CHECKED if version == FORMAT else _CHECKED_2)
+        whole = values.get("checksum") == _checksum(values, weights, _CHECKED_OF[version])
         if not whole:
-            settings = identity(card) if version == FORMAT else _identity_2(values)
+            settings = identity(card) if version == FORMAT else _identity_of_old(values, version)
             whole = values.get("id") == digest_of(arrays, settings)
     except (OSError, KeyError, TypeError, ValueError, AttributeError, SafetensorError) as error:
         raise damaged(folder, error) from None
@@ -147,9 +154,11 @@ def write_folder(folder: Path, card: RankerCard, arrays: dict[str, np.ndarray]) 
             "operating_points": {"no_match": card.no_match},
             "ranking": card.ranking,
             "pair_features": list(card.pair_features),
+            "gate_features": list(card.gate_features),
             "training": card.training,
             "figures": card.results,
             "vocabulary": list(card.vocabulary),
+            "known_words": " ".join(card.known_words),
             "image_encoder_name": card.image_encoder_name,
             "image_encoder_options": card.image_encoder_options,
         }
@@ -191,6 +200,8 @@ def identity(card: RankerCard) -> list[Any]:
         card.no_match,
         card.ranking,
         list(card.pair_features),
+        list(card.gate_features),
+        list(card.known_words),
     ]
 
 
@@ -257,6 +268,15 @@ def _read_card(folder: Path) -> dict[str, Any]:
 
 
 def _upgraded(values: dict[str, Any]) -> dict[str, Any]:
+    """Return a card of any format with what older formats lack: what was a constant, or was not thought of."""
+    if values["format"] == 2:
+        values = _upgraded_2(values)
+    if values["format"] == FORMAT:
+        return values
+    return {**values, "gate_features": list(FORMAT_2_GATE_FEATURES), "known_words": ""}
+
+
+def _upgraded_2(values: dict[str, Any]) -> dict[str, Any]:
     """Return a card of format 2 with the settings that were constants of the code then."""
     no_match = dict(values["operating_points"]["no_match"])
     names = [f"{kind}.{name}" for kind in ("sentence", "name") for name in (*FORMAT_2_PAIR_FEATURES, *_FIRST_HIT)]
@@ -279,10 +299,11 @@ def _upgraded(values: dict[str, Any]) -> dict[str, Any]:
 _FIRST_HIT = ("ranking_score", "query_hubness", "gallery_growth", "bias")
 
 
-def _identity_2(values: dict[str, Any]) -> list[Any]:
-    """Return what the id of a card of format 2 is a digest of, beside the weights."""
-    names = ("image_encoder", "text_encoder", "text_encoder_name", "vocabulary", "calibration")
-    return [*(values[name] for name in names), values["operating_points"]["no_match"]]
+def _identity_of_old(values: dict[str, Any], version: int) -> list[Any]:
+    """Return what the id of a card of format 2 or 3 is a digest of, beside the weights."""
+    names = ["image_encoder", "text_encoder", "text_encoder_name", "vocabulary", "calibration"]
+    later = [] if version == 2 else [values["ranking"], values["pair_features"]]
+    return [*(values[name] for name in names), values["operating_points"]["no_match"], *later]
 
 
 def _card_of(values: dict[str, Any]) -> RankerCard:
@@ -300,6 +321,8 @@ def _card_of(values: dict[str, Any]) -> RankerCard:
         no_match=values["operating_points"]["no_match"],
         ranking=values["ranking"],
         pair_features=tuple(values["pair_features"]),
+        gate_features=tuple(values["gate_features"]),
+        known_words=tuple(values["known_words"].split()),
         training=values["training"],
         results=values["figures"],
     )

@@ -3,14 +3,19 @@
 candidates -> pair scores -> small-gallery correction -> exclusion -> sorted, with the chance that anything fits
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from indexer.views.view import EncodedPhotos
-from reranker.models.joint_space import EncodedQueries
+from reranker.models.joint_space import PAIR_FEATURES, EncodedQueries
+from reranker.models.pair_scores import PairScores
 from reranker.models.ranking_settings import SmallGallerySettings
-from reranker.ranker import PairScores, Ranker
+from reranker.ranker import Ranker
+
+# Means of pools that are nearer than this are taken for equal: they differ by rounding.
+_ALIKE = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +56,8 @@ def rank_candidates(
     ranker: Ranker,
     candidates: Candidates,
     queries: EncodedQueries,
-    row: int,
-    excluded: EncodedQueries | None = None,
+    row: int | None,
+    excluded: Sequence[int] = (),
 ) -> RankedCandidates:
     """Rank the candidates of one query.
 
@@ -60,35 +65,71 @@ def rank_candidates(
         ranker: The ranker that made `candidates.photos` and `queries`.
         candidates: The candidates, in any order.
         queries: Encoded queries.
-        row: Which of them is asked.
-        excluded: One encoded query that hits should not fit; relevance is multiplied by one minus the relevance for
-            it, and photos of which that leaves less than half (`exclusion.threshold`) come last.
+        row: Which of them is asked; None asks for whatever fits none of `excluded`.
+        excluded: Which of them hits should not fit, see `exclude`; of several, the one that a photo fits most counts.
+            Photos of which less than half is left (`exclusion.threshold`) come last.
 
     Returns:
-        The ranked candidates.
+        The ranked candidates. If `row` is None, the chance of a match is the relevance of the first.
     """
-    pairs = ranker.scores(candidates.photos, queries, row)
+    pairs = _scores_of_anything(len(candidates.rows)) if row is None else ranker.scores(candidates.photos, queries, row)
     scores, relevance = pairs.ranking_scores, pairs.relevance
     settings = ranker.settings
-    if candidates.gallery_size < settings.small_gallery.many:
+    if row is not None and candidates.gallery_size < settings.small_gallery.many:
         caption_scores = mean_caption_scores(ranker, candidates.photos)
         gate = queries.gate[row]
         scores = correct_small_gallery(scores, caption_scores, gate, candidates.gallery_size, settings.small_gallery)
-    if excluded is not None:
-        left = 1 - ranker.scores(candidates.photos, excluded, 0).relevance
-        relevance = relevance * left
+    if excluded:
+        left, unfit = np.min([exclude(ranker, candidates, queries, other) for other in excluded], axis=0)
+        last = left < settings.exclusion.threshold
+        relevance = relevance * np.where(last, np.minimum(left, unfit), unfit)
         # The ranking score is a log-probability up to a constant, so what is left multiplies the probability.
-        penalty = settings.exclusion.penalty * (left < settings.exclusion.threshold)
-        scores = scores + np.log(np.maximum(left, 1e-6)) - penalty
+        scores = scores + np.log(np.maximum(left, 1e-6)) - settings.exclusion.penalty * last
     places = np.lexsort((candidates.rows, -scores))
     chance = 0.0
-    size = candidates.gallery_size
-    if len(places):
-        first = places[:1]
-        chance = ranker.match_probability(
-            pairs.ranking_scores[first], pairs.pair_features[first], queries.query_hubness[row : row + 1], size
-        )[0]
+    if row is None:
+        chance = relevance[places[:1]].max(initial=0.0)
+    elif len(places):
+        of_query = queries.query_hubness[row : row + 1], queries.query_words[row : row + 1]
+        chance = ranker.match_probability(pairs.take(places[:1]), *of_query, candidates.gallery_size)[0]
     return RankedCandidates(places, scores[places], relevance[places], float(chance), pairs)
+
+
+def exclude(ranker: Ranker, candidates: Candidates, queries: EncodedQueries, row: int) -> tuple[np.ndarray, np.ndarray]:
+    """Say how little photos fit an excluded query, for ranking and for people.
+
+    A ranking cannot go by the relevance: people seldom say that "people" describes a photo of a man, so it hardly ever
+    reaches a half. It goes by the no-match decision, which reads a score beside what its query scores at large:
+
+        left = 1 / (1 + odds),  odds = p / (1 - p) x (1 - t) / t
+
+    with p the chance of a match if the photo were the first hit of the excluded query, and t the decision's threshold.
+    So less than half is left of what would be a good match.
+
+    Args:
+        ranker: The ranker that made `candidates.photos` and `queries`.
+        candidates: The candidates.
+        queries: Encoded queries.
+        row: Which of them is excluded.
+
+    Returns:
+        (c,) float64 in 0..1, what is left; and (c,) float32, the probability that a person does not say "this fits".
+    """
+    pairs = ranker.scores(candidates.photos, queries, row)
+    one = np.full(len(candidates.rows), row)
+    of_query = queries.query_hubness[one], queries.query_words[one]
+    chance = ranker.match_probability(pairs, *of_query, candidates.gallery_size).astype(np.float64)
+    # A decision that calls everything a match, or nothing, still tells photos apart.
+    threshold = np.clip(ranker.no_match.threshold, 0.01, 0.99)
+    # Multiplied out, so that a chance of 1 divides nothing by 0.
+    fits, fits_not = chance * (1 - threshold), (1 - chance) * threshold
+    return fits_not / (fits + fits_not), 1 - pairs.relevance
+
+
+def _scores_of_anything(count: int) -> PairScores:
+    """Return the scores of a query that every photo fits equally."""
+    zeros = np.zeros(count, np.float32)
+    return PairScores(zeros, zeros + 1, np.zeros((count, len(PAIR_FEATURES)), np.float32))
 
 
 def mean_caption_scores(ranker: Ranker, photos: EncodedPhotos) -> np.ndarray:
@@ -129,11 +170,14 @@ def correct_small_gallery(
 
 
 def isotonic_relevance(relevance: np.ndarray, count: int) -> np.ndarray:
-    """Return the nearest relevance, by least squares, that never rises down the hits, of the first `count` hits.
+    """Return a relevance that falls down the hits and is near what was given, of the first `count` hits.
 
-    Pool-adjacent-violators (Barlow, Bartholomew, Bremner and Brunk 1972). scikit-learn has it, but importing it would
-    double the time of a fresh search. Of the hits behind the first `count`, those are looked at that share a pool with
-    them: none, where no mean of the next few is above the last pool's.
+    Hits whose relevance rises are pooled, so that the means of pools fall: the nearest sequence by least squares that
+    never rises (pool-adjacent-violators; Barlow, Bartholomew, Bremner and Brunk 1972). scikit-learn has it, but
+    importing it would double the time of a fresh search. Inside a pool the values are put in falling order
+    (Chernozhukov, Fernandez-Val and Galichon 2009, "Improving point and interval estimators of monotone functions by
+    rearrangement") and drawn towards the pool's mean until they keep clear of other pools. The mean stays, and hits of
+    one pool do not tie.
 
     Args:
         relevance: (c,) float in 0..1, in the order of the hits.
@@ -143,18 +187,40 @@ def isotonic_relevance(relevance: np.ndarray, count: int) -> np.ndarray:
         (min(count, c),) float32.
     """
     values = relevance.astype(np.float64)
+    if not min(count, len(values)):
+        return np.zeros(0, np.float32)
+    means, sizes, following = _falling_pools(values, count)
+    shown = np.repeat(means, sizes)
+    above = np.concatenate([[np.inf], means[:-1]])
+    below = np.append(means[1:], following)
+    begin = 0
+    for mean, size, higher, lower in zip(means, sizes, above, below, strict=True):
+        own = np.sort(values[begin : begin + size])[::-1] - mean
+        if own[0] > 0 > own[-1]:
+            # A third of the way to each neighbour, so that pools stay apart.
+            room = min((higher - mean) / 3 / own[0], (mean - lower) / 3 / -own[-1], 1)
+            shown[begin : begin + size] += room * own
+        begin += size
+    return shown[:count].astype(np.float32)
+
+
+def _falling_pools(values: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, float]:
+    """Pool values (c,) so that means fall, as far as the first `count` of them need it.
+
+    Returns the means and the sizes of the pools, (p,) each, and the mean of the pool that follows, -inf without one.
+    """
     pools: list[tuple[float, int]] = []
-    done, needed = 0, min(count, len(values))
+    done, needed, following = 0, min(count, len(values)), -np.inf
     while done < needed:
         for value in values[done:needed].tolist():
             total, size = value, 1
-            while pools and pools[-1][0] * size <= total * pools[-1][1]:
+            while pools and pools[-1][0] / pools[-1][1] <= total / size + _ALIKE:
                 before, more = pools.pop()
                 total, size = total + before, size + more
             pools.append((total, size))
         done = needed
-        means = np.cumsum(values[done:]) / np.arange(1, len(values) - done + 1)
-        if len(means) and means.max() * pools[-1][1] > pools[-1][0]:
-            needed = done + 1 + int(means.argmax())
-    shown = np.repeat([total / size for total, size in pools], [size for _, size in pools])
-    return shown[:count].astype(np.float32)
+        next_means = np.cumsum(values[done:]) / np.arange(1, len(values) - done + 1)
+        following = float(next_means.max()) if len(next_means) else -np.inf
+        if following + _ALIKE >= pools[-1][0] / pools[-1][1]:
+            needed = done + 1 + int(np.flatnonzero(next_means >= following - _ALIKE)[-1])
+    return np.array([total / size for total, size in pools]), np.array([size for _, size in pools], int), following

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +11,8 @@ import click
 
 # Version of the JSON that commands print.
 JSON_FORMAT = 1
+# Seconds between two lines of progress where stderr is not a terminal.
+LINE_SECONDS = 30.0
 
 
 def say(message: str) -> None:
@@ -31,7 +34,8 @@ def progress_bar(label: str, quiet: bool) -> Iterator[Callable[[int, int], None]
         quiet: Show nothing.
 
     Yields:
-        A function of (done, total) that moves the bar. It does nothing when quiet or when stderr is not a terminal.
+        A function of (done, total) that moves the bar. It does nothing when quiet. Where stderr is not a terminal, it
+        writes a line now and then.
     """
     with progress_bars(quiet) as on_stage:
         yield lambda done, total: on_stage(label, done, total)
@@ -46,10 +50,13 @@ def progress_bars(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
 
     Yields:
         A function of (stage, done, total) that moves the bar of the stage, and adds it at the first call. It does
-        nothing when quiet or when stderr is not a terminal.
+        nothing when quiet. Where stderr is not a terminal, it writes a line now and then.
     """
-    if quiet or not sys.stderr.isatty():
+    if quiet:
         yield lambda stage, done, total: None
+        return
+    if not sys.stderr.isatty():
+        yield _lines_now_and_then()
         return
     from rich.console import Console
     from rich.progress import (
@@ -77,3 +84,16 @@ def progress_bars(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
             bars.update(tasks[stage], completed=done, total=total)
 
         yield on_stage
+
+
+def _lines_now_and_then() -> Callable[[str, int, int], None]:
+    """Return a function of (stage, done, total) that says how far a stage is, if the last line is long ago."""
+    said = time.monotonic()
+
+    def on_stage(stage: str, done: int, total: int) -> None:
+        nonlocal said
+        if time.monotonic() - said >= LINE_SECONDS:
+            said = time.monotonic()
+            say(f"{stage}: {done} of {total}")
+
+    return on_stage

@@ -1,7 +1,7 @@
 """Train a ranker: `photoseek train`."""
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,12 +9,12 @@ import click
 
 from indexer.errors import PhotoseekError
 from photoseek.commands.console import progress_bars, say
+from photoseek.commands.judged_sets import JUDGED_SET, JudgedSet, set_names
 from photoseek.commands.options import (
     device_option,
     encoder_options,
     examples,
     image_encoder_options,
-    judged_argument,
     keep_going_option,
     quiet_option,
     seed_option,
@@ -23,19 +23,37 @@ from photoseek.commands.options import (
 if TYPE_CHECKING:
     from indexer.encoders import ImageEncoder, TextEncoder
     from reranker.judgments.judgments import Judgments
+    from reranker.judgments.training_sets import TrainingSet
     from reranker.ranker import Ranker
     from reranker.training.train import TrainSettings
 
 
 @click.command()
 @examples("photoseek train data/sample -o rankers/team")
-@judged_argument
+@click.argument("judged", nargs=-1, required=True, type=JUDGED_SET)
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The ranker folder to write.")
 @click.option(
-    "--photos", "photo_set", default=None, help="Photo folder of JUDGED to train on.  [default: train_images, else all]"
+    "--photos",
+    "photo_set",
+    default=None,
+    help="Photo folder or split to train on, where JUDGED names none.  [default: train_images, else all but tests]",
+)
+@click.option(
+    "--relevance",
+    "relevance_sets",
+    multiple=True,
+    type=JUDGED_SET,
+    help="A judged folder that teaches the relevance alone: space and ranking never see its photos. Repeatable.",
+)
+@click.option(
+    "--leave-out-lookalikes",
+    is_flag=True,
+    help="Leave out photos that look like a test photo of their folder (cosine of the embeddings 0.85 or more).",
 )
 @image_encoder_options("that of --from, else efficientnet-lite")
-@click.option("--text-encoder", default=None, help="[default: that of --from, else minilm]")
+@click.option(
+    "--text-encoder", default=None, help="[default: that of --from, or of a clip: image encoder, else minilm]"
+)
 @click.option(
     "--from",
     "base",
@@ -64,9 +82,11 @@ if TYPE_CHECKING:
 @device_option
 @quiet_option
 def train(
-    judged: Path,
+    judged: tuple[JudgedSet, ...],
     output: Path,
     photo_set: str | None,
+    relevance_sets: tuple[JudgedSet, ...],
+    leave_out_lookalikes: bool,
     image_encoder: str | None,
     weights: str | None,
     preprocess: str | None,
@@ -82,29 +102,94 @@ def train(
     device: str,
     quiet: bool,
 ) -> None:
-    """Train a ranker on the judged folder JUDGED (photos, captions, expert grades, crowd votes)."""
-    from reranker.judgments.judged_folder import load_judgments
+    """Train a ranker on judged folders (photos, captions, expert grades, crowd votes).
+
+    JUDGED is FOLDER, FOLDER:PHOTOS with a photo folder or split of it, or FOLDER:PHOTOS=WEIGHT with how often its
+    photos are seen. A JUDGED that is a .tsv file has captions alone.
+    """
     from reranker.ranker import Ranker
     from reranker.ranker_files import check_place
+    from reranker.training.joint_space.class_name_files import read_class_names
     from reranker.training.train_ranker import train_ranker
-    from reranker.training.vocabulary import read_class_names
 
     _check_base(base, keep_order, epochs)
     check_place(output)
     base_ranker = None if base is None else Ranker.load(base)
     vocabulary = None if class_names is None else read_class_names(class_names)
-    judgments = load_judgments(judged, keep_going=keep_going, on_problem=None if quiet else say)
-    judgments = _select_photos(judgments, photo_set, policy)
     given = encoder_options(weights, preprocess)
+    reader = _SetReader(photo_set, policy, keep_going, quiet)
+    sets, captions = reader.sets(judged, relevance_sets)
     encoders = _load_encoders(base_ranker, image_encoder, text_encoder, given, device)
+    if leave_out_lookalikes:
+        sets = _without_lookalikes(sets, encoders[0])
     settings = _train_settings(score, keep_order, epochs, seed)
+    _check_epochs(epochs, encoders)
     with progress_bars(quiet) as on_stage:
         ranker = train_ranker(
-            judgments, encoders, base=base_ranker, class_names=vocabulary, settings=settings, on_stage=on_stage
+            sets,
+            encoders,
+            base=base_ranker,
+            class_names=vocabulary,
+            captions=captions,
+            settings=settings,
+            on_stage=on_stage,
         )
     ranker = replace(ranker, image_encoder_options=_kept_options(given, base_ranker, encoders[0]))
     ranker.save(output)
     _echo_training(ranker, output)
+
+
+@dataclass(frozen=True, slots=True)
+class _SetReader:
+    """Reads judged sets with the options of a training."""
+
+    photo_set: str | None
+    policy: str | None
+    keep_going: bool
+    quiet: bool
+
+    def sets(
+        self, judged: Sequence[JudgedSet], relevance: Sequence[JudgedSet]
+    ) -> "tuple[list[TrainingSet], list[str]]":
+        """Return the sets to train on, and captions that have no photos."""
+        from reranker.judgments.captions_table import read_captions
+        from reranker.judgments.training_sets import TrainingSet
+
+        folders = [(one, False) for one in judged if one.folder.is_dir()]
+        if not folders:
+            raise click.UsageError("JUDGED names captions alone; a training needs a folder with photos")
+        folders += [(one, True) for one in relevance]
+        captions = [text for one in judged if not one.folder.is_dir() for text in read_captions(one.folder)]
+        names = set_names([one for one, _ in folders])
+        found = [
+            TrainingSet(name, self._read(one), one.weight, relevance_only)
+            for name, (one, relevance_only) in zip(names, folders, strict=True)
+        ]
+        return found, captions
+
+    def _read(self, one: JudgedSet) -> "Judgments":
+        """Read the judgments of the photos to train on, without those that the policy protects."""
+        from reranker.judgments.judged_folder import load_judgments
+
+        judgments = load_judgments(one.folder, keep_going=self.keep_going, on_problem=None if self.quiet else say)
+        return _select_photos(judgments, one.photos or self.photo_set, self.policy)
+
+
+def _without_lookalikes(sets: "list[TrainingSet]", encoder: "ImageEncoder") -> "list[TrainingSet]":
+    """Leave out photos that look like a test photo of their folder, and say how many; relevance sets stay whole."""
+    from reranker.judgments.judged_folder import load_judgments
+    from reranker.training.train_ranker import without_lookalikes
+
+    kept = []
+    for one in sets:
+        if one.relevance_only:
+            kept.append(one)
+            continue
+        chosen = tuple(one.judgments.photos)
+        names = without_lookalikes(load_judgments(one.judgments.folder, keep_going=True), chosen, encoder)
+        say(f"{one.name}: {len(chosen) - len(names)} of {len(chosen)} photos look like a test photo and are left out")
+        kept.append(replace(one, judgments=one.judgments.restrict(names)))
+    return kept
 
 
 def _check_base(base: Path | None, keep_order: bool, epochs: int | None) -> None:
@@ -115,10 +200,18 @@ def _check_base(base: Path | None, keep_order: bool, epochs: int | None) -> None
         raise click.UsageError("--from keeps the map of its ranker, so --epochs has nothing to tune")
 
 
+def _check_epochs(epochs: int | None, encoders: "tuple[ImageEncoder, TextEncoder]") -> None:
+    """Refuse epochs of a map that is not learned."""
+    from reranker.joint_ranker import are_sides_of_one
+
+    if epochs is not None and are_sides_of_one(*encoders):
+        raise click.UsageError("a clip: encoder keeps its own space, so --epochs has nothing to tune")
+
+
 def _select_photos(judgments: "Judgments", photo_set: str | None, policy: str | None) -> "Judgments":
     """Return the judgments of the photos to train on, without those that the policy protects; say what is left out."""
     from reranker.moderation.policy import Policy
-    from reranker.training.train import training_photos
+    from reranker.training.train_ranker import training_photos
 
     if judgments.dropped:
         say(f"{judgments.dropped} bad rows dropped")
@@ -137,7 +230,7 @@ def _load_encoders(
     base: "Ranker | None", image_name: str | None, text_name: str | None, options: Mapping[str, str], device: str
 ) -> "tuple[ImageEncoder, TextEncoder]":
     """Load the encoders that were asked for, else those of the base ranker, else the default ones."""
-    from indexer.encoders import load_image_encoder, load_text_encoder
+    from indexer.encoders import is_joint_name, load_image_encoder, load_text_encoder
     from indexer.index import DEFAULT_ENCODER
     from reranker.ranker_encoders import encoders_of
     from reranker.training.train_ranker import DEFAULT_TEXT_ENCODER
@@ -145,7 +238,7 @@ def _load_encoders(
     if base is not None:
         return encoders_of(base, device, image_name, options, text_name)
     image = load_image_encoder(image_name or DEFAULT_ENCODER, device=device, **options)
-    return image, load_text_encoder(text_name or DEFAULT_TEXT_ENCODER)
+    return image, load_text_encoder(text_name or (image.name if is_joint_name(image.name) else DEFAULT_TEXT_ENCODER))
 
 
 def _kept_options(given: dict[str, str], base: "Ranker | None", image: "ImageEncoder") -> dict[str, str]:

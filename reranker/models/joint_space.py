@@ -5,7 +5,7 @@ class-name head. The name gate, which looks at the query alone, weighs them, and
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from reranker.models.hubness import Hubness
 from reranker.models.late_interaction import LateInteraction, Words
 from reranker.models.lexical_features import LexicalFeatures
 from reranker.models.linear_map import LinearMap, unit
+from reranker.models.query_words import KnownWords, query_words
 from reranker.models.ranking_settings import RankingSettings
 
 PAIR_FEATURES = ("cosine", "meaning", "hub", "named", "gate", "late", "late_hub")
@@ -30,6 +31,7 @@ class EncodedQueries:
         gate: (b,) float32 in 0..1, the name gate.
         candidate: (b, K + 1) float32; its product with `[z ; hubness]` of a photo is the candidate score.
         query_hubness: (b,) float32, how near the queries are to photos at large.
+        query_words: (b, 4) float32, what `query_words` says of their texts.
         words: Mapped words for late interaction, or None.
         ranking_part: (b, m) float32, the texts' share of the ranking MLP's first layer; m is 0 without MLPs.
         relevance_part: (b, r) float32, their share of the relevance MLP's first layer; r is 0 without MLPs.
@@ -39,6 +41,7 @@ class EncodedQueries:
     gate: np.ndarray
     candidate: np.ndarray
     query_hubness: np.ndarray
+    query_words: np.ndarray
     words: Words | None
     ranking_part: np.ndarray
     relevance_part: np.ndarray
@@ -58,6 +61,7 @@ class JointSpace:
         late_imputation: (4, 2) float32, the late score and its hubness from (1, cosine, meaning, hub), for photos
             without region vectors.
         settings: Every number of the ranking that is not learned.
+        known_words: The words that training captions and names say.
     """
 
     map: LinearMap
@@ -68,6 +72,7 @@ class JointSpace:
     hubness: Hubness
     late_imputation: np.ndarray
     settings: RankingSettings
+    known_words: KnownWords = field(default_factory=KnownWords)
 
     @property
     def widths(self) -> tuple[int, int, int]:
@@ -108,7 +113,8 @@ class JointSpace:
         t = unit(vectors)
         weights = self.settings.heads
         q, meaning = self.lexical.mapped(self.map, vectors, texts), self.meaning.texts(t)
-        named, gate = self.class_names.texts(t, self.settings.class_names)
+        of_words = query_words(texts, self.lexical, self.known_words)
+        named, gate = self.class_names.texts(t, of_words, self.settings.class_names)
         weighted = [q, weights.meaning * meaning, weights.class_names * gate[:, None] * named]
         words = None
         if self.late_interaction is not None and len(tokens.vectors):
@@ -123,6 +129,7 @@ class JointSpace:
             query_hubness=self.hubness.query_hubness(
                 np.concatenate([q, meaning], axis=1), self.settings.hubness.photos
             ),
+            query_words=of_words,
             words=words,
             ranking_part=none,
             relevance_part=none,
@@ -227,7 +234,10 @@ def joint_space_arrays(joint_space: JointSpace) -> dict[str, np.ndarray]:
 
 
 def joint_space_of_arrays(
-    arrays: dict[str, np.ndarray], vocabulary: tuple[str, ...], settings: RankingSettings
+    arrays: dict[str, np.ndarray],
+    vocabulary: tuple[str, ...],
+    settings: RankingSettings,
+    known_words: tuple[str, ...] = (),
 ) -> JointSpace:
     """Put a joint space together again.
 
@@ -235,6 +245,7 @@ def joint_space_of_arrays(
         arrays: What `joint_space_arrays` gave.
         vocabulary: The words of the lexical features.
         settings: The ranking settings.
+        known_words: The words that training captions and names say, the most frequent first.
 
     Raises:
         KeyError: An array is missing.
@@ -253,6 +264,7 @@ def joint_space_of_arrays(
         hubness=Hubness(**_part(arrays, "hubs", Hubness)),
         late_imputation=arrays["guess"],
         settings=settings,
+        known_words=KnownWords(known_words),
     )
 
 

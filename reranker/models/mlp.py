@@ -38,6 +38,20 @@ class MLP:
     ws: np.ndarray
     b3: np.ndarray
 
+    @classmethod
+    def of_pair_features(cls, d: int, e: int, weights: np.ndarray, bias: float = 0.0) -> "MLP":
+        """Return an MLP whose logit is `s . weights + bias`, whatever the vectors.
+
+        Args:
+            d: Width of image embeddings.
+            e: Width of text vectors.
+            weights: (s,) float32, of pair features.
+            bias: What is added.
+        """
+        zero = np.zeros(1, np.float32)
+        Wx, Wt, Ws = (np.zeros((rows, 1), np.float32) for rows in (d, e, len(weights)))
+        return cls(Wx, Wt, Ws, zero, np.zeros((1, 1), np.float32), zero, zero, weights, np.array([bias], np.float32))
+
     @property
     def hidden(self) -> int:
         """The width m of the first layer."""

@@ -10,10 +10,22 @@ from typing import Any
 import numpy as np
 
 from reranker.models.joint_space import PAIR_FEATURES
+from reranker.models.pair_scores import PairScores
+from reranker.models.query_words import QUERY_WORDS
 
 # Inputs: each of these, once for sentences and once for names, as the name gate divides them.
-FIRST_HIT_FEATURES = (*PAIR_FEATURES, "ranking_score", "query_hubness", "gallery_growth", "bias")
+FIRST_HIT_FEATURES = (
+    *PAIR_FEATURES,
+    "ranking_score",
+    "query_hubness",
+    "gallery_growth",
+    "bias",
+    "relevance",
+    *QUERY_WORDS,
+)
 FEATURE_NAMES = tuple(f"{kind}.{name}" for kind in ("sentence", "name") for name in FIRST_HIT_FEATURES)
+# Relevances nearer to 0 or 1 than this count as this near.
+CERTAIN = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +43,7 @@ class NoMatchClassifier:
     threshold: float
 
     def probability(self, features: np.ndarray) -> np.ndarray:
-        """Return the chance that something fits: (b,) float32 in 0..1, of (b, 22) `no_match_features`."""
+        """Return the chance that something fits: (b,) float32 in 0..1, of (b, 32) `no_match_features`."""
         scores = features @ np.asarray(self.weights, np.float64) + self.bias
         return np.exp(-np.logaddexp(0, -scores)).astype(np.float32)
 
@@ -50,27 +62,32 @@ class NoMatchClassifier:
             ValueError: The features are not `FEATURE_NAMES`.
         """
         weights = values["weights"]
-        if set(weights) != set(FEATURE_NAMES):
-            raise ValueError(f"the no-match decision has {len(weights)} weights, not {len(FEATURE_NAMES)}")
-        return cls(tuple(weights[name] for name in FEATURE_NAMES), values["bias"], values["threshold"])
+        unknown = set(weights) - set(FEATURE_NAMES)
+        if unknown:
+            raise ValueError(f"the no-match decision has weights of unknown features: {', '.join(sorted(unknown))}")
+        # A decision that was saved before a feature was thought of does not look at it.
+        return cls(tuple(weights.get(name, 0.0) for name in FEATURE_NAMES), values["bias"], values["threshold"])
 
 
 def no_match_features(
-    ranking_scores: np.ndarray, pair_features: np.ndarray, query_hubness: np.ndarray, gallery_size: int | np.ndarray
+    first_hits: PairScores, query_hubness: np.ndarray, query_words: np.ndarray, gallery_size: int | np.ndarray
 ) -> np.ndarray:
-    """Return what the classifier looks at, for b queries: (b, 22) float32, columns as `FEATURE_NAMES`.
+    """Return what the classifier looks at, for b queries: (b, 32) float32, columns as `FEATURE_NAMES`.
 
-    The number of photos enters as `sqrt(2 ln photos)`, the growth of the expected maximum of that many normal deviates
-    (Cramer 1946, "Mathematical Methods of Statistics", 28.6).
+    The relevance enters as its logit. The number of photos enters as `sqrt(2 ln photos)`, the growth of the expected
+    maximum of that many normal deviates (Cramer 1946, "Mathematical Methods of Statistics", 28.6).
 
     Args:
-        ranking_scores: (b,) float32 of the first hits.
-        pair_features: (b, 7) float32 of the first hits.
+        first_hits: Scores of the b first hits.
         query_hubness: (b,) float32, how near the queries are to photos at large.
+        query_words: (b, 4) float32, what `query_words` says of their texts.
         gallery_size: How many photos were searched, for all queries or (b,).
     """
-    growth = np.broadcast_to(np.sqrt(2 * np.log(np.maximum(gallery_size, 1))), ranking_scores.shape)
-    columns = [ranking_scores, query_hubness, growth, np.ones_like(ranking_scores)]
-    shown = np.concatenate([pair_features, *(column[:, None] for column in columns)], axis=1)
-    gate = pair_features[:, PAIR_FEATURES.index("gate")][:, None]
-    return np.concatenate([(1 - gate) * shown, gate * shown], axis=1).astype(np.float32)
+    scores = first_hits.ranking_scores
+    growth = np.broadcast_to(np.sqrt(2 * np.log(np.maximum(gallery_size, 1))), scores.shape)
+    relevance = np.clip(first_hits.relevance, CERTAIN, 1 - CERTAIN)
+    columns = [scores, query_hubness, growth, np.ones_like(scores), np.log(relevance / (1 - relevance))]
+    shown = [first_hits.pair_features, *(column[:, None] for column in columns), query_words]
+    features = np.concatenate(shown, axis=1)
+    gate = first_hits.pair_features[:, PAIR_FEATURES.index("gate")][:, None]
+    return np.concatenate([(1 - gate) * features, gate * features], axis=1).astype(np.float32)

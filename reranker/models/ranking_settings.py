@@ -70,10 +70,10 @@ class SmallGallerySettings:
 
 @dataclass(frozen=True, slots=True)
 class ExclusionSettings:
-    """Settings of `--without`, which moves photos down.
+    """Settings of exclusions (`--without`), which move photos down.
 
     Attributes:
-        threshold: A photo comes behind all others if one minus its relevance for the excluded text is below this.
+        threshold: A photo comes behind all others if it is less sure than this that it does not fit the excluded text.
         penalty: Subtracted from the ranking score of such a photo, in logits.
     """
 
@@ -92,7 +92,7 @@ class RankingSettings:
         hubness: Numbers of neighbours.
         class_names: The class-name head and its gate.
         small_gallery: The correction for small galleries.
-        exclusion: What `--without` does.
+        exclusion: What an exclusion does.
     """
 
     candidates: int = 200

@@ -132,9 +132,7 @@ def candidate_mlp(d: int, e: int, heads: HeadWeights) -> MLP:
     parts = (("cosine", 1), ("meaning", heads.meaning), ("named", heads.class_names), ("hub", -heads.hubness))
     for name, weight in parts:
         weights[PAIR_FEATURES.index(name)] = weight
-    zero = np.zeros(1, np.float32)
-    Wx, Wt, Ws = (np.zeros((rows, 1), np.float32) for rows in (d, e, len(PAIR_FEATURES)))
-    return MLP(Wx, Wt, Ws, zero, np.zeros((1, 1), np.float32), zero, zero, weights, zero)
+    return MLP.of_pair_features(d, e, weights)
 
 
 def fit_mlp(

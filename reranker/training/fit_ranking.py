@@ -1,22 +1,23 @@
 """Train the ranking MLP, and keep it if it finds more validation photos than the ranking that it would replace."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from reranker.gallery_ranking import GalleryPhotos, GalleryQueries, rank_gallery
 from reranker.judgments.embedded import EmbeddedJudgments
 from reranker.metrics.recall import ranks_of_own, recall_at
+from reranker.models.calibration import Calibration
 from reranker.models.mlp import MLP
+from reranker.models.no_match import FEATURE_NAMES, NoMatchClassifier
 from reranker.models.ranking_settings import HeadWeights
+from reranker.ranker import Ranker
 from reranker.training import OnStage
 from reranker.training.examples.collect_examples import TrainingExamples
 from reranker.training.examples.galleries import Gallery
-from reranker.training.examples.scored_queries import score_captions
 from reranker.training.fit_mlp import MLPExamples, MLPSettings, candidate_mlp, fit_mlp, start_mlp
-
-# Recall at these cutoffs is added up to compare rankings, and reported.
-CUTOFFS = (1, 5, 10)
+from reranker.training.set_verdict import CUTOFFS, found_at, worse_sets
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,33 +101,79 @@ def keep_better_ranking(
 
     Args:
         embedded: The judged data.
-        galleries: Validation photos; every caption of theirs is asked.
+        galleries: Validation photos; every caption of theirs is asked among the photos of its own set.
         base: The ranking MLP that would be replaced; None for the candidates' own ranking.
         learned: The learned ranking MLP.
 
     Returns:
-        The learned ranking, or `base` where its recall@1 + 5 + 10 is higher.
+        The learned ranking; `base` where its recall@1 + 5 + 10 is higher over all captions, or higher on any one set by
+        more than chance.
     """
     ranks: dict[str, list[np.ndarray]] = {"candidates": [], "before": [], "reranked": []}
+    sets: list[np.ndarray] = []
     for gallery in galleries:
-        scored = score_captions(embedded, gallery, learned)
-        own = scored.fits.argmax(axis=1)
-        ranks["candidates"].append(ranks_of_own(scored.candidate_scores, own))
-        ranks["reranked"].append(ranks_of_own(scored.ranking_scores, own))
-        if base is None:
-            before = scored.candidate_scores
-        else:
-            before = score_captions(embedded, gallery, base).ranking_scores
-        ranks["before"].append(ranks_of_own(before, own))
-    joined = {name: np.concatenate(found) for name, found in ranks.items()}
-    total = {name: sum(recall_at(found, k) for k in CUTOFFS) for name, found in joined.items()}
-    better = total["reranked"] >= total["before"]
-    kept = {"candidates": joined["candidates"], "reranked": joined["reranked" if better else "before"]}
+        for place in np.unique(embedded.sets.set_of[gallery.photos]):
+            of_set = gallery.photos[embedded.sets.set_of[gallery.photos] == place]
+            if len(of_set) < 2:
+                continue
+            asked = _SetQueries.of(embedded, gallery, of_set)
+            found = asked.ranks(learned)
+            ranks["candidates"].append(found[0])
+            ranks["reranked"].append(found[1])
+            ranks["before"].append(found[0] if base is None else asked.ranks(base)[1])
+            sets.append(np.full(len(found[0]), place))
+    if not sets:
+        return RankingChoice(base, "refused: no set has two photos to validate it on", {})
+    joined = {name: np.concatenate(parts) for name, parts in ranks.items()}
+    worse = worse_sets(joined["reranked"], joined["before"], np.concatenate(sets), embedded.sets.names)
+    total = {name: found_at(found).mean() for name, found in joined.items()}
+    kept_name = "reranked"
+    verdict = "learned"
+    replaced = "the candidates" if base is None else "the base"
+    if total["reranked"] < total["before"]:
+        kept_name = "before"
+        verdict = (
+            f"refused: on validation the learned one finds less (recall@1 + 5 + 10 {total['reranked']:.3f}) than "
+            f"{replaced} ({total['before']:.3f})"
+        )
+    elif worse:
+        kept_name = "before"
+        verdict = f"refused: on validation photos of {', '.join(worse)} the learned one finds less than {replaced}"
+    kept = {"candidates": joined["candidates"], "reranked": joined[kept_name]}
     recalls = {f"{name}_recall@{k}": round(recall_at(kept[name], k), 4) for name in kept for k in CUTOFFS}
-    if better:
-        return RankingChoice(learned, "learned", recalls)
-    verdict = (
-        f"refused: on validation the learned one finds less (recall@1 + 5 + 10 {total['reranked']:.3f}) than "
-        f"{'the candidates' if base is None else 'the base'} ({total['before']:.3f})"
-    )
-    return RankingChoice(base, verdict, recalls)
+    return RankingChoice(learned if kept_name == "reranked" else base, verdict, recalls)
+
+
+@dataclass(frozen=True, slots=True)
+class _SetQueries:
+    """Photos of one set in a gallery, with their captions as queries.
+
+    ranker: a ranker of the gallery's space, for any ranking MLP; own: (q,) each caption's photo.
+    """
+
+    ranker: Ranker
+    photos: GalleryPhotos
+    queries: GalleryQueries
+    own: np.ndarray
+
+    @classmethod
+    def of(cls, embedded: EmbeddedJudgments, gallery: Gallery, photos: np.ndarray) -> "_SetQueries":
+        rows, own = gallery.captions(embedded)
+        inside = np.isin(gallery.photos[own], photos)
+        rows, own = rows[inside], np.searchsorted(photos, gallery.photos[own[inside]])
+        regions = None if embedded.regions is None else embedded.regions[photos]
+        texts = [embedded.texts[row] for row in rows]
+        queries = GalleryQueries(texts, embedded.t[rows], embedded.tokens.select(rows))
+        return cls(_bare_ranker(embedded, gallery), GalleryPhotos(embedded.x[photos], regions), queries, own)
+
+    def ranks(self, ranking_mlp: MLP) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rank of each caption's photo among the candidates and after reranking: (q,) each."""
+        found = rank_gallery(replace(self.ranker, ranking_mlp=ranking_mlp), self.photos, self.queries)
+        return ranks_of_own(found.candidate_scores, self.own), ranks_of_own(found.ranking_scores, self.own)
+
+
+def _bare_ranker(embedded: EmbeddedJudgments, gallery: Gallery) -> Ranker:
+    """Return a ranker that ranks, and whose relevance is not looked at."""
+    blank = candidate_mlp(embedded.x.shape[1], embedded.t.shape[1], gallery.joint_space.settings.heads)
+    no_match = NoMatchClassifier((0.0,) * len(FEATURE_NAMES), 0.0, 0.0)
+    return Ranker("", "", "", gallery.joint_space, blank, blank, Calibration(), no_match)

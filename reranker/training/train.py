@@ -1,7 +1,7 @@
 """Train a ranker on judged data: captions teach the joint space and the ranking, people's judgments the relevance."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -15,16 +15,22 @@ from reranker.models.mlp import MLP
 from reranker.models.no_match import NoMatchClassifier
 from reranker.ranker import Ranker
 from reranker.training import OnStage
-from reranker.training.cross_fit import JointSpaceCache, JointSpaces, fit_joint_spaces
-from reranker.training.examples.collect_examples import TrainingExamples, collect_examples
+from reranker.training.examples.collect_examples import TrainingExamples, collect_examples, validation_photos
 from reranker.training.examples.example_lists import ExampleSettings
+from reranker.training.examples.phrase_examples import find_phrases
+from reranker.training.examples.scored_queries import Scorer
+from reranker.training.examples.unanswerable_texts import unanswerable_texts
 from reranker.training.fit_calibration import fit_calibration
-from reranker.training.fit_joint_space import JointSpaceSettings
 from reranker.training.fit_mlp import MLPExamples, MLPSettings, fit_mlp, start_mlp
 from reranker.training.fit_no_match import fit_no_match
 from reranker.training.fit_ranking import FittedRanking, fit_ranking
+from reranker.training.joint_space.base_spaces import joint_spaces_of_base
+from reranker.training.joint_space.choose_gate import fit_gate
+from reranker.training.joint_space.class_name_files import ClassName, with_own_class_names
+from reranker.training.joint_space.cross_fit import JointSpaceCache, JointSpaces, fit_joint_spaces
+from reranker.training.joint_space.fit_joint_space import JointSpaceSettings
+from reranker.training.training_data import TrainingData
 from reranker.training.training_summary import TrainingSummary
-from reranker.training.vocabulary import ClassName, fit_vocabulary, with_own_class_names
 
 # Photos with captions of their own that a training needs.
 MIN_PHOTOS = 20
@@ -44,6 +50,7 @@ class TrainSettings:
         examples: What both learn from.
         keep_ranking: With a base: its ranking MLP is kept as it is; else it goes on learning.
         fresh_relevance: With a base: its relevance MLP is ignored; else training may start from it.
+        keep_no_match: With a base: its no-match decision is kept, for a training whose relevance alone is looked at.
         seed: Seed of all random numbers.
     """
 
@@ -53,6 +60,7 @@ class TrainSettings:
     examples: ExampleSettings = field(default_factory=ExampleSettings)
     keep_ranking: bool = False
     fresh_relevance: bool = False
+    keep_no_match: bool = False
     seed: int = 0
 
 
@@ -76,7 +84,8 @@ class TrainedParts:
     """Results of the steps of a training.
 
     Attributes:
-        spaces: The joint spaces.
+        spaces: The joint spaces, with the name gate that is kept.
+        gate: What became of the learned name gate, in words.
         examples: What the MLPs learned from.
         ranking: The ranking.
         relevance: The relevance.
@@ -85,6 +94,7 @@ class TrainedParts:
     """
 
     spaces: JointSpaces
+    gate: str
     examples: TrainingExamples
     ranking: FittedRanking
     relevance: FittedRelevance
@@ -107,7 +117,7 @@ def train(
     An interrupted training goes on with the joint spaces that it had fitted, which are kept in the user's cache.
 
     Args:
-        embedded: The judged data as arrays.
+        embedded: The judged data as arrays, of one set or of several.
         judgments: The judged data with what people said.
         encoders: The image and the text encoder that made `embedded`.
         settings: See `TrainSettings`.
@@ -126,53 +136,32 @@ def train(
     on_stage = on_stage or (lambda stage, done, total: None)
     _check(embedded, encoders, base)
     cache = JointSpaceCache(cache_folder() / "training", embedded)
+    phrases = find_phrases(embedded, encoders[1], settings.examples.min_phrase_photos)
+    data = TrainingData(embedded, judgments, encoders, tuple(class_names or ()), phrases)
+    held_out = validation_photos(embedded, settings.examples.validation_share, settings.seed)
     if base is None:
-        how = settings.joint_space
-        spaces = fit_joint_spaces(embedded, encoders, class_names or (), how, settings.seed, cache, on_stage)
+        spaces = fit_joint_spaces(data, settings.joint_space, settings.seed, cache, on_stage)
+        gate, verdict = fit_gate(data, spaces, held_out, settings.joint_space.gate, settings.seed)
+        spaces = spaces.with_gate(gate)
     else:
-        spaces = joint_spaces_of_base(embedded, encoders, base, class_names or ())
-    examples = collect_examples(embedded, judgments, encoders[1], spaces, settings.examples, settings.seed, on_stage)
+        spaces, verdict = joint_spaces_of_base(embedded, encoders, base, data.class_names), "that of the base"
+    examples = collect_examples(data, spaces, held_out, settings.examples, settings.seed, on_stage)
     if base is not None and settings.keep_ranking:
-        ranking, no_match = FittedRanking(base.ranking_mlp, "that of the base", None, {}), base.no_match
+        ranking = FittedRanking(base.ranking_mlp, "that of the base", None, {})
     else:
         before = None if base is None else base.ranking_mlp
         heads = spaces.joint_space.settings.heads
         ranking = fit_ranking(embedded, examples, before, settings.ranking_mlp, heads, settings.seed, on_stage)
-        no_match = fit_no_match(embedded, examples.words, examples.galleries, ranking.mlp)
     relevance = fit_relevance(embedded, examples, settings, base, on_stage)
     calibration = calibrate(embedded, examples, relevance.mlp)
-    parts = TrainedParts(spaces, examples, ranking, relevance, calibration, no_match)
+    if base is not None and settings.keep_no_match:
+        no_match = base.no_match
+    else:
+        no_match = decide_no_match(data, examples, Scorer(ranking.mlp, relevance.mlp, calibration), settings.seed)
+    parts = TrainedParts(spaces, verdict, examples, ranking, relevance, calibration, no_match)
     ranker = assemble(parts, encoders, summarise(parts, embedded, judgments, settings, base))
     cache.clear()
     return ranker
-
-
-def joint_spaces_of_base(
-    embedded: EmbeddedJudgments,
-    encoders: tuple[ImageEncoder, TextEncoder],
-    base: Ranker,
-    class_names: Sequence[ClassName],
-) -> JointSpaces:
-    """Keep the joint space of a ranker, and add a vocabulary's class names to it.
-
-    Args:
-        embedded: The judged data, none of whose photos the space has seen.
-        encoders: The image and the text encoder that made it.
-        base: The ranker.
-        class_names: A vocabulary. A ranker without class names gets the image encoder's own classes, too; where the
-            vocabulary is empty, the space stays as it is.
-
-    Returns:
-        One space, which has seen none of the photos, for the ranker and for its only fold.
-    """
-    joint_space, without_example = base.joint_space, None
-    if class_names:
-        before = joint_space.class_names
-        vocabulary = class_names if before.k else with_own_class_names(encoders[0], class_names)
-        fitted = fit_vocabulary(embedded, vocabulary, *encoders, before, joint_space.settings.class_names)
-        joint_space, without_example = replace(joint_space, class_names=fitted.head), fitted.without_example
-    fold_of = np.zeros(len(embedded.photos), np.int64)
-    return JointSpaces(joint_space, (joint_space,), fold_of, None, without_example)
 
 
 def fit_relevance(
@@ -232,6 +221,23 @@ def calibrate(embedded: EmbeddedJudgments, examples: TrainingExamples, relevance
     return fit_calibration(logits, pairs.targets[:, 0], pairs.weights, groups=pairs.text_rows)
 
 
+def decide_no_match(data: TrainingData, examples: TrainingExamples, scorer: Scorer, seed: int) -> NoMatchClassifier:
+    """Fit the no-match decision to validation photos.
+
+    Args:
+        data: What the training learns from.
+        examples: Its `relevance_galleries` are searched.
+        scorer: What ranks photos and gives their relevance.
+        seed: Draws texts that nothing fits.
+
+    Returns:
+        The decision, with its operating point.
+    """
+    every_name = with_own_class_names(data.encoders[0], data.class_names)
+    nothing = unanswerable_texts(data.embedded, every_name, data.encoders[1], seed)
+    return fit_no_match(data.embedded, data.phrases, nothing, examples.relevance_galleries, scorer)
+
+
 def summarise(
     parts: TrainedParts,
     embedded: EmbeddedJudgments,
@@ -261,9 +267,11 @@ def summarise(
         seed=settings.seed,
         base=None if base is None else base.id,
         before=None if base is None else {key: value for key, value in base.training.items() if key != "before"},
-        names=None if spaces.without_example is None else len(spaces.joint_space.class_names.keys),
-        names_without_example=spaces.without_example,
+        names=None if spaces.vocabulary is None else len(spaces.joint_space.class_names.keys),
+        names_without_example=None if spaces.vocabulary is None else spaces.vocabulary.without_example,
         shrinkage=spaces.shrinkage,
+        sets=_described_sets(embedded),
+        gate=parts.gate,
         order_loss=parts.ranking.losses,
         order=parts.ranking.verdict,
         relevance=parts.relevance.start,
@@ -300,36 +308,29 @@ def assemble(parts: TrainedParts, encoders: tuple[ImageEncoder, TextEncoder], su
     ).finished()
 
 
-def training_photos(judgments: Judgments, photo_set: str | None) -> tuple[str, ...]:
-    """Return the photos to train on.
-
-    Args:
-        judgments: The judged data.
-        photo_set: A photo folder of it; by default `train_images`, or else all photos that are no test photos.
-
-    Raises:
-        PhotoseekError: The judged data has no such photo folder.
-    """
-    if photo_set is None and "train_images" in judgments.sets:
-        photo_set = "train_images"
-    if photo_set is None:
-        held_out = {*judgments.test_photos, *judgments.splits.get("dev", ()), *judgments.splits.get("test", ())}
-        return tuple(name for name in judgments.photos if name not in held_out)
-    if photo_set not in judgments.sets:
-        raise PhotoseekError(
-            f"judged data {judgments.folder} has no photo folder {photo_set!r}; it has {', '.join(judgments.sets)}"
+def _described_sets(embedded: EmbeddedJudgments) -> tuple[str, ...] | None:
+    """Describe the sets of a training, a line each; None where there is one."""
+    sets = embedded.sets
+    if len(sets.names) == 1:
+        return None
+    counts = np.bincount(sets.set_of, minlength=len(sets.names))
+    return tuple(
+        f"{name}: {count} photos, weight {weight:g}{', relevance only' if relevance_only else ''}"
+        for name, count, weight, relevance_only in zip(
+            sets.names, counts.tolist(), sets.weights.tolist(), sets.relevance_only, strict=True
         )
-    return judgments.sets[photo_set]
+    )
 
 
 def _check(embedded: EmbeddedJudgments, encoders: tuple[ImageEncoder, TextEncoder], base: Ranker | None) -> None:
-    """Refuse a base of other encoders, and too few photos with captions."""
+    """Refuse a base of other encoders, and too few photos with captions that teach more than the relevance."""
     if base is not None and (base.image_encoder, base.text_encoder) != tuple(e.fingerprint for e in encoders):
         raise PhotoseekError(
             f"ranker {base.id} was trained with {base.image_encoder} and {base.text_encoder}; --from needs the same "
             "encoders"
         )
     owned = embedded.owner[embedded.owner >= 0]
+    owned = owned[embedded.sets.teach_space[owned]]
     described = len(np.unique(owned))
     if described < MIN_PHOTOS:
         raise PhotoseekError(

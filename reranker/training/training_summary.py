@@ -20,6 +20,8 @@ class TrainingSummary:
         names: How many names the head of class names has; None where no vocabulary was fitted.
         names_without_example: First names of the classes that nothing shows; None where no vocabulary was fitted.
         shrinkage: The map's shrinkages of images and texts; None where no map was fitted.
+        sets: The sets that it was trained on, in words; None where there was one.
+        gate: Whether the learned name gate is kept, in words.
         order_loss: Validation losses of the ranking MLP before training and after each epoch; None where it was kept.
         order: Whether the learned ranking is kept, in words.
         relevance: Whether the relevance MLP was learned anew or goes on from the base, in words.
@@ -40,6 +42,8 @@ class TrainingSummary:
     names: int | None
     names_without_example: tuple[str, ...] | None
     shrinkage: tuple[float, float] | None
+    sets: tuple[str, ...] | None
+    gate: str
     order_loss: tuple[float, ...] | None
     order: str
     relevance: str

@@ -9,11 +9,14 @@ import reranker
 from indexer.encoders import Tokens
 from indexer.views.view import EncodedPhotos
 from reranker.models.calibration import Calibration
+from reranker.models.class_names import GATE_FEATURES
 from reranker.models.joint_space import PAIR_FEATURES, EncodedQueries, candidate_scores
 from reranker.models.lexical_features import LexicalFeatures
 from reranker.models.no_match import no_match_features
-from reranker.ranker import PairScores, Ranker, gated_scores
-from tiny_space import WORDS, inputs, make_ranker
+from reranker.models.pair_scores import PairScores
+from reranker.models.query_words import KnownWords
+from reranker.ranker import Ranker, gated_scores
+from tiny_space import KNOWN, WORDS, E, inputs, make_ranker
 
 NAMED_SCALE = 10.0
 
@@ -51,11 +54,13 @@ def test_a_loaded_ranker_is_the_saved_one_whatever_the_memory_order_of_its_matri
         "text_encoder_name",
         "calibration",
         "no_match",
+        "known_words",
         "training",
         "results",
     ):
         assert getattr(loaded, name) == getattr(ranker, name), name
     assert loaded.joint_space.lexical.words == WORDS
+    assert loaded.known_words == KNOWN
     (side, query), (other_side, other_query) = sides(ranker), sides(loaded)
     for part in ("z", "hubness", "hidden"):
         assert np.array_equal(getattr(side, part), getattr(other_side, part)), part
@@ -64,6 +69,7 @@ def test_a_loaded_ranker_is_the_saved_one_whatever_the_memory_order_of_its_matri
         assert np.array_equal(one.ranking_scores, two.ranking_scores)
         assert np.array_equal(one.relevance, two.relevance)
     assert np.array_equal(query.query_hubness, other_query.query_hubness)
+    assert np.array_equal(query.query_words, other_query.query_words)
 
 
 @pytest.mark.parametrize(
@@ -121,6 +127,7 @@ def test_the_id_tells_rankers_apart():
                     ranker.joint_space, lexical=replace(ranker.joint_space.lexical, words=("cow", "dog"))
                 ),
             ),
+            replace(ranker, joint_space=replace(ranker.joint_space, known_words=KnownWords(KNOWN[::-1]))),
         )
     }
     settings = ranker.settings
@@ -134,7 +141,7 @@ def test_the_id_tells_rankers_apart():
         replace(settings, exclusion=replace(settings.exclusion, penalty=90.0)),
     ):
         ids.add(replace(ranker, joint_space=replace(ranker.joint_space, settings=changed)).finished().id)
-    assert len(ids) == 17
+    assert len(ids) == 18
 
 
 def test_what_a_ranker_was_trained_on_and_how_well_is_no_part_of_its_id():
@@ -229,7 +236,7 @@ def test_a_mean_caption_is_in_the_scale_of_the_order():
 def test_an_open_gate_sorts_photos_as_the_first_stage_does():
     ranker = make_ranker()
     open_gate = np.zeros_like(ranker.joint_space.class_names.gate)
-    open_gate[-1] = 50.0
+    open_gate[E + GATE_FEATURES.index("bias")] = 50.0
     named = replace(
         ranker,
         joint_space=replace(ranker.joint_space, class_names=replace(ranker.joint_space.class_names, gate=open_gate)),
@@ -267,6 +274,17 @@ def test_a_search_is_tuned_to_captions_and_to_words_of_the_lexicon(monkeypatch):
     assert np.array_equal(words[np.lexsort(words.T)], expected[np.lexsort(expected.T)])
     photos = ranker.encode_photos(inputs().x)
     assert {kind.shape[1] for kind in found.values()} == {photos.z.shape[1] + 1}
+
+
+def test_known_words_are_kept_and_before_they_were_those_of_the_lexicon_most_frequent_first():
+    ranker = make_ranker()
+    assert ranker.known_words == ("a", "dog", "and", "cat")
+    older = replace(ranker, joint_space=replace(ranker.joint_space, known_words=KnownWords()))
+    weights = dict(zip(WORDS, ranker.joint_space.lexical.idf.tolist(), strict=True))
+    assert sorted(older.known_words) == sorted(WORDS)
+    assert [weights[word] for word in older.known_words] == sorted(weights.values())
+    bare = replace(older, joint_space=replace(older.joint_space, lexical=LexicalFeatures.none()))
+    assert bare.known_words == ()
 
 
 def test_a_search_is_tuned_to_names_where_a_ranker_has_no_lexicon():
@@ -321,9 +339,11 @@ def test_the_chance_of_a_match_is_the_decisions_on_the_first_hits():
     side, query = sides(ranker)
     scores = score_matrix(ranker, side, query, slice(0, 3))
     first, every = scores.ranking_scores.argmax(axis=1), np.arange(3)
-    order, pair_features = scores.ranking_scores[every, first], scores.pair_features[every, first]
-    expected = ranker.no_match.probability(no_match_features(order, pair_features, query.query_hubness, 40))
-    assert np.array_equal(ranker.match_probability(order, pair_features, query.query_hubness, 40), expected)
+    parts = (scores.ranking_scores, scores.relevance, scores.pair_features)
+    first_hits = PairScores(*(part[every, first] for part in parts))
+    asked = query.query_hubness, query.query_words, np.array([40, 3, 7])
+    expected = ranker.no_match.probability(no_match_features(first_hits, *asked))
+    assert np.array_equal(ranker.match_probability(first_hits, *asked), expected)
     assert expected.shape == (3,)
 
 

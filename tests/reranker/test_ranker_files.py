@@ -11,15 +11,14 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from indexer.errors import PhotoseekError
+from reranker.models.class_names import GATE_FEATURES
 from reranker.models.no_match import FEATURE_NAMES
 from reranker.models.ranking_settings import RankingSettings
 from reranker.ranker import DEFAULT_FOLDER, Ranker
-from reranker.ranker_files import FORMAT_2_RANKING, _card_of, digest_of, identity, pack, unpack
-from reranker.ranking import Candidates, isotonic_relevance, rank_candidates
-from tiny_space import inputs, make_ranker
+from reranker.ranker_files import _card_of, digest_of, identity, pack, unpack
+from tiny_space import E, make_ranker
 
 NO_MATCH = {"weights": dict.fromkeys(FEATURE_NAMES, 0.0)}
-GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 def refusal(folder: Path) -> str:
@@ -38,7 +37,7 @@ def test_a_saved_ranker_is_one_json_and_one_safetensors_file_that_everybody_may_
     assert sorted(path.name for path in saved.parent.rglob("*")) == ["ranker", "ranker.json", "weights.safetensors"]
     assert [path.stat().st_mode & 0o777 for path in saved.iterdir()] == [0o644, 0o644]
     card = json.loads((saved / "ranker.json").read_text())
-    assert card["format"] == 3
+    assert card["format"] == 4
     assert card["operating_points"]["no_match"]["threshold"] == 0.12
     kinds = {str(array.dtype) for array in load_file(saved / "weights.safetensors").values()}
     assert kinds == {"int8", "float32", "int64"}
@@ -66,6 +65,7 @@ def test_a_flipped_byte_of_the_weights_is_refused(saved, place):
         ),
         ("calibration", {"temperature": 1.0, "bias": -0.3}),
         ("vocabulary", ["cow", "dog"]),
+        ("known_words", "a cow and cat"),
         ("ranking", replace(RankingSettings(), candidates=100).as_dict()),
         ("id", "0123456789ab"),
     ],
@@ -96,7 +96,7 @@ def test_a_ranker_with_a_card_from_before_there_were_checksums_is_known_by_its_w
 
 CARD = (
     "format id image_encoder text_encoder text_encoder_name calibration operating_points ranking pair_features "
-    "training figures vocabulary"
+    "gate_features training figures vocabulary known_words"
 )
 PLACE = ["image_encoder_name", "image_encoder_options"]
 
@@ -120,7 +120,7 @@ def test_a_card_that_lacks_an_entry_is_refused(saved, key):
     del card[key]
     (saved / "ranker.json").write_text(json.dumps(card))
     assert refusal(saved) == {
-        "format": f"ranker {saved} has format None, this photoseek reads 2 and 3; train it again",
+        "format": f"ranker {saved} has format None, this photoseek reads 2 to 4; train it again",
         "id": f"ranker {saved} is damaged (its weights are not those of None); train it again",
     }.get(key, f"ranker {saved} is damaged ('{key}'); train it again")
 
@@ -134,7 +134,7 @@ def test_weights_of_another_ranker_are_refused(saved):
 def test_a_ranker_of_another_format_is_refused(saved):
     card = json.loads((saved / "ranker.json").read_text())
     (saved / "ranker.json").write_text(json.dumps({**card, "format": 1}))
-    assert refusal(saved) == f"ranker {saved} has format 1, this photoseek reads 2 and 3; train it again"
+    assert refusal(saved) == f"ranker {saved} has format 1, this photoseek reads 2 to 4; train it again"
 
 
 def test_a_missing_cut_or_foreign_ranker_is_refused(saved):
@@ -221,62 +221,51 @@ def test_packing_what_was_packed_changes_nothing(seed, exponent):
     assert (np.abs(once["matrix"] - matrix) <= 0.51 * step).all()
 
 
-def test_a_ranker_of_format_2_ranks_as_it_did_when_its_settings_were_constants_of_the_code():
-    expected = json.loads((GOLDEN / "ranker-format-2.expected.json").read_text())
-    ranker, given = Ranker.load(GOLDEN / "ranker-format-2"), inputs()
-    assert ranker.id == expected["id"]
-    photos = ranker.encode_photos(given.x, given.regions)
-    queries = ranker.encode_queries(given.t, given.texts, given.tokens)
-    for row, of_query in enumerate(expected["queries"]):
-        ranked = rank_candidates(ranker, Candidates(np.arange(7), photos, 7), queries, row)
-        assert ranked.places.tolist() == of_query["rows"]
-        assert ranked.ranking_scores.tolist() == pytest.approx(of_query["scores"], abs=1e-5)
-        assert isotonic_relevance(ranked.relevance, 7).tolist() == pytest.approx(of_query["relevance"], abs=1e-6)
-        assert ranked.match_probability == pytest.approx(of_query["match_probability"], abs=1e-6)
-
-
-def test_a_ranker_of_format_2_keeps_its_id_and_its_settings_when_it_is_saved_again(tmp_path):
-    ranker = Ranker.load(GOLDEN / "ranker-format-2")
-    assert ranker.settings.as_dict() == FORMAT_2_RANKING
-    ranker.save(tmp_path / "again")
-    again = Ranker.load(tmp_path / "again")
-    assert (again.id, again.settings, again.calibration) == (ranker.id, ranker.settings, ranker.calibration)
-    assert json.loads((tmp_path / "again" / "ranker.json").read_text())["ranking"] == FORMAT_2_RANKING
-
-
-def test_a_damaged_ranker_of_format_2_is_refused(tmp_path):
-    for name in ("ranker.json", "weights.safetensors"):
-        (tmp_path / name).write_bytes((GOLDEN / "ranker-format-2" / name).read_bytes())
-    card = json.loads((tmp_path / "ranker.json").read_text())
-    card["calibration"]["bias"] = 0.3
-    (tmp_path / "ranker.json").write_text(json.dumps(card))
-    assert "its weights are not those of" in refusal(tmp_path)
-    # Without a checksum, as the first rankers were saved, the id tells.
-    card["calibration"]["bias"] = -0.3
-    del card["checksum"]
-    (tmp_path / "ranker.json").write_text(json.dumps(card))
-    assert Ranker.load(tmp_path).id == card["id"]
+def refit(folder: Path, card: dict, arrays: dict[str, np.ndarray]) -> None:
+    """Write a ranker whose id is made to fit what is stored; without a checksum, the id is what tells."""
+    save_file(arrays, folder / "weights.safetensors")
+    card.pop("checksum", None)
+    card["id"] = digest_of(unpack(load_file(folder / "weights.safetensors")), identity(_card_of(card)))
+    (folder / "ranker.json").write_text(json.dumps(card))
 
 
 def test_weights_of_pair_features_are_found_by_their_names(saved):
     ranker = Ranker.load(saved)
     card = json.loads((saved / "ranker.json").read_text())
-    turned = card["pair_features"][::-1]
+    card["pair_features"] = card["pair_features"][::-1]
     arrays = load_file(saved / "weights.safetensors")
     for mlp in ("order", "relevance"):
         for part in ("Ws", "ws"):
             arrays[f"{mlp}.{part}"] = np.ascontiguousarray(arrays[f"{mlp}.{part}"][::-1])
-    save_file(arrays, saved / "weights.safetensors")
-    card["pair_features"] = turned
-    del card["checksum"]
-    (saved / "ranker.json").write_text(json.dumps(card))
-    # The id is a digest of what is stored; here it is made to fit.
-    stored = unpack(load_file(saved / "weights.safetensors"))
-    card["id"] = digest_of(stored, identity(_card_of(card)))
-    (saved / "ranker.json").write_text(json.dumps(card))
+    refit(saved, card, arrays)
     found = Ranker.load(saved)
     assert np.array_equal(found.ranking_mlp.ws, ranker.ranking_mlp.ws)
     assert np.array_equal(found.relevance_mlp.Ws, ranker.relevance_mlp.Ws)
+
+
+def test_weights_of_the_gate_are_found_by_their_names_and_those_that_lack_are_0(saved):
+    ranker = Ranker.load(saved)
+    gate = ranker.joint_space.class_names.gate
+    card = json.loads((saved / "ranker.json").read_text())
+    assert card["gate_features"] == list(GATE_FEATURES)
+    arrays = load_file(saved / "weights.safetensors")
+    # The last four, from behind: the words of the query.
+    card["gate_features"] = ["captioned", "rarity", "word_count"]
+    arrays["names.gate"] = np.concatenate([gate[:E], gate[:-4:-1]])
+    del arrays["names.said_gate"]
+    refit(saved, card, arrays)
+    found = Ranker.load(saved).joint_space.class_names.gate
+    np.testing.assert_array_equal(found, [*gate[:E], *[0] * 4, *gate[-3:]])
+    # A ranker that was saved with one gate asks it for all queries.
+    np.testing.assert_array_equal(Ranker.load(saved).joint_space.class_names.said_gate, found)
+
+
+def test_a_gate_with_inputs_that_nobody_knows_is_refused(saved):
+    card = json.loads((saved / "ranker.json").read_text())
+    card["gate_features"][3:5] = ["colour", "age"]
+    refit(saved, card, load_file(saved / "weights.safetensors"))
+    reason = "the name gate has weights of unknown inputs: age, colour"
+    assert refusal(saved) == f"ranker {saved} is damaged ({reason}); train it again"
 
 
 @pytest.mark.parametrize(

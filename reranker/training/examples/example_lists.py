@@ -23,9 +23,10 @@ class ExampleSettings:
         crowd_weight: Weight of a pair that a crowd judged, in caption pairs; without it, the many captions with mined
             photos would outweigh what people say.
         expert_weight: Weight of a pair that experts graded, in caption pairs.
-        min_word_captions: Words of at least this many captions are asked as queries, too.
-        pairs_per_word: Photos per word: a third fit it, a third are first candidates, a third are random.
-        word_weight: Weight of a word's pair, in caption pairs.
+        min_phrase_photos: Words and phrases that captions of at least this many photos say are asked as queries, too.
+        pairs_per_phrase: Photos per phrase that teach relevance: a third fit it, a third are first candidates, a third
+            are random.
+        phrase_weight: Weight of a phrase's pair, in caption pairs.
     """
 
     validation_share: float = 0.3
@@ -36,9 +37,9 @@ class ExampleSettings:
     relevance_photos: int = 3
     crowd_weight: float = 20.0
     expert_weight: float = 400.0
-    min_word_captions: int = 50
-    pairs_per_word: int = 12
-    word_weight: float = 0.5
+    min_phrase_photos: int = 10
+    pairs_per_phrase: int = 12
+    phrase_weight: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)

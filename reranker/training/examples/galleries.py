@@ -8,7 +8,7 @@ import numpy as np
 
 from indexer.views.view import EncodedPhotos
 from reranker.judgments.embedded import EmbeddedJudgments
-from reranker.models.joint_space import EncodedQueries, JointSpace
+from reranker.models.joint_space import PAIR_FEATURES, EncodedQueries, JointSpace
 
 # Queries scored at a time: pair features of all queries and photos at once would take gigabytes.
 BLOCK = 256
@@ -64,6 +64,22 @@ class Gallery:
             rows: Which of them.
         """
         return self.joint_space.pair_feature_matrix(self.encoded_photos, queries, rows)
+
+    def features_of_pairs(self, queries: EncodedQueries, asked: np.ndarray, places: np.ndarray) -> np.ndarray:
+        """Return the pair features of single pairs: (p, 7) float32.
+
+        Args:
+            queries: Queries encoded by the gallery's space.
+            asked: (p,) int, the query of each pair.
+            places: (p,) int, the place of its photo.
+        """
+        pair_features = np.empty((len(asked), len(PAIR_FEATURES)), np.float32)
+        for begin in range(0, len(queries.gate), BLOCK):
+            inside = np.flatnonzero((asked >= begin) & (asked < begin + BLOCK))
+            if len(inside):
+                features = self.pair_features(queries, slice(begin, min(begin + BLOCK, len(queries.gate))))
+                pair_features[inside] = features[asked[inside] - begin, places[inside]]
+        return pair_features
 
     def captions(self, embedded: EmbeddedJudgments) -> tuple[np.ndarray, np.ndarray]:
         """Return the captions of the gallery's photos; see `captions_of_photos`."""

@@ -63,6 +63,35 @@ def test_the_encoders_precision_can_be_chosen_and_every_one_is_computed_anew(
     misused(photoseek(*COURSE, "--precision", "f16"), "evaluate", problem)
 
 
+def test_other_photos_are_measured_where_they_are_named(tmp_path: Path) -> None:
+    photos = tmp_path / "set" / "photos"
+    photos.mkdir(parents=True)
+    names = sorted(path.name for path in (Path(SAMPLE) / "test_images").iterdir())
+    for name in names:
+        (photos / name).write_bytes((Path(SAMPLE) / "test_images" / name).read_bytes())
+    rows = [f"{name}\ttest\tA photo of number {number}." for number, name in enumerate(names)]
+    (tmp_path / "set" / "captions.tsv").write_text("\n".join(["image\tsplit\tcaption", *rows]) + "\n")
+    asked = ("evaluate", SAMPLE, "--protocol", "elsewhere", "--json")
+    result = photoseek(*asked, "--elsewhere", tmp_path, "--compare", FAST_FOLDER)
+    assert (result.exit_code, result.stderr) == (0, "")
+    found = json.loads(result.stdout)
+    # Six photos: all are among the first ten.
+    assert found["elsewhere"]["mean"]["recall@10"] == {"value": 1.0, "low": 1.0, "high": 1.0}
+    assert found["elsewhere"]["set"]["largest_share"]["value"] == 1.0
+    gain = found["compare"]["difference"]["elsewhere.set.candidates.recall@1"]["value"]
+    both = [
+        figures["elsewhere"]["set"]["candidates"]["recall@1"]["value"]
+        for figures in (found, found["compare"]["figures"])
+    ]
+    assert gain == pytest.approx(both[0] - both[1])
+    result = photoseek(*asked)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == (
+        f"photoseek: judged data {SAMPLE} allows none of: elsewhere (it needs train_images/ with judgments, "
+        "test_queries.csv, named photos for --breadth, or other photos for --elsewhere)\n"
+    )
+
+
 def test_two_rankers_are_measured_side_by_side(figures: dict) -> None:
     result = photoseek(*COURSE, "--json", "--compare", FAST_FOLDER)
     assert result.exit_code == 0

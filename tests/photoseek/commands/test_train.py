@@ -10,12 +10,13 @@ import pytest
 
 from cli import main
 from command_line import SAMPLE, misused, photoseek, refused
-from indexer.encoders import load_text_encoder
+from indexer.encoders import Tokens, load_text_encoder
 from indexer.errors import PhotoseekError
 from indexer.index import Index
 from reranker.judgments.aggregate import AGGREGATIONS
 from reranker.judgments.judged_folder import load_judgments
 from reranker.judgments.judgments import photo_of
+from reranker.judgments.training_sets import TrainingSet
 from reranker.models.mlp import MLP
 from reranker.ranker import DEFAULT_FOLDER, FAST_FOLDER, Ranker
 from search.searcher import Searcher
@@ -35,8 +36,11 @@ def test_train_refuses_a_place_it_cannot_write_before_it_begins(tmp_path: Path) 
 
 def test_train_and_evaluate_refuse_bad_data(tmp_path: Path) -> None:
     none = tmp_path / "none"
+    problem = f"'{none}': no such folder; JUDGED is FOLDER, FOLDER:PHOTOS or FOLDER:PHOTOS=WEIGHT"
+    misused(photoseek("train", none, "-o", tmp_path / "r"), "train", f"Invalid value for 'JUDGED...': {problem}")
+    relevance = photoseek("train", SAMPLE, "-o", tmp_path / "r", "--relevance", none)
+    misused(relevance, "train", f"Invalid value for '--relevance': {problem}")
     problem = f"Invalid value for 'JUDGED': Directory '{none}' does not exist."
-    misused(photoseek("train", none, "-o", tmp_path / "r"), "train", problem)
     misused(photoseek("evaluate", none), "evaluate", problem)
     result = photoseek("evaluate", SAMPLE, "--protocol", "nonsense")
     assert result.exit_code == 2
@@ -121,7 +125,10 @@ def test_train_keeps_the_order_of_its_base_and_learns_relevance(tmp_path: Path, 
     assert "before" in trained.training
     assert "before" not in lines
     # The image encoder is that of the base.
-    assert (trained.image_encoder, trained.no_match) == (base.image_encoder, base.no_match)
+    assert trained.image_encoder == base.image_encoder
+    # The no-match decision looks at the relevance, so it is fitted anew with it.
+    assert trained.no_match != base.no_match
+    assert 0 < trained.no_match.threshold < 1
     assert same(trained.ranking_mlp, base.ranking_mlp)
     assert not same(trained.relevance_mlp, base.relevance_mlp)
     assert np.array_equal(trained.joint_space.map.A, base.joint_space.map.A)
@@ -159,10 +166,9 @@ def test_train_learns_names_of_ones_own(tmp_path: Path) -> None:
     assert trained.training["names_without_example"] == ["glimsk"]
     # Three names beside all that the base has.
     assert trained.training["names"] == len(Ranker.default().joint_space.class_names.keys) + 3
-    vectors = load_text_encoder("minilm").encode(["zorblax", "a photo of a fnord", "two coins lie on a grey table"])
-    _, (zorblax, fnord, sentence) = trained.joint_space.class_names.texts(
-        vectors / np.linalg.norm(vectors, axis=1, keepdims=True), trained.joint_space.settings.class_names
-    )
+    texts = ["zorblax", "a photo of a fnord", "two coins lie on a grey table"]
+    vectors = load_text_encoder("minilm").encode(texts)
+    zorblax, fnord, sentence = trained.encode_queries(vectors, texts, Tokens.none(3)).gate
     assert min(zorblax, fnord) > 0.5 > sentence
     Index.build(SAMPLE / "train_images", index).attach(trained)
     searcher = Searcher(Index.open(index))
@@ -180,6 +186,79 @@ def test_train_refuses_a_policy_that_leaves_no_photo(tmp_path: Path) -> None:
     problem = f"photoseek: policy {policy} leaves no photo of judged data {SAMPLE} to train on\n"
     assert (result.exit_code, result.stdout, result.stderr) == (1, "", left_out + problem)
     assert not (tmp_path / "ranker").exists()
+
+
+def stopped(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[TrainingSet], list[str]]]:
+    """Stop a training where it begins, and collect the sets and the captions that it was given."""
+    given: list[tuple[list[TrainingSet], list[str]]] = []
+
+    def stop(sets, encoders, *, captions, **_options):
+        given.append((sets, list(captions)))
+        raise PhotoseekError("seen enough")
+
+    monkeypatch.setattr("reranker.training.train_ranker.train_ranker", stop)
+    return given
+
+
+def test_train_takes_several_sets_with_photos_and_weights_and_captions_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = stopped(monkeypatch)
+    captions = tmp_path / "more.tsv"
+    captions.write_text("caption\tsource\na zebu grazes\tx\nthe zebu\ty\n")
+    arguments = (SAMPLE, f"{SAMPLE}:test_images=0.5", captions, "--relevance", f"{SAMPLE}:test_images", "-q")
+    result = photoseek("train", *arguments, "-o", tmp_path / "own")
+    assert (result.exit_code, result.stderr) == (1, "photoseek: seen enough\n")
+    ((sets, texts),) = given
+    assert texts == ["a zebu grazes", "the zebu"]
+    assert [(one.name, one.weight, one.relevance_only) for one in sets] == [
+        ("sample", 1.0, False),
+        ("sample-test_images", 0.5, False),
+        ("sample-test_images-2", 1.0, True),
+    ]
+    everything = load_judgments(SAMPLE)
+    photos = [set(one.judgments.photos) for one in sets]
+    assert photos[0] == set(everything.sets["train_images"])
+    assert photos[1] == photos[2] == set(everything.sets["test_images"])
+
+
+def test_train_takes_the_photos_of_the_option_where_a_set_names_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = stopped(monkeypatch)
+    arguments = (SAMPLE, f"{SAMPLE}:train_images", "--photos", "test_images", "-q")
+    photoseek("train", *arguments, "-o", tmp_path / "own")
+    everything = load_judgments(SAMPLE)
+    assert [tuple(one.judgments.photos) for one in given[0][0]] == [
+        everything.sets["test_images"],
+        everything.sets["train_images"],
+    ]
+
+
+def test_train_needs_a_folder_with_photos(tmp_path: Path) -> None:
+    captions = tmp_path / "more.tsv"
+    captions.write_text("caption\na zebu grazes\n")
+    problem = "JUDGED names captions alone; a training needs a folder with photos"
+    misused(photoseek("train", captions, "-o", tmp_path / "own"), "train", problem)
+    misused(photoseek("train", "-o", tmp_path / "own"), "train", "Missing argument 'JUDGED...'.")
+
+
+def test_train_leaves_out_photos_that_look_like_a_test_photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = stopped(monkeypatch)
+    judged = tmp_path / "judged"
+    shutil.copytree(SAMPLE, judged)
+    everything = load_judgments(SAMPLE)
+    twin, test = everything.sets["train_images"][0], everything.sets["test_images"][0]
+    # A training photo becomes a copy of a test photo; in the set for the relevance it stays.
+    shutil.copy(judged / "test_images" / test, judged / "train_images" / twin)
+    arguments = (judged, "--relevance", f"{judged}:train_images", "--leave-out-lookalikes", "-q")
+    result = photoseek("train", *arguments, "-o", tmp_path / "own")
+    whole, relevance = given[0][0]
+    left_out = set(everything.sets["train_images"]) - set(whole.judgments.photos)
+    assert twin in left_out
+    assert set(relevance.judgments.photos) == set(everything.sets["train_images"])
+    said = f"judged: {len(left_out)} of 30 photos look like a test photo and are left out\n"
+    assert result.stderr == f"{said}photoseek: seen enough\n"
 
 
 def test_train_with_a_policy_never_sees_the_photos_under_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

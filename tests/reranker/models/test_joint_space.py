@@ -7,7 +7,7 @@ import pytest
 
 from indexer.encoders import Tokens
 from indexer.views.view import EncodedPhotos
-from reranker.models.class_names import ClassNameHead
+from reranker.models.class_names import GATE_FEATURES, ClassNameHead
 from reranker.models.joint_space import (
     PAIR_FEATURES,
     EncodedQueries,
@@ -17,8 +17,9 @@ from reranker.models.joint_space import (
     joint_space_of_arrays,
 )
 from reranker.models.linear_map import LinearMap
+from reranker.models.query_words import query_words
 from reranker.models.ranking_settings import ClassNameSettings, RankingSettings
-from tiny_space import LATE, MEANING, NAMED, D, K, inputs, make_space
+from tiny_space import KNOWN, LATE, MEANING, NAMED, D, E, K, inputs, make_space
 
 MEANING_WEIGHT, NAMES_WEIGHT, HUB_WEIGHT = 0.25, 3.0, 0.5
 NAMING = ClassNameSettings()
@@ -37,8 +38,8 @@ def gathered(side: EncodedPhotos, rows: np.ndarray) -> EncodedPhotos:
 def gated(joint_space: JointSpace, bias: float) -> JointSpace:
     """Return the space with a constant gate: sigmoid(bias) for every query."""
     gate = np.zeros_like(joint_space.class_names.gate)
-    gate[-1] = bias
-    return replace(joint_space, class_names=replace(joint_space.class_names, gate=gate))
+    gate[E + GATE_FEATURES.index("bias")] = bias
+    return replace(joint_space, class_names=replace(joint_space.class_names, gate=gate, said_gate=gate))
 
 
 def sides(joint_space: JointSpace, regions: bool = True) -> tuple[EncodedPhotos, EncodedQueries]:
@@ -52,11 +53,14 @@ def heads(joint_space: JointSpace) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     given = inputs()
     mapped = joint_space.map.texts(joint_space.lexical.extend(given.t, given.texts)) @ joint_space.map.images(given.x).T
     meaning = joint_space.meaning.texts(given.t) @ joint_space.meaning.images(given.x).T
-    return (
-        mapped,
-        meaning,
-        joint_space.class_names.texts(given.t, NAMING)[0] @ joint_space.class_names.images(given.x).T,
-    )
+    return mapped, meaning, named_places(joint_space)[0] @ joint_space.class_names.images(given.x).T
+
+
+def named_places(joint_space: JointSpace) -> tuple[np.ndarray, np.ndarray]:
+    """Where the things lie that the queries name, and their name gates."""
+    given = inputs()
+    words = query_words(given.texts, joint_space.lexical, joint_space.known_words)
+    return joint_space.class_names.texts(given.t, words, NAMING)
 
 
 def test_captions_of_the_hub_terms_are_candidate_queries_where_their_turn_leaves_nothing_out():
@@ -101,7 +105,7 @@ def test_the_scalars_are_what_each_head_gives_alone():
     joint_space, given = make_space(), inputs()
     side, query = sides(joint_space)
     mapped, meaning, named = heads(joint_space)
-    gate = joint_space.class_names.texts(given.t, NAMING)[1]
+    gate = named_places(joint_space)[1]
     regions = joint_space.late_interaction.regions(given.regions)
     late = joint_space.late_interaction.matrix(regions, joint_space.late_interaction.tokens(given.tokens))
     found = dict(
@@ -207,7 +211,7 @@ def test_queries_in_a_batch_are_as_one_by_one():
     for row in range(3):
         one = slice(row, row + 1)
         alone = joint_space.encode_queries(given.t[one], given.texts[one], given.tokens.select(np.array([row])))
-        for part in ("heads", "gate", "candidate", "query_hubness"):
+        for part in ("heads", "gate", "candidate", "query_hubness", "query_words"):
             np.testing.assert_allclose(getattr(alone, part)[0], getattr(batch, part)[row], atol=1e-6, err_msg=part)
         np.testing.assert_allclose(
             joint_space.pair_features(side, alone, 0), joint_space.pair_features(side, batch, row), atol=1e-6
@@ -223,6 +227,14 @@ def test_a_usual_score_is_how_high_a_query_scores_among_the_nearest_reference_ph
     )
 
 
+def test_queries_carry_what_is_known_of_their_words():
+    _, query = sides(make_space())
+    # "a dog", "a cat and a dog", "a bird": idf 0.7 of "dog" and 1.5 of "cat"; captions and names know no bird.
+    counts, rarity = [np.log(3) / 2, np.log(6) / 2, np.log(3) / 2], [0.7 / 8, 1.5 / 8, 1.5 / 8]
+    expected = np.stack([counts, rarity, [1, 1, 0], [1, 1, 0.5]], axis=1)
+    np.testing.assert_allclose(query.query_words, expected, rtol=1e-6)
+
+
 def test_photos_joined_are_the_map_beside_the_weighed_meaning():
     joint_space, given = make_space(), inputs()
     both = joined(joint_space.map, joint_space.meaning, given.x)
@@ -233,7 +245,9 @@ def test_photos_joined_are_the_map_beside_the_weighed_meaning():
 @pytest.mark.parametrize("late", [True, False])
 def test_a_space_taken_apart_and_put_together_scores_alike(late):
     joint_space = make_space(late=late)
-    again = joint_space_of_arrays(joint_space_arrays(joint_space), joint_space.lexical.words, joint_space.settings)
+    words = joint_space.lexical.words, joint_space.settings, joint_space.known_words.words
+    again = joint_space_of_arrays(joint_space_arrays(joint_space), *words)
+    assert again.known_words == joint_space.known_words
     assert np.array_equal(
         again.pair_feature_matrix(*sides(again), slice(0, 3)),
         joint_space.pair_feature_matrix(*sides(joint_space), slice(0, 3)),
@@ -243,4 +257,4 @@ def test_a_space_taken_apart_and_put_together_scores_alike(late):
         arrays = joint_space_arrays(joint_space)
         del arrays[part]
         with pytest.raises(KeyError, match=part.replace(".", r"\.")):
-            joint_space_of_arrays(arrays, joint_space.lexical.words, RankingSettings())
+            joint_space_of_arrays(arrays, joint_space.lexical.words, RankingSettings(), KNOWN)

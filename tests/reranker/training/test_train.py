@@ -9,9 +9,11 @@ from reranker.judgments.judgments import Judgments
 from reranker.metrics.separation import auroc
 from reranker.models.linear_map import unit
 from reranker.ranker import Ranker
-from reranker.training import cross_fit, fit_joint_space, fit_ranking
-from reranker.training.train import train, training_photos
-from reranker.training.vocabulary import ClassName
+from reranker.training import fit_ranking
+from reranker.training.joint_space import cross_fit, fit_joint_space
+from reranker.training.joint_space.class_name_files import ClassName
+from reranker.training.train import train
+from reranker.training.train_ranker import training_photos
 from tiny_judged import ENCODERS, QUICK, SHORT, WORDS, StubImageEncoder, StubTextEncoder, judged, made, recall, scores
 from tiny_space import score_matrix
 
@@ -108,11 +110,11 @@ def test_training_leaves_nothing_in_the_cache_behind(cache: Path, trained: Ranke
 
 def test_an_interrupted_training_goes_on_with_the_spaces_it_had(cache: Path, monkeypatch: pytest.MonkeyPatch):
     features, judgments, _ = made(40, seed=3, regions=True)
-    asked: list[str] = []
+    asked: list[int] = []
 
-    def counted(embedded, photos, lexical, settings, seed, stage, on_stage):
-        asked.append(stage)
-        return fit_joint_space.fit_joint_space(embedded, photos, lexical, settings, seed, stage, on_stage)
+    def counted(embedded, photos, *others):
+        asked.append(len(photos))
+        return fit_joint_space.fit_joint_space(embedded, photos, *others)
 
     def interrupt(*arguments, **options):
         raise KeyboardInterrupt
@@ -122,7 +124,7 @@ def test_an_interrupted_training_goes_on_with_the_spaces_it_had(cache: Path, mon
         patch.setattr(fit_ranking, "fit_mlp", interrupt)
         with pytest.raises(KeyboardInterrupt):
             train(features, judgments, ENCODERS, SHORT)
-    assert asked == ["1 of 3", "2 of 3", "3 of 3"]
+    assert asked == [20, 20, 40]
     assert len(list((cache / "training").rglob("*.safetensors"))) == 3
     ranker = train(features, judgments, ENCODERS, SHORT)
     assert len(asked) == 3
@@ -176,11 +178,10 @@ def test_too_few_photos_or_captions_are_refused():
 
 def test_words_and_names_are_learned_where_captions_say_them_often():
     features, judgments, _ = made(60, seed=0, regions=True)
-    ears = StubTextEncoder()
-    settings = replace(SHORT, examples=replace(SHORT.examples, min_word_captions=20))
+    settings = replace(SHORT, examples=replace(SHORT.examples, min_phrase_photos=5))
     things = [ClassName((word,)) for word in WORDS]
-    ranker = train(features, judgments, (StubImageEncoder(), ears), settings, class_names=things)
-    assert {"a photo of a ball", "car"} <= set(ears.asked)
+    ranker = train(features, judgments, ENCODERS, settings, class_names=things)
+    assert ranker.training["gate"] == "learned"
     assert ranker.training["names"] == 8
     assert ranker.training["calibration_pairs"] == 18 * 4 * 4  # of captions alone, not of words
     fresh, _, hidden = made(60, seed=1, regions=True)

@@ -11,8 +11,8 @@ from reranker.ranker import Ranker
 from reranker.training import fit_ranking
 from reranker.training import train as training
 from reranker.training.fit_mlp import FittedMLP, candidate_mlp
+from reranker.training.joint_space.class_name_files import ClassName
 from reranker.training.train import train
-from reranker.training.vocabulary import ClassName
 from tiny_judged import ENCODERS, QUICK, SHORT, StubImageEncoder, StubTextEncoder, is_kept, judged, made, recall
 
 pytestmark = pytest.mark.usefixtures("one_thread", "cache")

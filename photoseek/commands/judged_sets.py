@@ -1,0 +1,78 @@
+"""Read what `train` is given: judged folders with their photo folder and weight, and tables of captions alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedSet:
+    """One judged folder as it was named: `FOLDER[:PHOTOS][=WEIGHT]`.
+
+    Attributes:
+        folder: The folder, or a table of captions.
+        photos: Its photo folder or split to train on; None for the default one.
+        weight: How often its photos are seen, beside those of a set of weight 1.
+    """
+
+    folder: Path
+    photos: str | None = None
+    weight: float = 1.0
+
+
+class JudgedSetType(click.ParamType):
+    """A judged folder, perhaps with a photo folder or split and a weight."""
+
+    name = "judged"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> JudgedSet:
+        """Parse `FOLDER[:PHOTOS][=WEIGHT]`; a folder whose name has these signs is taken as it is."""
+        if isinstance(value, JudgedSet):
+            return value
+        text = str(value)
+        if Path(text).exists():
+            return JudgedSet(Path(text))
+        rest, weight = text, 1.0
+        if "=" in text:
+            rest, _, number = text.rpartition("=")
+            try:
+                weight = float(number)
+            except ValueError:
+                self.fail(f"{text!r}: weight {number!r} is not a number", param, ctx)
+            if not 0 < weight <= MAX_WEIGHT:
+                self.fail(f"{text!r}: a weight is above 0 and at most {MAX_WEIGHT:g}", param, ctx)
+        folder, photos = Path(rest), None
+        if not folder.exists() and ":" in rest:
+            name, _, photos = rest.rpartition(":")
+            folder = Path(name)
+        if not folder.exists():
+            self.fail(f"{text!r}: no such folder; JUDGED is FOLDER, FOLDER:PHOTOS or FOLDER:PHOTOS=WEIGHT", param, ctx)
+        return JudgedSet(folder, photos, weight)
+
+
+# Photos are not seen more often than this beside those of another set.
+MAX_WEIGHT = 100.0
+JUDGED_SET = JudgedSetType()
+
+
+def set_names(sets: Sequence[JudgedSet]) -> list[str]:
+    """Name judged sets after their folders, so that no two names are alike.
+
+    Args:
+        sets: The sets.
+
+    Returns:
+        A name per set: the folder's, with the photo folder or a number behind it where two are alike.
+    """
+    names: list[str] = []
+    for one in sets:
+        name = one.folder.resolve().name
+        if name in names and one.photos is not None:
+            name = f"{name}-{one.photos}"
+        number, plain = 2, name
+        while name in names:
+            name, number = f"{plain}-{number}", number + 1
+        names.append(name)
+    return names
