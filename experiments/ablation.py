@@ -17,8 +17,7 @@ from indexer.encoders import load_image_encoder, load_text_encoder
 from indexer.errors import PhotoseekError
 from indexer.index import DEFAULT_ENCODER
 from indexer.views.view import EncodedPhotos
-from reranker.evaluation.data import GalleryPhotos, GalleryQueries
-from reranker.evaluation.gallery_ranking import rank_gallery
+from reranker.gallery_ranking import GalleryPhotos, GalleryQueries, rank_gallery
 from reranker.judgments.embedded import EmbeddedJudgments, embed_judgments
 from reranker.judgments.judged_folder import load_judgments
 from reranker.judgments.judgments import grouped_split
@@ -31,14 +30,21 @@ from reranker.models.lexical_features import LexicalFeatures
 from reranker.models.linear_map import unit
 from reranker.models.mlp import MLP
 from reranker.models.no_match import FEATURE_NAMES, NoMatchClassifier
+from reranker.models.query_words import KnownWords
 from reranker.ranker import Ranker
 from reranker.training.examples.caption_examples import caption_examples
 from reranker.training.examples.example_lists import ExampleLists, with_own_photo_only
 from reranker.training.examples.galleries import fold_galleries
-from reranker.training.fit_joint_space import fit_joint_space, fit_late_imputation, fit_lexical_features
 from reranker.training.fit_mlp import MLPExamples, candidate_mlp, fit_mlp, start_mlp
+from reranker.training.joint_space.class_name_files import own_class_names
+from reranker.training.joint_space.fit_joint_space import (
+    TextWords,
+    fit_joint_space,
+    fit_late_imputation,
+    fit_lexical_features,
+)
+from reranker.training.joint_space.vocabulary import fit_vocabulary
 from reranker.training.train import TrainSettings
-from reranker.training.vocabulary import fit_vocabulary, own_class_names
 
 # Pair features that are switched off together with a part.
 CANDIDATE_PARTS = {"hub correction": ("hub",), "meaning head": ("meaning",), "class-name head": ("named", "gate")}
@@ -72,7 +78,7 @@ class AblatedSpace(JointSpace):
         off: The pair features that are 0 for every pair, as if their part were not there.
     """
 
-    off: tuple[str, ...]
+    off: tuple[str, ...] = ()
 
     def pair_features(self, photos: EncodedPhotos, queries: EncodedQueries, row: int) -> np.ndarray:
         """Compute the features of photos paired with one query; see `JointSpace.pair_features`."""
@@ -204,8 +210,8 @@ class _Spaces:
             how = replace(how, map=replace(how.map, epochs=epochs))
         if not late:
             how = replace(how, late_interaction=None)
-        words = self._lexical if lexical else LexicalFeatures.none()
-        fitted = fit_joint_space(self._seen, photos, words, how, self._settings.seed, "", _say)
+        words = TextWords(self._lexical if lexical else LexicalFeatures.none(), KnownWords())
+        fitted = fit_joint_space(self._seen, photos, words, how, self._settings.seed, _say)
         return replace(fitted, class_names=self._class_names)
 
     def cross_fit(self) -> tuple[ExampleLists, ExampleLists, np.ndarray]:

@@ -28,8 +28,8 @@ from reranker.moderation.policy import Policy
 from reranker.ranker import Ranker
 from reranker.ranker_encoders import encoders_of
 from reranker.training import OnStage
+from reranker.training.joint_space.class_name_files import read_class_names
 from reranker.training.train import TrainSettings, train
-from reranker.training.vocabulary import read_class_names
 
 # The sets of photos that the shipped rankers learn from: first to rank, then to judge relevance.
 RANKING_SET, RELEVANCE_SET = "train_224", "train_images"

@@ -9,7 +9,7 @@ import numpy as np
 from experiments.seed_project.project import TITLES, ModelScores, ScoredPairs, Selection, Vectors
 from indexer.encoders import ImageEncoder, TextEncoder
 from reranker.evaluation.baselines import chance, concatenated, fit_plain_net, fit_ridge_pairs, score_every_pair
-from reranker.evaluation.gallery_ranking import rank_gallery
+from reranker.gallery_ranking import rank_gallery
 from reranker.judgments.embedded import EmbeddedJudgments
 from reranker.models.joint_space import candidate_scores
 from reranker.ranker import Ranker

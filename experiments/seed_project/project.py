@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from indexer.encoders.minilm import SENTENCE
-from reranker.evaluation.data import GalleryPhotos, GalleryQueries
+from reranker.gallery_ranking import GalleryPhotos, GalleryQueries
 from reranker.judgments.checks import Finding
 from reranker.judgments.embedded import EmbeddedJudgments
 from reranker.judgments.judgments import Judgments

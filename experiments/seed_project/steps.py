@@ -14,14 +14,15 @@ from experiments.seed_project.project import ScoredPairs, SeedProject, Selection
 from experiments.seed_project.results import measure_models
 from indexer.encoders import ImageEncoder, TextEncoder
 from indexer.errors import PhotoseekError
-from reranker.evaluation.data import GalleryPhotos, GalleryQueries
+from reranker.gallery_ranking import GalleryPhotos, GalleryQueries
 from reranker.judgments.aggregate import Pair, PairScore, majority
 from reranker.judgments.checks import check_judgments
 from reranker.judgments.embedded import EmbeddedJudgments, embed_judgments, embed_photos, embed_with_tokens
 from reranker.judgments.judgments import Judgments, grouped_split
 from reranker.moderation.policy import Policy
 from reranker.training import OnStage
-from reranker.training.train import TrainSettings, training_photos
+from reranker.training.train import TrainSettings
+from reranker.training.train_ranker import training_photos
 
 # Share of the photos that is held out: the course's split of 7:3.
 HELD_OUT_SHARE = 0.3
