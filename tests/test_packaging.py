@@ -32,7 +32,7 @@ def test_every_data_file_beside_the_code_is_taken_along():
         str(path.relative_to(ROOT))
         for room in ("photoseek", "indexer", "reranker", "search")
         for path in (ROOT / room).rglob("*")
-        if path.is_file() and path.suffix in (".safetensors", ".toml", ".json", ".html", ".css", ".js")
+        if path.is_file() and path.suffix in (".safetensors", ".toml", ".json", ".html", ".css", ".js", ".tsv")
     }
     statistics = "indexer/encoders/statistics/efficientnet_lite"
     for name in ("reranker/default/weights", "reranker/default-fast/weights", statistics):
