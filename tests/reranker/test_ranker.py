@@ -1,11 +1,8 @@
-import ast
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-import reranker
 from indexer.encoders import Tokens
 from indexer.views.view import EncodedPhotos
 from reranker.models.calibration import Calibration
@@ -345,16 +342,3 @@ def test_the_chance_of_a_match_is_the_decisions_on_the_first_hits():
     expected = ranker.no_match.probability(no_match_features(first_hits, *asked))
     assert np.array_equal(ranker.match_probability(first_hits, *asked), expected)
     assert expected.shape == (3,)
-
-
-def test_no_module_of_the_room_unpickles_anything():
-    """Check imports and calls: no pickle, no joblib, no torch.load, no numpy.load that may unpickle."""
-    for path in Path(reranker.__file__).parent.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            assert not {name.partition(".")[0] for name in names} & {"pickle", "joblib", "shelve", "dill"}, path
-            if isinstance(node, ast.Attribute) and node.attr == "load" and isinstance(node.value, ast.Name):
-                assert node.value.id != "torch", path
-            if isinstance(node, ast.keyword):
-                assert node.arg != "allow_pickle", path

@@ -18,8 +18,6 @@ from reranker.ranking import correct_small_gallery
 from search import searcher as module
 from search.searcher import STAGES, Searcher
 
-SAMPLE = Path(__file__).resolve().parents[2] / "data" / "sample"
-
 QUERIES = ["a motorcycle", "a cat", "two dogs play in the snow", "a cup of coffee on a table", "rocket", "the moon"]
 PHOTOS, ROWS = 18, 17  # the copied cat shares a row
 # The view keeps photos in half precision.
@@ -336,19 +334,3 @@ def test_the_timer_hears_of_every_stage(built: Path) -> None:
     Searcher(Index.open(built), timer=lambda stage, seconds: spent.append((stage, seconds))).search("a cat")
     assert tuple(stage for stage, _ in spent) == STAGES
     assert all(seconds > 0 for _, seconds in spent)
-
-
-def test_under_shows_the_copy_that_lies_there_and_overlapping_roots_name_a_photo_once(tmp_path):
-    source = sorted((SAMPLE / "train_images").iterdir())[0]
-    for folder in ("a", "b"):
-        (tmp_path / "photos" / folder).mkdir(parents=True)
-        (tmp_path / "photos" / folder / f"{folder}.jpg").write_bytes(source.read_bytes())
-    Index.build(tmp_path / "photos", tmp_path / "index")
-    index = Index.build(tmp_path / "photos" / "b", tmp_path / "index")
-    index.attach(Ranker.default())
-    searcher = Searcher(Index.open(tmp_path / "index"))
-    a, b = (str(tmp_path / "photos" / folder / f"{folder}.jpg") for folder in ("a", "b"))
-    (hit,) = searcher.answer("an astronaut").hits
-    assert (hit.path, hit.copies) == (a, (b,))
-    (hit,) = searcher.answer("an astronaut", under=str(tmp_path / "photos" / "b")).hits
-    assert (hit.path, hit.copies) == (b, (a,))

@@ -16,6 +16,7 @@ from search.searcher import Searcher
 
 QUERIES = ["a motorcycle", "a cat", "two dogs play in the snow", "a cup of coffee on a table", "rocket", "the moon"]
 PHOTOS = 18
+SAMPLE = Path(__file__).resolve().parents[2] / "data" / "sample"
 # The view keeps photos in half precision.
 HALF = 3e-2
 
@@ -154,3 +155,19 @@ def test_an_index_without_a_ranker_is_refused(photos: Path, encoder: ImageEncode
         f"index {tmp_path / 'index'} has no ranker yet; photoseek use RANKER attaches one, photoseek train JUDGED "
         f"-o RANKER --image-encoder {DEFAULT_ENCODER} makes one"
     )
+
+
+def test_under_shows_the_copy_that_lies_there_and_overlapping_roots_name_a_photo_once(tmp_path):
+    source = sorted((SAMPLE / "train_images").iterdir())[0]
+    for folder in ("a", "b"):
+        (tmp_path / "photos" / folder).mkdir(parents=True)
+        (tmp_path / "photos" / folder / f"{folder}.jpg").write_bytes(source.read_bytes())
+    Index.build(tmp_path / "photos", tmp_path / "index")
+    index = Index.build(tmp_path / "photos" / "b", tmp_path / "index")
+    index.attach(Ranker.default())
+    searcher = Searcher(Index.open(tmp_path / "index"))
+    a, b = (str(tmp_path / "photos" / folder / f"{folder}.jpg") for folder in ("a", "b"))
+    (hit,) = searcher.answer("an astronaut").hits
+    assert (hit.path, hit.copies) == (a, (b,))
+    (hit,) = searcher.answer("an astronaut", under=str(tmp_path / "photos" / "b")).hits
+    assert (hit.path, hit.copies) == (b, (a,))
