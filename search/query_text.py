@@ -40,7 +40,7 @@ ANYBODY = ("person", "a man", "a woman")
 
 @dataclass(frozen=True, slots=True)
 class ParsedQuery:
-    """What a query asks for.
+    """Parts of a query as it was typed.
 
     Attributes:
         text: What photos should show; empty if the query only excludes.

@@ -49,7 +49,7 @@ class Phrases:
 
     @property
     def fits(self) -> np.ndarray:
-        """How well each embedded photo fits a phrase: (p, photos) float32, half the number of captions that say it."""
+        """Fit of each embedded photo to a phrase: (p, photos) float32, half the number of captions that say it."""
         return self.said.astype(np.float32) / 2
 
 

@@ -20,7 +20,7 @@ from reranker.training.examples.galleries import BLOCK, Gallery
 
 @dataclass(frozen=True, slots=True)
 class Scorer:
-    """What scores the pairs of a query and a photo.
+    """Networks that score the pairs of a query and a photo.
 
     Attributes:
         ranking_mlp: Ranks the photos.

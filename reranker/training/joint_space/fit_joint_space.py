@@ -59,7 +59,7 @@ class JointSpaceSettings:
 
 @dataclass(frozen=True, slots=True)
 class TextWords:
-    """What is known of words before a space is fitted.
+    """Words that are known before a space is fitted.
 
     Attributes:
         lexical: The words that extend text vectors.

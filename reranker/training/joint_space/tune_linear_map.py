@@ -33,7 +33,7 @@ class PhrasePhotos:
 
 @dataclass(frozen=True, slots=True)
 class MapPairs:
-    """What a map learns from.
+    """Photos and texts that a map learns from.
 
     Attributes:
         x: (n, d) float32 photo embeddings.
