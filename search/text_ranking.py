@@ -16,7 +16,7 @@ from search.query_text import ParsedQuery
 
 @dataclass(frozen=True, slots=True)
 class SearchOptions:
-    """What all queries of a search have in common.
+    """Options that all queries of a search have in common.
 
     Attributes:
         k: How many hits are wanted.

@@ -27,7 +27,7 @@ def no_match(evaluation: Evaluation) -> Results | None:
         if gone in chances:
             pair = chances[there], chances[gone]
             results[f"auroc_{gone}"] = bootstrap_interval(rows, partial(_auroc_of, *pair))
-    for name in ("present", "removed", "present_of_100", "foreign"):
+    for name in ("present", "removed", "present_of_100", "removed_of_100", "foreign"):
         if name in chances:
             results[f"refused_{name}"] = mean_interval(chances[name] < threshold)
     return {"no_match": results}

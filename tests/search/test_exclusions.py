@@ -1,4 +1,4 @@
-"""What a text excludes, and what is left of it."""
+"""Exclusions in a text, and what is left of it."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""What a query as people type it asks for: 120 written queries, and the notes word by word."""
+"""Queries as people type them, and what they ask for: 120 written queries, and the notes word by word."""
 
 import csv
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What `train` is given: FOLDER, FOLDER:PHOTOS, FOLDER:PHOTOS=WEIGHT, tables of captions; and the names of sets."""
+"""Arguments of `train`: FOLDER, FOLDER:PHOTOS, FOLDER:PHOTOS=WEIGHT, tables of captions; and the names of sets."""
 
 from pathlib import Path
 

@@ -13,7 +13,7 @@ KNOWN = KnownWords(("dog", "a", "bus", "boy", "grass", "violin", "cat"))
 
 
 def described(text: str, lexical: LexicalFeatures = LEXICAL, known: KnownWords = KNOWN) -> dict[str, float]:
-    """What is said of a text, by name."""
+    """Return what is said of a text, by name."""
     return dict(zip(QUERY_WORDS, query_words([text], lexical, known)[0].tolist(), strict=True))
 
 

@@ -94,7 +94,7 @@ def test_photos_show_how_a_thing_looks(features):
 
 
 def with_classes(features, classes: int = 1000):
-    """The same photos with a classifier's view behind their embeddings, and an encoder whose classes look alike."""
+    """Photos with a classifier's view behind their embeddings, and an encoder whose classes look alike."""
     generator = np.random.default_rng(5)
     prototypes = np.concatenate([np.zeros((classes, 40)), generator.standard_normal((classes, CLASSES))], axis=1)
     shown = generator.integers(0, classes, len(features.photos))
