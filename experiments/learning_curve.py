@@ -15,14 +15,15 @@ import numpy as np
 from indexer.encoders import load_image_encoder, load_text_encoder
 from indexer.errors import PhotoseekError
 from indexer.index import DEFAULT_ENCODER
-from photoseek.commands.judged_sets import JUDGED_SET, JudgedSet, set_names
+from photoseek.options.judged_sets import JUDGED_SET, JudgedSet, set_names
 from reranker.judgments.embedded import EmbeddedJudgments, embed_judgments
 from reranker.judgments.judged_folder import load_judgments
-from reranker.judgments.judgments import grouped_split
 from reranker.judgments.training_sets import TrainingSet, join_sets
-from reranker.metrics.recall import ranks_of_own, recall_at
+from reranker.metrics.recall import CUTOFFS, ranks_of_own, recall_at
 from reranker.models.joint_space import JointSpace, candidate_scores
 from reranker.models.query_words import KnownWords
+from reranker.training.examples.collect_examples import validation_photos
+from reranker.training.examples.example_lists import ExampleSettings
 from reranker.training.examples.galleries import Gallery
 from reranker.training.examples.phrase_examples import Phrases, find_phrases
 from reranker.training.joint_space.fit_joint_space import (
@@ -36,9 +37,6 @@ from reranker.training.train_ranker import DEFAULT_TEXT_ENCODER, training_photos
 COUNTS = (500, 1000, 2000, 4000, 8000)
 # Share of the photos of every set that is measured on, and never trained on.
 HELD_OUT = 0.15
-CUTOFFS = (1, 5, 10)
-# Phrases of fewer training photos are not asked in training.
-MIN_PHRASE_PHOTOS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +61,7 @@ def main(judged: tuple[JudgedSet, ...], image_encoder: str, seed: int) -> None:
         embedded = replace(embed_judgments(joined, image, text), photo_sets=photo_sets)
     except PhotoseekError as error:
         raise click.ClickException(str(error)) from None
-    phrases = find_phrases(embedded, text, MIN_PHRASE_PHOTOS)
+    phrases = find_phrases(embedded, text, ExampleSettings().min_phrase_photos)
     click.echo(f"{'photos':>7}  {'set':<16}{'recall@1':>9}{'@5':>7}{'@10':>7}")
     for point in learning_curve(embedded, phrases, seed):
         click.echo(f"{point.photos:>7}  {point.name:<16}{'  '.join(f'{value:.3f}' for value in point.recalls):>23}")
@@ -81,10 +79,7 @@ def learning_curve(embedded: EmbeddedJudgments, phrases: Phrases, seed: int) -> 
         A point per number of photos and set.
     """
     sets = embedded.sets
-    held = np.zeros(len(embedded.photos), bool)
-    for place in range(len(sets.names)):
-        own = np.flatnonzero(sets.set_of == place)
-        held[own[grouped_split(own, HELD_OUT, seed)[1]]] = True
+    held = validation_photos(embedded, HELD_OUT, seed)
     drawn = np.random.default_rng(seed).permutation(np.flatnonzero(~held))
     for count in sorted({min(count, len(drawn)) for count in COUNTS}):
         space = _fit(embedded, np.sort(drawn[:count]), phrases, seed)

@@ -18,10 +18,12 @@ from indexer.encoders import ImageEncoder, TextEncoder, load_image_encoder, load
 from indexer.errors import PhotoseekError
 from indexer.index import DEFAULT_ENCODER
 from photoseek.commands.console import progress_bars
-from photoseek.commands.options import judged_argument, ranker_option
+from photoseek.options.standard_options import judged_argument, ranker_option
+from reranker.judgments.captions_table import CAPTIONS_TABLE, read_captions, read_captions_table
 from reranker.judgments.embedded import EmbeddedJudgments, embed_judgments
 from reranker.judgments.judged_folder import load_judgments
 from reranker.judgments.judgments import Judgments
+from reranker.judgments.training_sets import TrainingSet
 from reranker.metrics.separation import auroc
 from reranker.moderation.photo_rule import PhotoRule, photo_scores
 from reranker.moderation.policy import Policy
@@ -29,11 +31,13 @@ from reranker.ranker import Ranker
 from reranker.ranker_encoders import encoders_of
 from reranker.training import OnStage
 from reranker.training.joint_space.class_name_files import read_class_names
-from reranker.training.train import TrainSettings, train
+from reranker.training.train_ranker import train_ranker, training_photos, without_lookalikes
 
 # The sets of photos that the shipped rankers learn from: first to rank, then to judge relevance.
 RANKING_SET, RELEVANCE_SET = "train_224", "train_images"
-# The class names that the shipped rankers learn, a file beside the judged folder.
+# What else they learn from, beside the judged folder: other sets, captions without photos, class names.
+OTHER_SETS = ("coco", "scenes", "web")
+OTHER_CAPTIONS = "elsewhere/captions_only/flickr30k.tsv"
 CLASS_NAMES = "imagenet_classes.tsv"
 # Recalls of protected photos for which points are shown.
 RECALLS = (0.8, 0.9, 0.95)
@@ -100,19 +104,22 @@ def train_without(
 
     Raises:
         KeyError: The folder has no `train_224` or `train_images`.
-        PhotoseekError: There is too little to learn from.
+        PhotoseekError: There is too little to learn from, or the other sets are not beside the folder.
     """
-    photos = judgments.restrict(judgments.sets[RANKING_SET])
-    features = embed_judgments(photos, *encoders)
-    rows = np.random.default_rng(0).permutation(len(features.photos))
-    held_out, seen = np.sort(rows[:count]), np.sort(rows[count:])
-    names = [features.photos[row] for row in seen]
-    things = read_class_names(judgments.folder.resolve().parent / CLASS_NAMES)
-    base = train(features.select(seen), photos.restrict(names), encoders, class_names=things, on_stage=on_stage)
-    judged = judgments.restrict(judgments.sets[RELEVANCE_SET])
-    settings = TrainSettings(keep_ranking=True)
-    ranker = train(embed_judgments(judged, *encoders), judged, encoders, settings, base=base, on_stage=on_stage)
-    return ranker, features.select(held_out)
+    chosen = without_lookalikes(judgments, judgments.sets[RANKING_SET], encoders[0])
+    order = np.random.default_rng(0).permutation(len(chosen))
+    held_out, seen = ([chosen[place] for place in np.sort(part)] for part in (order[:count], order[count:]))
+    beside = judgments.folder.resolve().parent
+    sets = [TrainingSet("flickr8k", judgments.restrict(seen))]
+    for name in OTHER_SETS:
+        other = read_captions_table(beside / "elsewhere" / name / CAPTIONS_TABLE)
+        photos = without_lookalikes(other, training_photos(other, None), encoders[0])
+        sets.append(TrainingSet(name, other.restrict(photos)))
+    sets.append(TrainingSet("judged", judgments.restrict(judgments.sets[RELEVANCE_SET]), relevance_only=True))
+    captions = read_captions(beside / OTHER_CAPTIONS)
+    names = read_class_names(beside / CLASS_NAMES)
+    ranker = train_ranker(sets, encoders, class_names=names, captions=captions, on_stage=on_stage)
+    return ranker, embed_judgments(judgments.restrict(held_out), *encoders)
 
 
 def operating_point_lines(

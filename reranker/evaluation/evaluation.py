@@ -14,10 +14,10 @@ from reranker.judgments.aggregate import Aggregation, majority
 from reranker.judgments.embedded import EmbeddedJudgments
 from reranker.judgments.judgments import Judgments
 from reranker.ranker import Ranker
+from reranker.training import OnStage
 from reranker.training.examples.example_lists import ExampleSettings
 from reranker.training.train import TrainSettings, train
 
-OnStage = Callable[[str, int, int], None]
 Kept = TypeVar("Kept")
 
 

@@ -10,12 +10,12 @@ from reranker.judgments.embedded import EmbeddedJudgments
 from reranker.judgments.judgments import CrowdRow, ExpertRow, Judgments, photo_of
 from reranker.models.joint_space import PAIR_FEATURES
 from reranker.ranker import Ranker
+from reranker.training import OnStage
 
 FOLDS = 5
 
 # Trains a ranker on photos and judgments.
 Train = Callable[[EmbeddedJudgments, Judgments], Ranker]
-OnStage = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)

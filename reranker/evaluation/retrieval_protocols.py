@@ -6,16 +6,16 @@ import numpy as np
 
 from reranker.evaluation import baselines
 from reranker.evaluation.evaluation import Evaluation, described_photos
+from reranker.evaluation.own_photo import ece_of_own
 from reranker.evaluation.results import Result, Results
 from reranker.gallery_ranking import GalleryRanking, rank_gallery
 from reranker.judgments.aggregate import majority
 from reranker.judgments.tables import TableReader, refuse_row
 from reranker.metrics.bootstrap import Measured, bootstrap_interval, mean_interval, mean_of_parts
 from reranker.metrics.hubs import has_most_shown
-from reranker.metrics.recall import hits_at, ranks_of_own
+from reranker.metrics.recall import CUTOFFS, hits_at, hits_at_cutoffs, ranks_of_own
 from reranker.training.train import MIN_PHOTOS
 
-KS = (1, 5, 10)
 # An everyday query is measured on this many first hits: what a person sees at a glance.
 FIRST = 5
 # A right photo that is shown with less relevance than this looks wrong to the person who searches.
@@ -89,7 +89,8 @@ def elsewhere(evaluation: Evaluation) -> Results | None:
         results[name] = {
             **reranked[-1],
             "candidates": candidates[-1],
-            "reranked_minus_candidates": mean_interval(_found_at_all(ranks) - _found_at_all(before)),
+            "reranked_minus_candidates": mean_interval(hits_at_cutoffs(ranks) - hits_at_cutoffs(before)),
+            "ece": ece_of_own(found.relevance, ranks),
             "right_refused": _right_refused(found, ranks == 0),
             "largest_share": _most_shown_share(found.ranking_scores[None]),
         }
@@ -156,7 +157,7 @@ def baseline_scores(evaluation: Evaluation) -> dict[str, np.ndarray]:
 
 def _recalls(ranks: np.ndarray) -> Results:
     """Compute recall@1, 5 and 10 of ranks (runs, queries): mean over runs, interval over queries."""
-    return {f"recall@{k}": mean_interval(hits_at(ranks, k).mean(axis=0)) for k in KS}
+    return {f"recall@{k}": mean_interval(hits_at(ranks, k).mean(axis=0)) for k in CUTOFFS}
 
 
 def _most_shown_share(scores: np.ndarray) -> Measured:
@@ -182,11 +183,6 @@ def _breadth(evaluation: Evaluation, name: str, *, outside: bool) -> Results | N
     label = named.synset_of
     found = np.array([(label[top[row]] == i).sum() / (label == i).sum() for row, i in enumerate(wanted)])
     return {name: {"recall@10": mean_interval(found)}}
-
-
-def _found_at_all(ranks: np.ndarray) -> np.ndarray:
-    """Return how many of recall@1, 5 and 10 each query counts for: (queries,) int64, of their ranks (queries,)."""
-    return np.sum([hits_at(ranks, k) for k in KS], axis=0)
 
 
 def _right_refused(found: GalleryRanking, right: np.ndarray) -> Result:

@@ -1,5 +1,6 @@
 """Write the rankings of an evaluation as TREC run files, with their judgments."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from reranker.evaluation.evaluation import Evaluation
 from reranker.evaluation.results import Results
 from reranker.evaluation.trec import write_qrels, write_run
 
+# Lines of run files and of qrels, and letters of a line that are looked at.
+RUN_LINE, QRELS_LINE = re.compile(r"\S+ Q0 \S+ \d+ \S+ \S+"), re.compile(r"\S+ 0 \S+ \d+")
+LONGEST_LINE = 4096
 # The protocols that rank a gallery of photos, so that there is something to write.
 RANKING_PROTOCOLS = ("official", "course_default", "course")
 
@@ -65,6 +69,28 @@ def write_trec(folder: Path, evaluation: Evaluation, results: Results) -> list[P
         write_run(run, scores, queries, photos, tag=name)
         written.append(run)
     return written
+
+
+def is_trec_folder(folder: Path) -> bool:
+    """Return whether what `write_trec` would replace in a folder are run files and qrels.
+
+    Args:
+        folder: The folder.
+    """
+    if not folder.is_dir():
+        return False
+    lines = {".run": RUN_LINE, ".qrels": QRELS_LINE}
+    return all(_first_line_is(path, lines[path.suffix]) for path in folder.iterdir() if path.suffix in lines)
+
+
+def _first_line_is(path: Path, form: re.Pattern[str]) -> bool:
+    """Return whether a file is empty or its first line has a form; False if it cannot be read."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            line = file.readline(LONGEST_LINE)
+    except OSError:
+        return False
+    return not line or form.fullmatch(line.rstrip("\n")) is not None
 
 
 def _rankings(evaluation: Evaluation, results: Results) -> dict[str, tuple[str, np.ndarray]]:

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from experiments import policy_operating_points
 from experiments.policy_operating_points import (
@@ -80,29 +81,39 @@ def test_a_policy_that_nothing_can_be_told_about_is_refused(trained):
 
 def test_the_held_out_photos_are_not_trained_on(monkeypatch, tmp_path):
     features, judgments, _ = made(36, seed=0, regions=True)
-    sets = {"train_224": features.photos, "train_images": ("p0.jpg",)}
+    sets = {"train_224": features.photos, "train_images": features.photos[:1]}
     judgments = replace(judgments, folder=tmp_path / "judged", sets=sets)
     (tmp_path / "imagenet_classes.tsv").write_text("names\tindex\ndog\t0\n")
+    for name in policy_operating_points.OTHER_SETS:
+        folder = tmp_path / "elsewhere" / name
+        (folder / "photos").mkdir(parents=True)
+        rows = [f"{name}.jpg\ttrain\ta {name} photo", "other.jpg\ttest\tanother"]
+        (folder / "captions.tsv").write_text("image\tsplit\tcaption\n" + "\n".join(rows) + "\n")
+        for photo in (f"{name}.jpg", "other.jpg"):
+            Image.new("RGB", (9, 9)).save(folder / "photos" / photo)
+    (tmp_path / "elsewhere" / "captions_only").mkdir()
+    (tmp_path / policy_operating_points.OTHER_CAPTIONS).write_text("caption\na bank of captions\n")
     calls = []
 
-    def train(*given, **options):
-        calls.append((given, options))
-        return f"ranker {len(calls)}"
+    def train(sets, encoders, **options):
+        calls.append((sets, options))
+        return "ranker"
 
-    def embed(restricted, *encoders):
-        return features if len(restricted.photos) == 36 else "judged features"
-
-    monkeypatch.setattr(policy_operating_points, "train", train)
-    monkeypatch.setattr(policy_operating_points, "embed_judgments", embed)
+    monkeypatch.setattr(policy_operating_points, "train_ranker", train)
+    monkeypatch.setattr(policy_operating_points, "without_lookalikes", lambda _, chosen, encoder: tuple(chosen))
+    monkeypatch.setattr(policy_operating_points, "embed_judgments", lambda restricted, *_: restricted)
     ranker, held_out = train_without(3, judgments, ENCODERS, None)
-    (first, how_first), (second, how_second) = calls
-    assert ranker == "ranker 2"
+    [(trained_on, options)] = calls
+    assert ranker == "ranker"
     assert len(held_out.photos) == 3
-    left = [name for name in features.photos if name not in held_out.photos]
-    assert len(left) == 33
-    assert list(first[0].photos) == left
-    assert set(first[1].photos) == set(left)
-    assert [thing.names for thing in how_first["class_names"]] == [("dog",)]
-    assert second[0] == "judged features"
-    assert second[3].keep_ranking
-    assert how_second["base"] == "ranker 1"
+    names = {one.name: tuple(one.judgments.photos) for one in trained_on}
+    assert names == {
+        "flickr8k": tuple(name for name in features.photos if name not in held_out.photos),
+        "coco": ("coco.jpg",),
+        "scenes": ("scenes.jpg",),
+        "web": ("web.jpg",),
+        "judged": features.photos[:1],
+    }
+    assert [one.relevance_only for one in trained_on] == [False, False, False, False, True]
+    assert [thing.names for thing in options["class_names"]] == [("dog",)]
+    assert options["captions"] == ("a bank of captions",)
