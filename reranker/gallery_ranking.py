@@ -84,8 +84,12 @@ class GalleryRanking:
         Returns:
             Photos (b, count) int64, best first, and their relevance (b, count) float32, which never rises.
         """
-        shown = np.stack([isotonic_relevance(relevance, count) for relevance in self.relevance])
-        return np.argsort(-self.ranking_scores, axis=1, kind="stable")[:, : shown.shape[1]], shown
+        order = np.argsort(-self.ranking_scores, axis=1, kind="stable")[:, : self.relevance.shape[1]]
+        scores = np.take_along_axis(self.ranking_scores, order, axis=1)
+        shown = np.stack(
+            [isotonic_relevance(*of_query, count) for of_query in zip(self.relevance, scores, strict=True)]
+        )
+        return order[:, : shown.shape[1]], shown
 
     def match_probability(self, kept: np.ndarray) -> np.ndarray:
         """Return the chance that anything fits each query, in galleries that lack some photos: (b,) float32.

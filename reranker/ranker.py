@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from indexer.encoders import Tokens, open_text_encoder
+from indexer.user_paths import absolute_path
 from indexer.views.view import EncodedPhotos
 from reranker import ranker_files
 from reranker.models.calibration import Calibration
@@ -93,7 +94,7 @@ class Ranker:
         Raises:
             PhotoseekError: The folder is missing, damaged, or of another format.
         """
-        path = Path(folder)
+        path = absolute_path(folder)
         found = ranker_files.read_folder(path)
         card = found.card
         try:
@@ -115,7 +116,7 @@ class Ranker:
                 image_encoder_options=card.image_encoder_options,
                 id=card.id,
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (LookupError, ArithmeticError, AttributeError, TypeError, ValueError) as error:
             raise ranker_files.damaged(path, error) from None
         if not found.whole:
             raise ranker_files.damaged(path, f"its weights are not those of {card.id or None}")
@@ -181,7 +182,7 @@ class Ranker:
         Raises:
             PhotoseekError: The folder holds something else, or cannot be written.
         """
-        ranker_files.write_folder(Path(folder), self._card(), self._arrays())
+        ranker_files.write_folder(absolute_path(folder), self._card(), self._arrays())
 
     def encode_photos(self, embeddings: np.ndarray, regions: np.ndarray | None = None) -> EncodedPhotos:
         """Compute what a view keeps of photos.

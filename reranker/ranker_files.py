@@ -18,18 +18,17 @@ FORMAT = 4
 CARD_NAME, WEIGHTS_NAME = "ranker.json", "weights.safetensors"
 
 # Entries of the card that the checksum covers beside the weights; `results` and `training` change no ranking.
-_CHECKED_2 = (
-    "id",
-    "image_encoder",
-    "text_encoder",
-    "text_encoder_name",
-    "vocabulary",
-    "calibration",
-    "operating_points",
-)
+_ENCODERS = ("image_encoder", "text_encoder", "text_encoder_name")
+_CHECKED_2 = ("id", *_ENCODERS, "vocabulary", "calibration", "operating_points")
 _CHECKED_3 = (*_CHECKED_2, "ranking", "pair_features")
 _CHECKED = (*_CHECKED_3, "gate_features", "known_words")
 _CHECKED_OF = {2: _CHECKED_2, 3: _CHECKED_3, FORMAT: _CHECKED}
+
+# What the entries of a card are, in JSON.
+_TEXTS = ("image_encoder", "text_encoder", "text_encoder_name", "known_words")
+_LISTS = ("vocabulary", "pair_features", "gate_features")
+_OBJECTS = ("calibration", "operating_points", "ranking", "training", "figures", "image_encoder_options")
+_KINDS = dict.fromkeys(_TEXTS, str) | dict.fromkeys(_LISTS, list) | dict.fromkeys(_OBJECTS, dict)
 
 # What rankers of format 2 were ranked with, when these numbers were constants of the code. They never change.
 FORMAT_2_RANKING: dict[str, Any] = {
@@ -111,7 +110,7 @@ def read_folder(folder: Path) -> RankerFolder:
     """
     values = _read_card(folder)
     version = values.get("format")
-    if version not in _CHECKED_OF:
+    if type(version) is not int or version not in _CHECKED_OF:
         raise PhotoseekError(
             f"ranker {folder} has format {version}, this photoseek reads 2 to {FORMAT}; train it again"
         )
@@ -169,6 +168,15 @@ def write_folder(folder: Path, card: RankerCard, arrays: dict[str, np.ndarray]) 
         for name in (WEIGHTS_NAME, CARD_NAME):
             (scratch / name).chmod(0o644)
             os.replace(scratch / name, folder / name)
+
+
+def has_no_ranker(folder: Path) -> bool:
+    """Return whether a folder is empty, or no ranker at all, which `check_place` refuses.
+
+    Args:
+        folder: The folder.
+    """
+    return not (folder / CARD_NAME).exists()
 
 
 def check_place(folder: Path) -> None:
@@ -262,7 +270,8 @@ def _read_card(folder: Path) -> dict[str, Any]:
             raise ValueError("not an object")
     except FileNotFoundError:
         raise PhotoseekError(f"no ranker at {folder}; train one: photoseek train JUDGED -o {folder}") from None
-    except (OSError, ValueError):
+    # Brackets of a damaged file may be nested deeper than Python goes.
+    except (OSError, ValueError, RecursionError):
         raise PhotoseekError(f"{path} cannot be read: the ranker is damaged; train it again") from None
     return values
 
@@ -307,13 +316,17 @@ def _identity_of_old(values: dict[str, Any], version: int) -> list[Any]:
 
 
 def _card_of(values: dict[str, Any]) -> RankerCard:
-    """Read a card. Raises KeyError or TypeError where an entry is missing or of another kind."""
+    """Read a card. Raises KeyError or ValueError where an entry is missing or of another kind."""
+    values = {"image_encoder_options": {}, **values}
+    for name, kind in _KINDS.items():
+        if not isinstance(values[name], kind):
+            raise ValueError(f"its entry {name} is no {kind.__name__}")
     return RankerCard(
         id=values.get("id") or "",
         image_encoder=values["image_encoder"],
         # Where it was not kept, the fingerprint has it, without the path of a folder or file.
         image_encoder_name=values.get("image_encoder_name") or values["image_encoder"].rpartition("@")[0],
-        image_encoder_options=values.get("image_encoder_options", {}),
+        image_encoder_options=values["image_encoder_options"],
         text_encoder=values["text_encoder"],
         text_encoder_name=values["text_encoder_name"],
         vocabulary=tuple(values["vocabulary"]),

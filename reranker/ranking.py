@@ -10,12 +10,15 @@ import numpy as np
 
 from indexer.views.view import EncodedPhotos
 from reranker.models.joint_space import PAIR_FEATURES, EncodedQueries
+from reranker.models.likeness import Likeness
 from reranker.models.pair_scores import PairScores
 from reranker.models.ranking_settings import SmallGallerySettings
 from reranker.ranker import Ranker
 
 # Means of pools that are nearer than this are taken for equal: they differ by rounding.
 _ALIKE = 1e-6
+# Ranking scores that are nearer than this, in logits, are taken for equal: those of copies differ by rounding.
+_TIED = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +55,27 @@ class RankedCandidates:
     pairs: PairScores
 
 
+@dataclass(frozen=True, slots=True)
+class OtherParts:
+    """Parts of a query beside its text.
+
+    Attributes:
+        text_weight: How much the ranking score of the text counts.
+        excluded: Rows of encoded queries that hits should not fit, each with its weight, see `exclude`.
+        likeness: How far the candidates are like the photos of the query; None without photos.
+    """
+
+    text_weight: float = 1.0
+    excluded: Sequence[tuple[int, float]] = ()
+    likeness: Likeness | None = None
+
+
 def rank_candidates(
     ranker: Ranker,
     candidates: Candidates,
     queries: EncodedQueries,
     row: int | None,
-    excluded: Sequence[int] = (),
+    others: OtherParts = OtherParts(),
 ) -> RankedCandidates:
     """Rank the candidates of one query.
 
@@ -65,12 +83,15 @@ def rank_candidates(
         ranker: The ranker that made `candidates.photos` and `queries`.
         candidates: The candidates, in any order.
         queries: Encoded queries.
-        row: Which of them is asked; None asks for whatever fits none of `excluded`.
-        excluded: Which of them hits should not fit, see `exclude`; of several, the one that a photo fits most counts.
-            Photos of which less than half is left (`exclusion.threshold`) come last.
+        row: Which of them is asked; None asks for whatever fits the other parts.
+        others: The other parts. Photos that are asked for add to the ranking score; the relevance stays that of the
+            text, and is the likeness only where there is no text. Of several exclusions, the one that a photo fits
+            most counts; photos of which less than half is left (`exclusion.threshold`) come last.
 
     Returns:
-        The ranked candidates. If `row` is None, the chance of a match is the relevance of the first.
+        The ranked candidates. If `row` is None, the chance of a match is the relevance of the first; else it is that
+        of the first, and beside photos the best of all candidates, because photos move others up than fit the text
+        best.
     """
     pairs = _scores_of_anything(len(candidates.rows)) if row is None else ranker.scores(candidates.photos, queries, row)
     scores, relevance = pairs.ranking_scores, pairs.relevance
@@ -79,8 +100,14 @@ def rank_candidates(
         caption_scores = mean_caption_scores(ranker, candidates.photos)
         gate = queries.gate[row]
         scores = correct_small_gallery(scores, caption_scores, gate, candidates.gallery_size, settings.small_gallery)
-    if excluded:
-        left, unfit = np.min([exclude(ranker, candidates, queries, other) for other in excluded], axis=0)
+    scores = others.text_weight * scores
+    lefts = [_weighted(exclude(ranker, candidates, queries, other), weight) for other, weight in others.excluded]
+    if others.likeness is not None:
+        scores = scores + others.likeness.scores
+        relevance = others.likeness.relevance if row is None else relevance
+        lefts += [_weighted((left, unfit), weight) for left, unfit, weight in others.likeness.excluded]
+    if lefts:
+        left, unfit = np.min(lefts, axis=0)
         last = left < settings.exclusion.threshold
         relevance = relevance * np.where(last, np.minimum(left, unfit), unfit)
         # The ranking score is a log-probability up to a constant, so what is left multiplies the probability.
@@ -90,8 +117,10 @@ def rank_candidates(
     if row is None:
         chance = relevance[places[:1]].max(initial=0.0)
     elif len(places):
-        of_query = queries.query_hubness[row : row + 1], queries.query_words[row : row + 1]
-        chance = ranker.match_probability(pairs.take(places[:1]), *of_query, candidates.gallery_size)[0]
+        first = places if others.likeness is not None and others.likeness.is_asked else places[:1]
+        one = np.full(len(first), row)
+        of_query = queries.query_hubness[one], queries.query_words[one]
+        chance = ranker.match_probability(pairs.take(first), *of_query, candidates.gallery_size).max()
     return RankedCandidates(places, scores[places], relevance[places], float(chance), pairs)
 
 
@@ -124,6 +153,12 @@ def exclude(ranker: Ranker, candidates: Candidates, queries: EncodedQueries, row
     # Multiplied out, so that a chance of 1 divides nothing by 0.
     fits, fits_not = chance * (1 - threshold), (1 - chance) * threshold
     return fits_not / (fits + fits_not), 1 - pairs.relevance
+
+
+def _weighted(excluded: tuple[np.ndarray, np.ndarray], weight: float) -> tuple[np.ndarray, np.ndarray]:
+    """Weigh what is left of photos beside an exclusion; the probability that they do not fit it stays."""
+    left, unfit = excluded
+    return left**weight, unfit
 
 
 def _scores_of_anything(count: int) -> PairScores:
@@ -169,7 +204,7 @@ def correct_small_gallery(
     return np.asarray(scores - behind * taken, np.float32)
 
 
-def isotonic_relevance(relevance: np.ndarray, count: int) -> np.ndarray:
+def isotonic_relevance(relevance: np.ndarray, ranking_scores: np.ndarray, count: int) -> np.ndarray:
     """Return a relevance that falls down the hits and is near what was given, of the first `count` hits.
 
     Hits whose relevance rises are pooled, so that the means of pools fall: the nearest sequence by least squares that
@@ -177,31 +212,40 @@ def isotonic_relevance(relevance: np.ndarray, count: int) -> np.ndarray:
     importing it would double the time of a fresh search. Inside a pool the values are put in falling order
     (Chernozhukov, Fernandez-Val and Galichon 2009, "Improving point and interval estimators of monotone functions by
     rearrangement") and drawn towards the pool's mean until they keep clear of other pools. The mean stays, and hits of
-    one pool do not tie.
+    one pool do not tie, but for those of equal ranking scores (copies of a photo), which have their mean.
 
     Args:
         relevance: (c,) float in 0..1, in the order of the hits.
+        ranking_scores: (c,) float, what the hits are sorted by, in that order.
         count: How many hits are shown.
 
     Returns:
         (min(count, c),) float32.
     """
-    values = relevance.astype(np.float64)
-    if not min(count, len(values)):
+    if not min(count, len(relevance)):
         return np.zeros(0, np.float32)
+    tie_of = np.cumsum(-np.diff(ranking_scores, prepend=ranking_scores[:1]) > _TIED)
+    values = _means_of_ties(relevance.astype(np.float64), tie_of)
     means, sizes, following = _falling_pools(values, count)
     shown = np.repeat(means, sizes)
     above = np.concatenate([[np.inf], means[:-1]])
     below = np.append(means[1:], following)
     begin = 0
     for mean, size, higher, lower in zip(means, sizes, above, below, strict=True):
-        own = np.sort(values[begin : begin + size])[::-1] - mean
+        pool = slice(begin, begin + size)
+        own = _means_of_ties(np.sort(values[pool])[::-1], tie_of[pool]) - mean
         if own[0] > 0 > own[-1]:
             # A third of the way to each neighbour, so that pools stay apart.
             room = min((higher - mean) / 3 / own[0], (mean - lower) / 3 / -own[-1], 1)
-            shown[begin : begin + size] += room * own
+            shown[pool] += room * own
         begin += size
     return shown[:count].astype(np.float32)
+
+
+def _means_of_ties(values: np.ndarray, tie_of: np.ndarray) -> np.ndarray:
+    """Return values (n,) float64 with the mean of its tie for each; tie_of: (n,) int, rising by 0 or 1."""
+    ties = tie_of - tie_of[0]
+    return (np.bincount(ties, values) / np.bincount(ties))[ties]
 
 
 def _falling_pools(values: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, float]:

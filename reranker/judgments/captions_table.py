@@ -74,19 +74,23 @@ def read_captions_table(
     )
 
 
-def read_captions(path: str | Path) -> tuple[str, ...]:
+def read_captions(path: str | Path, on_bad: OnBad = refuse_row) -> tuple[str, ...]:
     """Read the captions of a table alone; its photos need not exist.
 
     Args:
         path: The table, with a column `caption`.
+        on_bad: Called with each row that cannot be used; it is left out. By default the first one is refused.
 
     Returns:
         The captions, in the order of the table.
 
     Raises:
-        PhotoseekError: A row cannot be used (the message names file and line), or the header lacks the column.
+        PhotoseekError: The table cannot be read or has no caption, or its header lacks the column.
     """
-    return tuple(_texts(TableReader(Path(path), refuse_row)))
+    captions = tuple(_texts(TableReader(Path(path), on_bad)))
+    if not captions:
+        raise PhotoseekError(f"judged data {path}: no caption")
+    return captions
 
 
 def _texts(table: TableReader) -> Iterator[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from indexer.cache_folder import cache_folder
+from indexer.cache_folder import cache_folder, explain_cache_errors
 from indexer.callbacks import BuildCallbacks
 from indexer.encoders import ImageEncoder, TextEncoder, Tokens
 from indexer.errors import PhotoseekError
@@ -240,8 +240,9 @@ def _cached_file(texts: Sequence[str], encoder: TextEncoder, write: Callable[[Pa
     digest = hashlib.sha256("\0".join([encoder.fingerprint, *texts]).encode("utf-8", "surrogatepass")).hexdigest()[:20]
     path = cache_folder() / "texts" / f"{digest}.safetensors"
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-            write(Path(scratch) / path.name)
-            os.replace(Path(scratch) / path.name, path)
+        with explain_cache_errors(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+                write(Path(scratch) / path.name)
+                os.replace(Path(scratch) / path.name, path)
     return path

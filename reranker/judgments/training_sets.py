@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
+from indexer.errors import PhotoseekError
 from reranker.judgments.judgments import Judgments
 
 
@@ -73,7 +75,11 @@ def join_sets(sets: Sequence[TrainingSet]) -> tuple[Judgments, PhotoSets]:
     Returns:
         One judged set, and which set each of its photos comes from. With several sets, the names of photos begin with
         the name of their set, so that two sets may have photos of one name; test queries and splits are left out.
+
+    Raises:
+        PhotoseekError: Two sets have the same photo file.
     """
+    _check_apart(sets)
     names = tuple(one.name for one in sets)
     weights = np.array([one.weight for one in sets], np.float32)
     relevance_only = np.array([one.relevance_only for one in sets])
@@ -81,22 +87,40 @@ def join_sets(sets: Sequence[TrainingSet]) -> tuple[Judgments, PhotoSets]:
     photo_sets = PhotoSets(names, weights, relevance_only, set_of)
     if len(sets) == 1:
         return sets[0].judgments, photo_sets
-    joined = Judgments(sets[0].judgments.folder, {}, {}, {}, {}, (), ())
-    for one in sets:
-        of_set, begin = one.judgments, f"{one.name}/"
-        joined.photos.update({begin + name: path for name, path in of_set.photos.items()})
-        joined.sets[one.name] = tuple(begin + name for name in of_set.photos)
-        joined.captions.update({begin + caption: text for caption, text in of_set.captions.items()})
-        pairs = {
-            kind: tuple(
-                replace(row, photo=begin + row.photo, caption=begin + row.caption) for row in getattr(of_set, kind)
-            )
-            for kind in ("expert", "crowd")
-        }
-        joined = replace(
-            joined,
-            expert=joined.expert + pairs["expert"],
-            crowd=joined.crowd + pairs["crowd"],
-            dropped=joined.dropped + of_set.dropped,
-        )
+    named = [_with_set_name(one) for one in sets]
+    joined = Judgments(
+        folder=sets[0].judgments.folder,
+        photos={name: path for one in named for name, path in one.photos.items()},
+        sets={name: tuple(one.photos) for name, one in zip(names, named, strict=True)},
+        splits={},
+        captions={caption: text for one in named for caption, text in one.captions.items()},
+        expert=tuple(row for one in named for row in one.expert),
+        crowd=tuple(row for one in named for row in one.crowd),
+        dropped=sum(one.dropped for one in named),
+    )
     return joined, photo_sets
+
+
+def _with_set_name(one: TrainingSet) -> Judgments:
+    """Return the judgments of a set with its name before the names of photos and the ids of captions."""
+    of_set, begin = one.judgments, f"{one.name}/"
+    return replace(
+        of_set,
+        photos={begin + name: path for name, path in of_set.photos.items()},
+        captions={begin + caption: text for caption, text in of_set.captions.items()},
+        expert=tuple(replace(row, photo=begin + row.photo, caption=begin + row.caption) for row in of_set.expert),
+        crowd=tuple(replace(row, photo=begin + row.photo, caption=begin + row.caption) for row in of_set.crowd),
+    )
+
+
+def _check_apart(sets: Sequence[TrainingSet]) -> None:
+    """Refuse a photo file of two sets: one would learn from the photos that the other holds out."""
+    set_of: dict[Path, str] = {}
+    for one in sets if len(sets) > 1 else ():
+        for name, path in one.judgments.photos.items():
+            other = set_of.setdefault(path.resolve(), one.name)
+            if other != one.name:
+                raise PhotoseekError(
+                    f"photo {name} of judged set {one.name} is in {other}, too; name a photo's folder once, and how "
+                    f"often it is seen by its weight: FOLDER=2"
+                )

@@ -2,6 +2,9 @@
 
 import numpy as np
 
+# The cutoffs that recall is reported at; rankings are compared by the sum of the three.
+CUTOFFS = (1, 5, 10)
+
 
 def ranks_of_own(scores: np.ndarray, own: np.ndarray) -> np.ndarray:
     """Rank each query's own photo, the one that the query was written for.
@@ -43,3 +46,15 @@ def recall_at(ranks: np.ndarray, k: int) -> float:
         Recall at k, in 0..1; with one relevant photo per query it equals the success rate at k.
     """
     return float(hits_at(ranks, k).mean())
+
+
+def hits_at_cutoffs(ranks: np.ndarray) -> np.ndarray:
+    """Count at how many of the cutoffs 1, 5 and 10 each query's own photo is found; the mean is recall@1 + 5 + 10.
+
+    Args:
+        ranks: (queries,) int, 0 is the first, as `ranks_of_own` gives them.
+
+    Returns:
+        (queries,) float64 in 0..3.
+    """
+    return np.stack([hits_at(ranks, k) for k in CUTOFFS]).sum(axis=0).astype(np.float64)

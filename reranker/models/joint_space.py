@@ -79,6 +79,12 @@ class JointSpace:
         """The widths of the three heads."""
         return self.map.k, self.meaning.k, self.class_names.k
 
+    @property
+    def photo_weights(self) -> np.ndarray:
+        """What each coordinate weighs in a product of two photos, (K,) float32: map and meaning, as in candidates."""
+        k, r, names = self.widths
+        return np.repeat(np.array([1, self.settings.heads.meaning**2, 0], np.float32), [k, r, names])
+
     def encode_photos(self, x: np.ndarray, regions: np.ndarray | None) -> EncodedPhotos:
         """Compute what does not depend on a query.
 

@@ -13,7 +13,7 @@ QUERY_WORDS = ("word_count", "rarity", "captioned", "known")
 CAPTIONED = QUERY_WORDS.index("captioned")
 # Scales that bring word counts and inverse document frequencies to about 1.
 COUNT_SCALE, RARITY_SCALE = 2.0, 8.0
-_ENDINGS = re.compile(r"(es|s|'s)$")
+_PLURAL = re.compile(r"e?s$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,8 @@ class KnownWords:
         object.__setattr__(self, "_set", frozenset(self.words))
 
     def __contains__(self, word: str) -> bool:
-        """Tell whether a lower-case word or its singular is known."""
-        return word in self._set or _ENDINGS.sub("", word) in self._set
+        """Tell whether a lower-case word is known as it is or without its ending "es" or "s"."""
+        return word in self._set or _PLURAL.sub("", word) in self._set
 
     def share(self, text: str) -> float:
         """Return the share of a text's words that are known, 0..1; 0 of a text without words, 1 if nothing is known."""

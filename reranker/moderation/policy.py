@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from indexer.errors import PhotoseekError
+from indexer.user_paths import absolute_path
 from reranker.judgments.judgments import Judgments, photo_of
 from reranker.moderation.photo_rule import PhotoRule
 from reranker.moderation.terms import FoundTerm, Terms
@@ -52,7 +53,7 @@ class Policy:
         Raises:
             PhotoseekError: The file is missing or cannot be read, lacks a key, or has an unknown one.
         """
-        path = Path(name) if name.endswith(".toml") else SHIPPED / f"{name}.toml"
+        path = absolute_path(name) if name.endswith(".toml") else SHIPPED / f"{name}.toml"
         try:
             content = path.read_bytes()
             values = tomllib.loads(content.decode("utf-8-sig"))

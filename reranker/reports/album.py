@@ -97,7 +97,7 @@ def _small(path: Path) -> tuple[str, int]:
 
     wanted = round(HEIGHT * DENSITY)
     try:
-        photo, _ = decode_upright(path.read_bytes(), MAX_PIXELS, min_side=wanted)
+        photo, _, _ = decode_upright(path.read_bytes(), MAX_PIXELS, min_side=wanted)
     except (UnreadablePhotoError, OSError):
         raise
     except Exception as error:  # Pillow's plugins raise a dozen kinds on broken data

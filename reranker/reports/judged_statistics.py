@@ -209,7 +209,7 @@ def photo_sizes(judgments: Judgments, on_progress: Progress | None = None) -> Ph
         endings[path.suffix.lower()] += 1
         try:
             data = path.read_bytes()
-            _, side = decode_upright(data, MAX_PIXELS, min_side=1)
+            _, side, _ = decode_upright(data, MAX_PIXELS, min_side=1)
         except UnreadablePhotoError as error:
             unreadable.append((name, str(error)))
         except Exception as error:  # Pillow's plugins raise a dozen kinds on broken data

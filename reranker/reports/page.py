@@ -19,6 +19,8 @@ from reranker.metrics.bootstrap import Measured
 
 # Rows of a long table that are printed on paper; the screen scrolls through all of them.
 PRINTED_ROWS = 40
+# By which a report is told from other pages, and the bytes of it in which that stands.
+MARK, MARK_WITHIN = b'<meta name="generator" content="photoseek">', 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +213,20 @@ def check_file(path: Path) -> None:
         raise PhotoseekError(f"report {path} cannot be written: there is no folder {path.parent}")
     if not os.access(path.parent, os.W_OK):
         raise PhotoseekError(f"report {path} cannot be written: {path.parent} is read-only")
+
+
+def is_report(path: Path) -> bool:
+    """Return whether a file is a report that `write_report` wrote; False if it cannot be read.
+
+    Args:
+        path: The file.
+    """
+    try:
+        with open(path, "rb") as file:
+            head = file.read(MARK_WITHIN)
+    except OSError:
+        return False
+    return head.lstrip().lower().startswith(b"<!doctype html>") and MARK in head
 
 
 def cell_text(value: Cell, digits: int = 3) -> str:

@@ -112,7 +112,8 @@ def fit_no_match_classifier(examples: Sequence[NoMatchExamples], missed: Mapping
     from sklearn.linear_model import LogisticRegression
 
     inputs = np.concatenate([one.features for one in examples]).astype(np.float64)
-    spread = np.maximum(inputs.std(axis=0), 1e-6)
+    # Centred, so that the fit converges: a feature that hardly changes is a large constant otherwise.
+    middle, spread = inputs.mean(axis=0), np.maximum(inputs.std(axis=0), 1e-6)
     outcome = np.concatenate([np.full(len(one.features), one.fits) for one in examples])
     counts: Counter[tuple[str, bool]] = Counter()
     for one in examples:
@@ -120,8 +121,9 @@ def fit_no_match_classifier(examples: Sequence[NoMatchExamples], missed: Mapping
     weight = np.concatenate([np.full(len(one.features), 1 / max(counts[one.kind, one.fits], 1)) for one in examples])
     for side in (True, False):
         weight[outcome == side] *= len(outcome) / 2 / weight[outcome == side].sum()
-    model = LogisticRegression(C=1.0, max_iter=1000).fit(inputs / spread, outcome, sample_weight=weight)
-    fitted = NoMatchClassifier(tuple(float(w) for w in model.coef_[0] / spread), float(model.intercept_[0]), 0.0)
+    model = LogisticRegression(C=1.0, max_iter=10_000).fit((inputs - middle) / spread, outcome, sample_weight=weight)
+    weights = model.coef_[0] / spread
+    fitted = NoMatchClassifier(tuple(weights.tolist()), float(model.intercept_[0] - weights @ middle), 0.0)
     threshold = 1.0
     for kind, share in missed.items():
         right = [fitted.probability(one.features[one.right]) for one in examples if one.fits and one.kind == kind]

@@ -7,7 +7,7 @@ import numpy as np
 
 from reranker.gallery_ranking import GalleryPhotos, GalleryQueries, rank_gallery
 from reranker.judgments.embedded import EmbeddedJudgments
-from reranker.metrics.recall import ranks_of_own, recall_at
+from reranker.metrics.recall import CUTOFFS, hits_at_cutoffs, ranks_of_own, recall_at
 from reranker.models.calibration import Calibration
 from reranker.models.mlp import MLP
 from reranker.models.no_match import FEATURE_NAMES, NoMatchClassifier
@@ -17,7 +17,7 @@ from reranker.training import OnStage
 from reranker.training.examples.collect_examples import TrainingExamples
 from reranker.training.examples.galleries import Gallery
 from reranker.training.fit_mlp import MLPExamples, MLPSettings, candidate_mlp, fit_mlp, start_mlp
-from reranker.training.set_verdict import CUTOFFS, found_at, worse_sets
+from reranker.training.set_verdict import worse_sets
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ def keep_better_ranking(
         return RankingChoice(base, "refused: no set has two photos to validate it on", {})
     joined = {name: np.concatenate(parts) for name, parts in ranks.items()}
     worse = worse_sets(joined["reranked"], joined["before"], np.concatenate(sets), embedded.sets.names)
-    total = {name: found_at(found).mean() for name, found in joined.items()}
+    total = {name: hits_at_cutoffs(found).mean() for name, found in joined.items()}
     kept_name = "reranked"
     verdict = "learned"
     replaced = "the candidates" if base is None else "the base"

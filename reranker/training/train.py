@@ -25,7 +25,7 @@ from reranker.training.fit_mlp import MLPExamples, MLPSettings, fit_mlp, start_m
 from reranker.training.fit_no_match import fit_no_match
 from reranker.training.fit_ranking import FittedRanking, fit_ranking
 from reranker.training.joint_space.base_spaces import joint_spaces_of_base
-from reranker.training.joint_space.choose_gate import fit_gate
+from reranker.training.joint_space.choose_gate import choose_gate
 from reranker.training.joint_space.class_name_files import ClassName, with_own_class_names
 from reranker.training.joint_space.cross_fit import JointSpaceCache, JointSpaces, fit_joint_spaces
 from reranker.training.joint_space.fit_joint_space import JointSpaceSettings
@@ -141,7 +141,7 @@ def train(
     held_out = validation_photos(embedded, settings.examples.validation_share, settings.seed)
     if base is None:
         spaces = fit_joint_spaces(data, settings.joint_space, settings.seed, cache, on_stage)
-        gate, verdict = fit_gate(data, spaces, held_out, settings.joint_space.gate, settings.seed)
+        gate, verdict = choose_gate(data, spaces, held_out, settings.joint_space.gate, settings.seed)
         spaces = spaces.with_gate(gate)
     else:
         spaces, verdict = joint_spaces_of_base(embedded, encoders, base, data.class_names), "that of the base"
@@ -304,7 +304,7 @@ def assemble(parts: TrainedParts, encoders: tuple[ImageEncoder, TextEncoder], su
         calibration=parts.calibration,
         no_match=parts.no_match,
         training=summary.as_dict(),
-        results={"validation_photos": float(parts.examples.validation_photos), **parts.ranking.recalls},
+        results={"validation_photos": float(parts.examples.validation_count), **parts.ranking.recalls},
     ).finished()
 
 

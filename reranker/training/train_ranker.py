@@ -1,6 +1,6 @@
 """Train a ranker on judged data, from photo files and texts to a ranker ready to save."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +14,7 @@ from reranker.judgments.judgments import Judgments
 from reranker.judgments.training_sets import TrainingSet, join_sets
 from reranker.ranker import Ranker
 from reranker.ranker_encoders import encoders_of
+from reranker.training import OnStage
 from reranker.training.joint_space.class_name_files import ClassName
 from reranker.training.train import TrainSettings, train
 
@@ -22,8 +23,6 @@ DEFAULT_TEXT_ENCODER = "minilm"
 BANK_CAPTIONS = 3000
 # A training photo looks like a test photo if the cosine of their embeddings is this or more.
 LOOKS_LIKE = 0.85
-
-OnStage = Callable[[str, int, int], None]
 
 
 def train_ranker(
@@ -125,13 +124,19 @@ def training_photos(judgments: Judgments, photo_set: str | None) -> tuple[str, .
         photo_set: A photo folder of it; by default `train_images`, or else all photos that are no test photos.
 
     Raises:
-        PhotoseekError: The judged data has no such photo folder.
+        PhotoseekError: The judged data has no such photo folder, or all its photos are held out for tests.
     """
     if photo_set is None and "train_images" in judgments.sets:
         photo_set = "train_images"
     if photo_set is None:
         held_out = {*judgments.test_photos, *judgments.splits.get("dev", ()), *judgments.splits.get("test", ())}
-        return tuple(name for name in judgments.photos if name not in held_out)
+        chosen = tuple(name for name in judgments.photos if name not in held_out)
+        if not chosen:
+            raise PhotoseekError(
+                f"judged data {judgments.folder} has no photo to train on: all are of its tests; --photos PART takes a "
+                f"part of it all the same ({', '.join(judgments.sets)})"
+            )
+        return chosen
     if photo_set not in judgments.sets:
         raise PhotoseekError(
             f"judged data {judgments.folder} has no photo folder {photo_set!r}; it has {', '.join(judgments.sets)}"

@@ -86,6 +86,8 @@ def test_first_hits_are_those_of_a_search_with_the_relevance_that_it_shows():
         candidates = Candidates(found.rows[row], photos.take(found.rows[row]), 7)
         expected = rank_candidates(ranker, candidates, queries, row)
         assert hits[row].tolist() == found.rows[row][expected.places[:3]].tolist()
-        np.testing.assert_allclose(shown[row], isotonic_relevance(expected.relevance, 3), atol=1e-6)
+        np.testing.assert_allclose(
+            shown[row], isotonic_relevance(expected.relevance, expected.ranking_scores, 3), atol=1e-6
+        )
     # No more hits than candidates.
     assert [part.shape for part in found.first_hits(9)] == [(3, 4), (3, 4)]

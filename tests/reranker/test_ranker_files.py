@@ -125,6 +125,25 @@ def test_a_card_that_lacks_an_entry_is_refused(saved, key):
     }.get(key, f"ranker {saved} is damaged ('{key}'); train it again")
 
 
+@pytest.mark.parametrize(
+    ("entry", "kind"),
+    [("ranking", "dict"), ("training", "dict"), ("figures", "dict"), ("image_encoder_options", "dict")]
+    + [("text_encoder_name", "str"), ("known_words", "str"), ("pair_features", "list")],
+)
+@pytest.mark.parametrize("value", [None, 3, True])
+def test_a_card_with_an_entry_of_another_kind_is_refused(saved, entry, kind, value):
+    card = json.loads((saved / "ranker.json").read_text())
+    (saved / "ranker.json").write_text(json.dumps({**card, entry: value}))
+    assert refusal(saved) == f"ranker {saved} is damaged (its entry {entry} is no {kind}); train it again"
+
+
+def test_a_part_without_the_weight_of_a_pair_feature_is_refused(saved):
+    card = json.loads((saved / "ranker.json").read_text())
+    arrays = load_file(saved / "weights.safetensors")
+    refit(saved, card, arrays | {"order.ws": arrays["order.ws"][:0]})
+    assert refusal(saved).startswith(f"ranker {saved} is damaged (index 0 is out of bounds")
+
+
 def test_weights_of_another_ranker_are_refused(saved):
     make_ranker(1).finished().save(saved.parent / "other")
     (saved / "weights.safetensors").write_bytes((saved.parent / "other" / "weights.safetensors").read_bytes())
@@ -133,8 +152,9 @@ def test_weights_of_another_ranker_are_refused(saved):
 
 def test_a_ranker_of_another_format_is_refused(saved):
     card = json.loads((saved / "ranker.json").read_text())
-    (saved / "ranker.json").write_text(json.dumps({**card, "format": 1}))
-    assert refusal(saved) == f"ranker {saved} has format 1, this photoseek reads 2 to 4; train it again"
+    for version in (1, 5, "4", True, [4], {}):
+        (saved / "ranker.json").write_text(json.dumps({**card, "format": version}))
+        assert refusal(saved) == f"ranker {saved} has format {version}, this photoseek reads 2 to 4; train it again"
 
 
 def test_a_missing_cut_or_foreign_ranker_is_refused(saved):
@@ -149,7 +169,7 @@ def test_a_missing_cut_or_foreign_ranker_is_refused(saved):
     save_file({name: array for name, array in arrays.items() if name != "hubs.turn"}, saved / "weights.safetensors")
     assert refusal(saved) == f"ranker {saved} is damaged ('hubs.turn'); train it again"
     damaged = f"{saved / 'ranker.json'} cannot be read: the ranker is damaged; train it again"
-    for content in (b"{", b"\xff", b"[]", b""):
+    for content in (b"{", b"\xff", b"[]", b"", b"[" * 100_000):
         (saved / "ranker.json").write_bytes(content)
         assert refusal(saved) == damaged, content
 

@@ -39,7 +39,7 @@ def test_a_ranker_of_an_older_format_ranks_as_it_did(version):
         then = np.array(of_query["relevance"])
         regression = isotonic_regression(ranked.relevance.astype(np.float64), increasing=False)
         assert regression.tolist() == pytest.approx(then.tolist(), abs=1e-6)
-        shown = isotonic_relevance(ranked.relevance, 7)
+        shown = isotonic_relevance(ranked.relevance, ranked.ranking_scores, 7)
         assert shown_means(shown, then).tolist() == pytest.approx(then.tolist(), abs=1e-6)
         assert (np.diff(shown) <= 0).all()
         if version == 3:

@@ -15,6 +15,7 @@ from reranker.models.ranking_settings import RankingSettings, SmallGallerySettin
 from reranker.ranker import Ranker
 from reranker.ranking import (
     Candidates,
+    OtherParts,
     correct_small_gallery,
     exclude,
     isotonic_relevance,
@@ -121,7 +122,7 @@ def test_a_good_match_of_an_excluded_query_comes_last(excluded):
     unfit = np.min([1 - ranker.scores(candidates.photos, queries, row).relevance for row in excluded], axis=0)
     last = left < 0.5
     assert last.sum() in (2, 3)
-    ranked = rank_candidates(ranker, candidates, queries, 1, excluded)
+    ranked = rank_candidates(ranker, candidates, queries, 1, OtherParts(excluded=[(row, 1.0) for row in excluded]))
     expected = pairs.ranking_scores + np.log(left) - 100 * last
     assert ranked.places.tolist() == np.argsort(-expected).tolist()
     assert last[ranked.places].tolist() == sorted(last.tolist())
@@ -136,7 +137,7 @@ def test_an_exclusion_alone_ranks_by_what_it_leaves(gallery_size):
     candidates, queries = asked(ranker, gallery_size)
     ranker = at_the_middle(ranker, candidates, queries, [2])
     left = left_one_by_one(ranker, candidates, queries, 2)
-    ranked = rank_candidates(ranker, candidates, queries, None, [2])
+    ranked = rank_candidates(ranker, candidates, queries, None, OtherParts(excluded=[(2, 1.0)]))
     assert ranked.places.tolist() == np.argsort(-left).tolist()
     np.testing.assert_allclose(ranked.ranking_scores, (np.log(left) - 100 * (left < 0.5))[ranked.places], rtol=1e-5)
     unfit = 1 - ranker.scores(candidates.photos, queries, 2).relevance
@@ -144,7 +145,9 @@ def test_an_exclusion_alone_ranks_by_what_it_leaves(gallery_size):
     np.testing.assert_allclose(ranked.relevance, shown, rtol=1e-5)
     assert ranked.match_probability == pytest.approx(shown[0], rel=1e-5)
     none = np.zeros(0, np.int64)
-    empty = rank_candidates(ranker, Candidates(none, candidates.photos.take(none), 0), queries, None, [2])
+    empty = rank_candidates(
+        ranker, Candidates(none, candidates.photos.take(none), 0), queries, None, OtherParts(excluded=[(2, 1.0)])
+    )
     assert (empty.places.tolist(), empty.match_probability) == ([], 0.0)
 
 
@@ -201,41 +204,46 @@ def test_the_first_hit_stays_the_first_however_much_is_taken_off(seed, count, ex
     assert (spread.argmax(), spread.max()) == (order.argmax(), order.max())
 
 
+def shown_of(relevance: np.ndarray, count: int) -> np.ndarray:
+    """Return the relevance that is shown of hits whose ranking scores differ."""
+    return isotonic_relevance(relevance, -np.arange(len(relevance)), count)
+
+
 def test_relevance_is_shown_as_it_is_where_it_falls():
     relevance = np.float32([0.9, 0.6, 0.2, 0.1])
-    assert isotonic_relevance(relevance, 4).tolist() == relevance.tolist()
-    assert isotonic_relevance(relevance, 3).tolist() == relevance[:3].tolist()
-    assert isotonic_relevance(np.float32([0.3]), 9).tolist() == pytest.approx([0.3])
-    assert isotonic_relevance(np.zeros(0, np.float32), 9).tolist() == []
+    assert shown_of(relevance, 4).tolist() == relevance.tolist()
+    assert shown_of(relevance, 3).tolist() == relevance[:3].tolist()
+    assert shown_of(np.float32([0.3]), 9).tolist() == pytest.approx([0.3])
+    assert shown_of(np.zeros(0, np.float32), 9).tolist() == []
 
 
 def test_relevance_that_rises_is_put_in_falling_order_around_its_mean_clear_of_its_neighbours():
     # The two in the middle have the mean 0.4. The neighbours are 0.5 and 0.3 away, a third of which is 0.1667 and 0.1.
     # They are 0.2 above and below the mean: half of that leaves 0.1.
     relevance = np.float32([0.9, 0.2, 0.6, 0.1])
-    assert isotonic_relevance(relevance, 4).tolist() == pytest.approx([0.9, 0.5, 0.3, 0.1])
+    assert shown_of(relevance, 4).tolist() == pytest.approx([0.9, 0.5, 0.3, 0.1])
     # The same where only a part of them is asked for.
-    assert isotonic_relevance(relevance, 2).tolist() == pytest.approx([0.9, 0.5])
-    assert isotonic_relevance(relevance, 1).tolist() == pytest.approx([0.9])
+    assert shown_of(relevance, 2).tolist() == pytest.approx([0.9, 0.5])
+    assert shown_of(relevance, 1).tolist() == pytest.approx([0.9])
     # Neighbours that are far away leave them as they are: 0.55 and 0.5 are 0.025 around their mean.
-    assert isotonic_relevance(np.float32([0.9, 0.5, 0.55, 0.1]), 4).tolist() == pytest.approx([0.9, 0.55, 0.5, 0.1])
+    assert shown_of(np.float32([0.9, 0.5, 0.55, 0.1]), 4).tolist() == pytest.approx([0.9, 0.55, 0.5, 0.1])
     # So do none: all three are in one pool.
-    assert isotonic_relevance(np.float32([0.1, 0.2, 0.9]), 9).tolist() == pytest.approx([0.9, 0.2, 0.1])
+    assert shown_of(np.float32([0.1, 0.2, 0.9]), 9).tolist() == pytest.approx([0.9, 0.2, 0.1])
 
 
 def test_pools_side_by_side_keep_a_third_of_their_distance_between_them():
     # Means 0.55 and 0.45: each pool may go a third of 0.1 from its mean. Their values are 0.25 and 0.35 away.
-    shown = isotonic_relevance(np.float32([0.3, 0.8, 0.1, 0.8]), 4)
+    shown = shown_of(np.float32([0.3, 0.8, 0.1, 0.8]), 4)
     assert shown.tolist() == pytest.approx([0.55 + 0.1 / 3, 0.55 - 0.1 / 3, 0.45 + 0.1 / 3, 0.45 - 0.1 / 3])
 
 
 def test_alike_values_of_a_pool_stay_alike():
-    shown = isotonic_relevance(np.float32([0.1, 0.4, 0.4, 0.4, 0.0]), 5)
+    shown = shown_of(np.float32([0.1, 0.4, 0.4, 0.4, 0.0]), 5)
     # One pool of 0.4 three times and 0.1, of mean 0.325, and 0.0 behind: a third of 0.325 is less than 0.225.
     room = 0.325 / 3 / 0.225
     expected = [*[0.325 + room * 0.075] * 3, 0.325 - room * 0.225, 0.0]
     assert shown.tolist() == pytest.approx(expected)
-    assert isotonic_relevance(np.float32([0.7] * 7), 7).tolist() == np.float32([0.7] * 7).tolist()
+    assert shown_of(np.float32([0.7] * 7), 7).tolist() == np.float32([0.7] * 7).tolist()
 
 
 def relevances(seed: int, count: int, levels: int) -> np.ndarray:
@@ -246,14 +254,14 @@ def relevances(seed: int, count: int, levels: int) -> np.ndarray:
 def test_hits_of_pools_of_the_same_mean_are_one_pool():
     # Three times a mean of 0.4, which float32 says in three ways.
     relevance = np.float32([0.2, 0.6, 0.3, 0.5, 0.4])
-    assert isotonic_relevance(relevance, 5).tolist() == pytest.approx([0.6, 0.5, 0.4, 0.3, 0.2])
-    assert isotonic_relevance(relevance, 2).tolist() == pytest.approx([0.6, 0.5])
+    assert shown_of(relevance, 5).tolist() == pytest.approx([0.6, 0.5, 0.4, 0.3, 0.2])
+    assert shown_of(relevance, 2).tolist() == pytest.approx([0.6, 0.5])
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 60), st.integers(1, 20))
 def test_shown_relevance_is_isotonic_regression_with_pools_spread_around_their_means(seed, count, levels):
     relevance = relevances(seed, count, levels)
-    shown = isotonic_relevance(relevance, count)
+    shown = shown_of(relevance, count)
     theirs = isotonic_regression(relevance.astype(np.float64), increasing=False)
     np.testing.assert_allclose(shown, spread(relevance, theirs), atol=2e-6)
     assert (np.diff(shown) <= 0).all()
@@ -265,15 +273,39 @@ def test_shown_relevance_is_isotonic_regression_with_pools_spread_around_their_m
 @given(st.integers(0, 2**32 - 1), st.integers(1, 60), st.integers(1, 20), st.integers(0, 70))
 def test_the_first_hits_are_shown_alike_however_many_are_asked_for(seed, count, levels, asked):
     relevance = relevances(seed, count, levels)
-    np.testing.assert_allclose(
-        isotonic_relevance(relevance, asked), isotonic_relevance(relevance, count)[:asked], atol=2e-6
+    np.testing.assert_allclose(shown_of(relevance, asked), shown_of(relevance, count)[:asked], atol=2e-6)
+
+
+def test_hits_of_equal_ranking_scores_are_shown_alike():
+    # Copies of a photo in the pool of a rising hit: 0.4, 0.4 and 0.7 have the mean 0.5. In falling order they are 0.7,
+    # 0.4 and 0.4; the copies, which come first, have (0.7 + 0.4) / 2.
+    scores = np.float32([2, 2, 1, 0])
+    shown = isotonic_relevance(np.float32([0.4, 0.4, 0.7, 0]), scores, 4)
+    assert shown.tolist() == pytest.approx([0.55, 0.55, 0.4, 0])
+    assert shown[0] == shown[1]
+    assert isotonic_relevance(np.float32([0.4, 0.4, 0.7, 0]), scores, 1).tolist() == pytest.approx([0.55])
+    # What differs in relevance alone has its mean, too.
+    assert isotonic_relevance(np.float32([0.8, 0.6, 0.1]), np.float32([1, 1, 0]), 3).tolist() == pytest.approx(
+        [0.7, 0.7, 0.1]
     )
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 60), st.integers(1, 20), st.integers(1, 70))
+def test_with_copies_the_shown_relevance_still_falls_and_keeps_its_mean(seed, count, levels, asked):
+    scores = -np.sort(np.random.default_rng(seed).integers(0, 20, count))
+    of_photo = relevances(seed, 20, levels)
+    relevance = of_photo[-scores]
+    shown = isotonic_relevance(relevance, scores, count)
+    assert (np.diff(shown) <= 0).all()
+    assert (np.diff(shown)[np.diff(scores) == 0] == 0).all()
+    assert shown.mean() == pytest.approx(relevance.mean(), abs=2e-6)
+    np.testing.assert_allclose(isotonic_relevance(relevance, scores, asked), shown[:asked], atol=2e-6)
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30), st.integers(1, 40))
 def test_relevance_of_any_precision_falls_within_what_was_given(values, asked):
     relevance = np.array(values)
-    shown = isotonic_relevance(relevance, asked)
+    shown = shown_of(relevance, asked)
     assert (np.diff(shown) <= 0).all()
     # But for rounding; nothing is shown that is no probability.
     assert relevance.min() - 1e-6 <= shown.min()

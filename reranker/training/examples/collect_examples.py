@@ -34,7 +34,7 @@ class TrainingExamples:
         galleries: Validation photos that teach the ranking.
         relevance_galleries: Validation photos, also those that teach the relevance alone.
         text_vectors: (m + p, e) float32 unit rows, the text vectors of the captions and behind them of the phrases.
-        validation_photos: How many photos validate.
+        validation_count: How many photos validate.
     """
 
     ranking_train: ExampleLists
@@ -45,7 +45,7 @@ class TrainingExamples:
     galleries: tuple[Gallery, ...]
     relevance_galleries: tuple[Gallery, ...]
     text_vectors: np.ndarray
-    validation_photos: int
+    validation_count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def collect_examples(
         galleries=tuple(one.gallery for one in found[1] if one.teaches_ranking),
         relevance_galleries=tuple(one.gallery for one in found[1]),
         text_vectors=np.concatenate([unit(embedded.t), unit(data.phrases.texts.t)]),
-        validation_photos=int(held_out.sum()),
+        validation_count=int(held_out.sum()),
     )
 
 

@@ -6,9 +6,8 @@ import numpy as np
 
 from reranker.judgments.embedded import EmbeddedJudgments
 from reranker.judgments.judgments import Judgments
-from reranker.models.joint_space import PAIR_FEATURES
 from reranker.training.examples.example_lists import ExampleLists, ExampleSettings
-from reranker.training.examples.galleries import BLOCK, Gallery
+from reranker.training.examples.galleries import Gallery
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,21 +47,9 @@ def judged_examples(
     text_rows, places = (np.array([row[i] for row in judged], np.int64) for i in (0, 1))
     targets = np.array([row[2] for row in judged], np.float32)
     by_experts = np.array([row[3] for row in judged], bool)
-    pair_features = _features_of_pairs(embedded, gallery, text_rows, places)[:, None]
+    distinct, asked = np.unique(text_rows, return_inverse=True)
+    queries = gallery.encode_captions(embedded, distinct)
+    pair_features = gallery.features_of_pairs(queries, asked, places)[:, None]
     weights = np.where(by_experts, settings.expert_weight, settings.crowd_weight).astype(np.float32)
     photo_rows = gallery.photos[places][:, None]
     return JudgedExamples(ExampleLists(photo_rows, text_rows, pair_features, targets[:, None], weights), by_experts)
-
-
-def _features_of_pairs(
-    embedded: EmbeddedJudgments, gallery: Gallery, text_rows: np.ndarray, places: np.ndarray
-) -> np.ndarray:
-    """Compute the features of pairs, caption rows (n,) beside places of photos (n,) -> (n, 7) float32."""
-    pair_features = np.empty((len(text_rows), len(PAIR_FEATURES)), np.float32)
-    distinct, which = np.unique(text_rows, return_inverse=True)
-    for begin in range(0, len(distinct), BLOCK):
-        rows = distinct[begin : begin + BLOCK]
-        features = gallery.pair_features(gallery.encode_captions(embedded, rows), slice(0, len(rows)))
-        inside = np.flatnonzero((which >= begin) & (which < begin + BLOCK))
-        pair_features[inside] = features[which[inside] - begin, places[inside]]
-    return pair_features

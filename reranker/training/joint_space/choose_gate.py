@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reranker.metrics.recall import ranks_of_own
+from reranker.metrics.recall import hits_at_cutoffs, ranks_of_own
 from reranker.models.joint_space import candidate_scores
 from reranker.training.examples.galleries import Gallery, fold_galleries
 from reranker.training.joint_space.cross_fit import JointSpaces
@@ -16,7 +16,7 @@ from reranker.training.joint_space.fit_name_gate import (
     name_lists,
     phrase_gate_lists,
 )
-from reranker.training.set_verdict import found_at, worse_sets
+from reranker.training.set_verdict import worse_sets
 from reranker.training.training_data import TrainingData
 
 
@@ -31,7 +31,7 @@ class _Ranks:
     sets: np.ndarray
 
 
-def fit_gate(
+def choose_gate(
     data: TrainingData, spaces: JointSpaces, held_out: np.ndarray, settings: GateSettings, seed: int
 ) -> tuple[np.ndarray, str]:
     """Fit the name gate, and keep the gate that tells names from sentences where that finds more.
@@ -75,7 +75,7 @@ def fit_gate(
     ]
     new = _validation_ranks(data, again)
     worse = worse_sets(new.ranks, old.ranks, old.sets, (*embedded.sets.names, "phrases"))
-    if found_at(new.ranks).mean() < found_at(old.ranks).mean():
+    if hits_at_cutoffs(new.ranks).mean() < hits_at_cutoffs(old.ranks).mean():
         return before, "refused: on validation the learned one finds less than one that tells names from sentences"
     if worse:
         return before, f"refused: on validation queries of {', '.join(worse)} the learned one finds less"

@@ -8,6 +8,9 @@ from indexer.encoders import ImageEncoder
 from indexer.errors import PhotoseekError
 from reranker.judgments.tables import TableReader, refuse_row
 
+# Endings of a vocabulary.
+SUFFIXES = (".txt", ".tsv", ".csv")
+
 
 @dataclass(frozen=True, slots=True)
 class ClassName:
@@ -36,8 +39,10 @@ def read_class_names(path: Path) -> list[ClassName]:
         The classes, in the order of their first lines.
 
     Raises:
-        PhotoseekError: The file cannot be read, or a line is wrong; the message names it.
+        PhotoseekError: The file cannot be read or has another ending, or a line is wrong; the message names it.
     """
+    if path.suffix.lower() not in SUFFIXES:
+        raise PhotoseekError(f"{path}: the ending must be one of {', '.join(SUFFIXES)}")
     table = TableReader(path, on_bad=refuse_row)
     found: dict[tuple[str, ...], ClassName] = {}
     for line, row in _rows(table):

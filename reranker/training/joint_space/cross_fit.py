@@ -13,9 +13,10 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from indexer.cache_folder import explain_cache_errors
 from reranker.judgments.embedded import EmbeddedJudgments
 from reranker.judgments.judgments import grouped_split
-from reranker.metrics.recall import ranks_of_own, recall_at
+from reranker.metrics.recall import CUTOFFS, ranks_of_own, recall_at
 from reranker.models.joint_space import JointSpace, candidate_scores, joint_space_arrays, joint_space_of_arrays
 from reranker.models.lexical_features import LexicalFeatures
 from reranker.training import OnStage
@@ -122,11 +123,12 @@ class JointSpaceCache:
             arrays = load_file(path)
             return joint_space_of_arrays(arrays, words.lexical.words, settings.ranking, words.known_words.words)
         joint_space = fit()
-        self.folder.mkdir(parents=True, exist_ok=True)
         arrays = joint_space_arrays(joint_space)
-        with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
-            save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, Path(scratch) / path.name)
-            os.replace(Path(scratch) / path.name, path)
+        with explain_cache_errors(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
+                save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, Path(scratch) / path.name)
+                os.replace(Path(scratch) / path.name, path)
         return joint_space
 
     def clear(self) -> None:
@@ -220,7 +222,7 @@ def choose_shrinkage(
         gallery = Gallery.of(embedded, np.sort(held), joint_space)
         rows, own = gallery.captions(embedded)
         ranks = ranks_of_own(candidate_scores(gallery.encoded_photos, gallery.encode_captions(embedded, rows)), own)
-        total = sum(recall_at(ranks, k) for k in (1, 5, 10))
+        total = sum(recall_at(ranks, k) for k in CUTOFFS)
         if total > best:
             best, chosen = total, tried
     return chosen

@@ -61,15 +61,15 @@ def fit_class_names(
     mean_of_others = (similarity * others).sum(axis=1, keepdims=True) / others.sum(axis=1, keepdims=True)
     similarity = np.where(others, similarity, mean_of_others)
     # This gate tells names from sentences by what they say and by the mean similarity: the largest one of a name whose
-    # own class is left out, and how far the next is behind, say nothing. `fit_gate` learns another for words that
+    # own class is left out, and how far the next is behind, say nothing. `choose_gate` learns another for words that
     # captions say.
-    unread = np.zeros((len(vectors) + len(sentences), len(QUERY_WORDS)), np.float32)
+    no_words = np.zeros((len(vectors) + len(sentences), len(QUERY_WORDS)), np.float32)
     texts, similarity = np.concatenate([vectors, sentences]), np.concatenate([similarity, sentences @ keys.T])
-    inputs = gate_features(texts, similarity, unread, settings)
-    read = np.arange(inputs.shape[1]) < vectors.shape[1] + GATE_FEATURES.index("nearest")
+    inputs = gate_features(texts, similarity, no_words, settings)
+    is_used = np.arange(inputs.shape[1]) < vectors.shape[1] + GATE_FEATURES.index("nearest")
     is_name = np.repeat([1, 0], [len(vectors), len(sentences)])
     gate = LogisticRegression(C=GATE_C, class_weight="balanced", max_iter=1000, fit_intercept=False)
-    gate.fit(inputs * read, is_name)
+    gate.fit(inputs * is_used, is_name)
     weights = gate.coef_[0].astype(np.float32)
     return ClassNameHead(A, shift @ A, keys, unit(directions[class_of] @ A), weights, weights)
 

@@ -1,7 +1,7 @@
 """Learn the name gate for words that captions say: whether the class-name head or the map finds the right photos."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -159,14 +159,16 @@ def name_lists(vocabulary: FittedVocabulary, gallery: Gallery, generator: np.ran
     """
     head, space = gallery.joint_space.class_names, gallery.joint_space
     names = [name for of_class in vocabulary.names for name in of_class]
-    asked = np.arange(len(names)) * len(TEMPLATES) + np.arange(len(names)) % len(TEMPLATES)
-    texts = [TEMPLATES[place % len(TEMPLATES)].format(names[place // len(TEMPLATES)]) for place in asked]
-    t = vocabulary.vectors[asked]
+    numbers = np.arange(len(names))
+    # Each name is asked in one template, by turns.
+    templates = numbers % len(TEMPLATES)
+    texts = [TEMPLATES[template].format(name) for name, template in zip(names, templates.tolist(), strict=True)]
+    t = vocabulary.vectors[numbers * len(TEMPLATES) + templates]
     similarity = t @ head.keys.T
     places = head.places(similarity, space.settings.class_names)
     shut, opened = _both_scores(gallery, texts, t, places)
     weights = space.settings.heads
-    own = weights.class_names * np.einsum("ij,ij->i", places, head.values[asked // len(TEMPLATES)])
+    own = weights.class_names * np.einsum("ij,ij->i", places, head.values[numbers])
     hub = weights.hubness * gallery.encoded_photos.hubness.mean()
     shut = np.concatenate([shut, shut.mean(axis=1, keepdims=True)], axis=1)
     opened = np.concatenate([opened, (own + hub)[:, None]], axis=1)
@@ -193,7 +195,7 @@ def _lists(
 def _of_said_words(words: np.ndarray, lists: GateLists) -> GateLists:
     """Keep the queries all of whose words captions say; words: (q, 4), of `query_words`."""
     said = words[:, CAPTIONED] >= 1
-    return GateLists(lists.kind, *(getattr(lists, f.name)[said] for f in fields(lists)[1:]))
+    return GateLists(lists.kind, lists.features[said], lists.shut[said], lists.opened[said], lists.targets[said])
 
 
 def _both_scores(

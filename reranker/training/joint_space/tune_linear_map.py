@@ -195,14 +195,9 @@ def _contrastive_loss(
     Sentence to photo is cross-entropy with label smoothing, photo to sentence the mean over its sentences.
     """
     import torch
-    from torch.nn.functional import cross_entropy, dropout, log_softmax, normalize
+    from torch.nn.functional import cross_entropy, log_softmax
 
-    A, a, B, b = weights
-    with torch.autocast("cpu", torch.bfloat16):
-        z = dropout(images, settings.dropout_images) @ A - a
-        q = dropout(texts, settings.dropout_texts) @ B - b
-        logits = scale.exp() * (normalize(q.float()) @ normalize(z.float()).T)
-    logits = logits.float()
+    logits = _logits(weights, scale, images, texts, settings)
     target = torch.arange(len(images)).repeat(settings.captions_per_photo)
     to_photo = cross_entropy(logits, target, label_smoothing=settings.label_smoothing)
     to_text = -log_softmax(logits.T, dim=1)[target, torch.arange(len(target))].mean()
@@ -234,13 +229,28 @@ def _phrase_loss(
 ) -> "torch.Tensor":
     """Compute the smoothed cross-entropy of p phrases (p, e) over b photos (b, d), of which shares (p, b) fit."""
     import torch
-    from torch.nn.functional import cross_entropy, dropout, normalize
+    from torch.nn.functional import cross_entropy
 
     if not len(texts):
         return torch.zeros(())
+    logits = _logits(weights, scale, images, texts, settings)
+    return cross_entropy(logits, shares, label_smoothing=settings.label_smoothing)
+
+
+def _logits(
+    weights: "Sequence[torch.nn.Parameter]",
+    scale: "torch.nn.Parameter",
+    images: "torch.Tensor",
+    texts: "torch.Tensor",
+    settings: MapSettings,
+) -> "torch.Tensor":
+    """Compute the scaled cosines of texts (q, e) with photos (b, d) in the map, with dropout: (q, b) float32."""
+    import torch
+    from torch.nn.functional import dropout, normalize
+
     A, a, B, b = weights
     with torch.autocast("cpu", torch.bfloat16):
         z = dropout(images, settings.dropout_images) @ A - a
         q = dropout(texts, settings.dropout_texts) @ B - b
         logits = scale.exp() * (normalize(q.float()) @ normalize(z.float()).T)
-    return cross_entropy(logits.float(), shares, label_smoothing=settings.label_smoothing)
+    return logits.float()

@@ -1,6 +1,7 @@
 """Fit the class-name head to examples of the classes of a vocabulary."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,7 +59,8 @@ def fit_vocabulary(
         The head; `base`, or a head without names, where fewer classes are shown than a head needs.
 
     Raises:
-        PhotoseekError: The encoder has no class of that number, or a photo is not among the judged ones.
+        PhotoseekError: The encoder has no class of that number, or a photo is not among the judged ones, or is one of
+            several sets.
     """
     examples = _ClassExamples.of(embedded, image)
     shown: list[tuple[ClassName, np.ndarray]] = []
@@ -90,15 +92,15 @@ def fit_vocabulary(
 class _ClassExamples:
     """Examples of classes: the encoder's own classes, judged photos and captions.
 
-    own_classes: numbers of the encoder's own classes by lower-case name; photo_rows: the judged photos by name;
-    captions: the words of each caption between spaces, and the row of its photo; centre: (d,), the middle of all
-    classes.
+    own_classes: numbers of the encoder's own classes by lower-case name; photo_rows: rows of the judged photos by name,
+    with their set and without; captions: the words of each caption between spaces, and the row of its photo; centre:
+    (d,), the middle of all classes.
     """
 
     embedded: EmbeddedJudgments
     image: ImageEncoder
     own_classes: dict[str, int | None]
-    photo_rows: dict[str, int]
+    photo_rows: Mapping[str, list[int]]
     captions: list[tuple[str, int]]
     centre: np.ndarray
 
@@ -111,8 +113,7 @@ class _ClassExamples:
         ]
         without = image.prototypes is None
         centre = embedded.x.mean(axis=0) if without else np.zeros(embedded.x.shape[1], np.float32)
-        photo_rows = {name: row for row, name in enumerate(embedded.photos)}
-        return cls(embedded, image, own, photo_rows, captions, centre)
+        return cls(embedded, image, own, _rows_by_name(embedded), captions, centre)
 
     def prototype(self, class_name: ClassName) -> np.ndarray | None:
         """Compute the mean embedding of a class's examples, (d,); None if it has none."""
@@ -138,15 +139,27 @@ class _ClassExamples:
 
     def _named_photos(self, class_name: ClassName) -> list[int]:
         """Find the rows of the photos that a class names."""
+        found = []
         for photo in class_name.photos:
-            if photo not in self.photo_rows:
-                raise PhotoseekError(
-                    f"class names: photo {photo!r} of {class_name.names[0]!r} is not among the judged photos"
-                )
-        return [self.photo_rows[photo] for photo in class_name.photos]
+            rows = self.photo_rows.get(photo, [])
+            if len(rows) != 1:
+                several = " or ".join(self.embedded.photos[row] for row in rows)
+                problem = f"in several sets; name {several}" if rows else "not among the judged photos"
+                raise PhotoseekError(f"class names: photo {photo!r} of {class_name.names[0]!r} is {problem}")
+            found += rows
+        return found
 
     def _photos_by_captions(self, class_name: ClassName) -> list[int]:
         """Find the photos whose captions say a name or its plural as whole words: a row per caption."""
         plain = [" ".join(WORD.findall(name.lower())) for name in class_name.names]
         forms = [f" {form} " for name in plain if name for form in (name, f"{name}s")]
         return [row for words, row in self.captions if any(form in words for form in forms)]
+
+
+def _rows_by_name(embedded: EmbeddedJudgments) -> dict[str, list[int]]:
+    """Find the rows of the judged photos by name; of several sets, by the name with the set before it and without."""
+    rows: defaultdict[str, list[int]] = defaultdict(list)
+    for row, (name, place) in enumerate(zip(embedded.photos, embedded.sets.set_of.tolist(), strict=True)):
+        for known in {name, name.removeprefix(f"{embedded.sets.names[place]}/")}:
+            rows[known].append(row)
+    return dict(rows)

@@ -132,3 +132,10 @@ def test_captions_are_read_alone_without_photos(tmp_path: Path) -> None:
     with pytest.raises(PhotoseekError) as refusal:
         read_captions(table)
     assert str(refusal.value) == f"{table} line 3: no text"
+    dropped: list[BadRow] = []
+    assert read_captions(table, dropped.append) == ("A dog.",)
+    assert [row.line for row in dropped] == [3]
+    table.write_text("caption\n")
+    with pytest.raises(PhotoseekError) as refusal:
+        read_captions(table)
+    assert str(refusal.value) == f"judged data {table}: no caption"

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from indexer.errors import PhotoseekError
 from reranker.judgments.judgments import CrowdRow, ExpertRow, Judgments, photo_of
 from reranker.judgments.training_sets import PhotoSets, TrainingSet, join_sets
 
@@ -54,6 +56,17 @@ def test_photos_of_one_name_in_two_sets_keep_apart():
     assert {photo_of(caption) for caption in joined.captions} == set(joined.photos)
     assert photo_sets.set_of.tolist() == [0, 0, 1, 1, 1]
     assert (photo_sets.names, photo_sets.weights.tolist()) == (("one", "two"), [1.0, 0.5])
+
+
+@pytest.mark.parametrize("again", ["x", "x/../x"])
+def test_a_photo_file_in_two_sets_is_refused(again: str):
+    sets = (*SETS, TrainingSet("three", judged(again, "ab"), relevance_only=True))
+    with pytest.raises(PhotoseekError) as caught:
+        join_sets(sets)
+    reason = "name a photo's folder once, and how often it is seen by its weight: FOLDER=2"
+    assert str(caught.value) == f"photo a of judged set three is in one, too; {reason}"
+    # Two splits of one folder have no photo in common.
+    assert list(join_sets((SETS[0], TrainingSet("three", judged("x", "cd"))))[0].photos)[2:] == ["three/c", "three/d"]
 
 
 def test_joining_alters_no_set():

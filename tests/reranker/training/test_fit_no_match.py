@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from reranker.metrics.separation import auroc
 from reranker.models.joint_space import PAIR_FEATURES
@@ -291,8 +293,8 @@ def test_the_decision_is_a_logistic_regression_on_features_of_unit_spread_with_k
     ]
     match = fit_no_match_classifier(given, {"captions": 0.1})
     inputs = np.concatenate([present, absent, random]).astype(np.float64)
-    spread = np.maximum(inputs.std(axis=0), 1e-6)
     # Both sides weigh 820 / 2 = 410; the two kinds without a match 205 each.
     weights = np.repeat([410 / 300, 205 / 500, 205 / 20], [300, 500, 20])
-    theirs = LogisticRegression(max_iter=1000).fit(inputs / spread, [1] * 300 + [0] * 520, sample_weight=weights)
-    np.testing.assert_allclose(match.probability(present), theirs.predict_proba(present / spread)[:, 1], atol=1e-4)
+    theirs = make_pipeline(StandardScaler(), LogisticRegression())
+    theirs.fit(inputs, [1] * 300 + [0] * 520, logisticregression__sample_weight=weights)
+    np.testing.assert_allclose(match.probability(present), theirs.predict_proba(present)[:, 1], atol=1e-4)

@@ -1,24 +1,9 @@
-"""Two rankings compared on every set: what they find, and where one finds less by more than chance."""
+"""Two rankings compared on every set: where one finds less by more than chance."""
 
 import numpy as np
-from hypothesis import given
-from hypothesis import strategies as st
 
-from reranker.metrics.recall import recall_at
-from reranker.training.set_verdict import CUTOFFS, found_at, worse_sets
-
-
-def test_a_rank_is_found_at_the_cutoffs_that_it_is_within():
-    assert CUTOFFS == (1, 5, 10)
-    # The first rank is 0.
-    assert found_at(np.array([0, 1, 4, 5, 9, 10, 900])).tolist() == [3, 2, 2, 1, 1, 0, 0]
-
-
-@given(st.lists(st.integers(0, 30), min_size=1, max_size=40))
-def test_the_mean_of_what_is_found_is_the_sum_of_recalls(ranks: list[int]):
-    given_ranks = np.array(ranks)
-    expected = sum(recall_at(given_ranks, k) for k in (1, 5, 10))
-    assert abs(found_at(given_ranks).mean() - expected) < 1e-9
+from reranker.metrics.recall import hits_at_cutoffs
+from reranker.training.set_verdict import worse_sets
 
 
 def test_a_set_is_worse_if_its_whole_interval_is_below_0():
@@ -37,7 +22,7 @@ def test_a_few_queries_that_are_worse_by_chance_make_no_set_worse():
     # 2 of 40 find less, one finds more: the mean is below 0, the interval is not.
     old, new = np.full(40, 3), np.full(40, 3)
     new[:2], new[2] = 7, 0
-    assert found_at(new).mean() < found_at(old).mean()
+    assert hits_at_cutoffs(new).mean() < hits_at_cutoffs(old).mean()
     assert worse_sets(new, old, np.zeros(40, int), ("one",)) == []
     # 20 of 40 do.
     new[:20] = 7

@@ -227,6 +227,13 @@ def test_the_photos_to_train_on_are_those_of_a_folder_or_all_that_are_in_no_test
     )
     assert training_photos(judgments, None) == ("a", "d")
     assert training_photos(judgments, "more") == ("d",)
+    only_tests = replace(judgments, splits={"dev": ("a",), "test": tuple("bd")})
+    with pytest.raises(PhotoseekError) as caught:
+        training_photos(only_tests, None)
+    assert str(caught.value) == (
+        "judged data judged has no photo to train on: all are of its tests; --photos PART takes a part of it all the "
+        "same (images, more)"
+    )
     course = replace(judgments, sets={"train_images": ("a", "b"), "test_images": ("c",)})
     assert training_photos(course, None) == ("a", "b")
     with pytest.raises(PhotoseekError) as caught:

@@ -73,7 +73,7 @@ def test_captions_of_both_sides_are_lists_and_pairs(features: EmbeddedJudgments)
         assert (HELD[lists.photo_rows] == held).all()
         assert lists.targets.tolist() == [[1, 0, 0, 0, 0]] * len(lists)
     assert (len(found.relevance_train), len(found.relevance_validation)) == (32 * 3, 16 * 3)
-    assert found.validation_photos == 8
+    assert found.validation_count == 8
     np.testing.assert_allclose(found.text_vectors, unit(features.t), atol=1e-6)
     assert [gallery.photos.tolist() for gallery in found.galleries] == [
         [photo for photo in range(0, PHOTOS, 3) if photo % 2 == fold] for fold in (0, 1)

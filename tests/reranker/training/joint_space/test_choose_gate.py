@@ -7,8 +7,8 @@ import pytest
 
 from reranker.judgments.training_sets import PhotoSets
 from reranker.models.class_names import GATE_FEATURES
-from reranker.training.joint_space import choose_gate
-from reranker.training.joint_space.choose_gate import fit_gate
+from reranker.training.joint_space import choose_gate as module
+from reranker.training.joint_space.choose_gate import choose_gate
 from reranker.training.joint_space.class_name_files import ClassName
 from reranker.training.joint_space.cross_fit import JointSpaceCache, JointSpaces, fit_joint_spaces
 from reranker.training.joint_space.fit_name_gate import GateLists, GateSettings
@@ -52,7 +52,7 @@ def asked_kinds(monkeypatch: pytest.MonkeyPatch, gate: np.ndarray) -> list[GateL
         seen.extend(lists)
         return gate
 
-    monkeypatch.setattr(choose_gate, "fit_name_gate", fit)
+    monkeypatch.setattr(module, "fit_name_gate", fit)
     return seen
 
 
@@ -61,7 +61,7 @@ def test_a_gate_that_finds_as_much_is_kept_and_is_fitted_to_photos_that_do_not_v
 ):
     before = spaces.joint_space.class_names.said_gate
     seen = asked_kinds(monkeypatch, before)
-    gate, verdict = fit_gate(data, spaces, HELD, GateSettings(), 0)
+    gate, verdict = choose_gate(data, spaces, HELD, GateSettings(), 0)
     assert verdict == "learned"
     assert gate is before
     # Two folds; no phrases are asked here.
@@ -77,7 +77,7 @@ def test_photos_that_teach_the_relevance_alone_teach_no_gate(
     sets = replace(SETS, relevance_only=np.array([False, True]))
     fold_of = np.where(np.arange(60) < 30, spaces.fold_of, 2)
     apart = replace(data, embedded=replace(data.embedded, photo_sets=sets))
-    assert fit_gate(apart, replace(spaces, fold_of=fold_of), HELD, GateSettings(), 0)[1] == "learned"
+    assert choose_gate(apart, replace(spaces, fold_of=fold_of), HELD, GateSettings(), 0)[1] == "learned"
     assert sum(len(one.features) for one in seen if one.kind == "captions") == 4 * 20
 
 
@@ -92,7 +92,7 @@ def test_a_gate_that_finds_less_is_refused(data: TrainingData, spaces: JointSpac
         ),
     )
     asked_kinds(monkeypatch, constant(spaces, 60))
-    gate, verdict = fit_gate(data, spoiled, HELD, GateSettings(), 0)
+    gate, verdict = choose_gate(data, spoiled, HELD, GateSettings(), 0)
     assert verdict == "refused: on validation the learned one finds less than one that tells names from sentences"
     assert gate is spoiled.joint_space.class_names.said_gate
 
@@ -101,25 +101,25 @@ def test_a_gate_that_finds_less_in_one_set_is_refused_with_its_name(
     data: TrainingData, spaces: JointSpaces, monkeypatch: pytest.MonkeyPatch
 ):
     asked_kinds(monkeypatch, constant(spaces, 1))
-    monkeypatch.setattr(choose_gate, "worse_sets", lambda new, old, sets, names: [names[sets.max()]])
+    monkeypatch.setattr(module, "worse_sets", lambda new, old, sets, names: [names[sets.max()]])
     found = [np.zeros(1), np.zeros(1)]
-    monkeypatch.setattr(choose_gate, "found_at", lambda ranks: found.pop())
-    gate, verdict = fit_gate(data, spaces, HELD, GateSettings(), 0)
+    monkeypatch.setattr(module, "hits_at_cutoffs", lambda ranks: found.pop())
+    gate, verdict = choose_gate(data, spaces, HELD, GateSettings(), 0)
     assert verdict == "refused: on validation queries of two the learned one finds less"
     assert gate is spaces.joint_space.class_names.said_gate
 
 
 def test_a_gate_is_learned_alike_for_a_seed(data: TrainingData, spaces: JointSpaces):
-    gate, verdict = fit_gate(data, spaces, HELD, GateSettings(), 0)
+    gate, verdict = choose_gate(data, spaces, HELD, GateSettings(), 0)
     assert gate.shape == (37,)
     assert np.isfinite(gate).all()
     assert (verdict == "learned") == (gate is not spaces.joint_space.class_names.said_gate)
-    assert np.array_equal(fit_gate(data, spaces, HELD, GateSettings(), 0)[0], gate)
+    assert np.array_equal(choose_gate(data, spaces, HELD, GateSettings(), 0)[0], gate)
 
 
 def test_without_names_there_is_no_gate_to_learn(data: TrainingData, spaces: JointSpaces):
     before = spaces.joint_space.class_names.said_gate
-    gate, verdict = fit_gate(data, replace(spaces, vocabulary=None), HELD, GateSettings(), 0)
+    gate, verdict = choose_gate(data, replace(spaces, vocabulary=None), HELD, GateSettings(), 0)
     assert (gate is before, verdict) == (True, "no names")
     nameless = replace(spaces.vocabulary, names=())
-    assert fit_gate(data, replace(spaces, vocabulary=nameless), HELD, GateSettings(), 0)[1] == "no names"
+    assert choose_gate(data, replace(spaces, vocabulary=nameless), HELD, GateSettings(), 0)[1] == "no names"

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from indexer.errors import PhotoseekError
+from reranker.judgments.training_sets import PhotoSets
 from reranker.models.class_names import ClassNameHead
 from reranker.models.linear_map import unit
 from reranker.models.query_words import QUERY_WORDS
@@ -13,7 +14,7 @@ from reranker.models.ranking_settings import ClassNameSettings
 from reranker.training.joint_space.class_name_files import ClassName
 from reranker.training.joint_space.fit_class_names import TEMPLATES, named_texts
 from reranker.training.joint_space.vocabulary import fit_vocabulary
-from tiny_judged import IMAGE_DIRECTIONS, TEXT_DIRECTIONS, WORDS, StubImageEncoder, StubTextEncoder, made
+from tiny_judged import ENCODERS, IMAGE_DIRECTIONS, TEXT_DIRECTIONS, WORDS, StubImageEncoder, StubTextEncoder, made
 
 CLASSES = 16
 
@@ -143,6 +144,21 @@ def test_a_class_that_the_encoder_lacks_and_a_photo_that_is_not_judged_are_refus
     assert refusal(
         lambda: fit_vocabulary(features, [ClassName(("dog",), None, ("x.jpg",))], StubImageEncoder(), StubTextEncoder())
     ) == ("class names: photo 'x.jpg' of 'dog' is not among the judged photos")
+
+
+def test_a_photo_of_one_of_several_sets_is_named_with_its_set_or_without(features):
+    sets = PhotoSets(("one", "two"), np.ones(2, np.float32), np.zeros(2, bool), np.arange(120) // 60)
+    photos = [f"{sets.names[row // 60]}/{name}" for row, name in enumerate(features.photos)]
+    # The first photo of either set has the same name.
+    photos[60] = "two/" + features.photos[0]
+    joined = replace(features, photos=tuple(photos), photo_sets=sets)
+    names = {"dog": features.photos[3], "sea": f"two/{features.photos[70]}", "car": f"one/{features.photos[0]}"}
+    head, _ = fitted(joined, [ClassName((word,), None, (photo,)) for word, photo in names.items()], *ENCODERS)
+    np.testing.assert_allclose(head.values, head.images(features.x[[3, 70, 0]]), atol=1e-5)
+    both = features.photos[0]
+    assert refusal(lambda: fit_vocabulary(joined, [ClassName(("dog",), None, (both,))], *ENCODERS)) == (
+        f"class names: photo {both!r} of 'dog' is in several sets; name one/{both} or two/{both}"
+    )
 
 
 @pytest.mark.parametrize("things", [[], [ClassName(("dog",))], [ClassName(("dog",)), ClassName(("cow",))]])
