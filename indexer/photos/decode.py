@@ -1,47 +1,59 @@
 """Decode one photo: file -> bytes -> digest and upright RGB pixels at the size that an encoder wants."""
 
 import hashlib
-import io
+import mmap
 import os
 import stat
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
-import simplejpeg
 from PIL import Image, UnidentifiedImageError
 
+from indexer.photos.content import FIRST_BYTES, RAW_SUFFIXES, kind_of_content
+from indexer.photos.decoding.jpeg import decode_jpeg
+from indexer.photos.decoding.jxl import decode_jxl
+from indexer.photos.decoding.limits import (
+    MAX_PIXELS,
+    NOT_AN_IMAGE,
+    TRUNCATED,
+    UnreadablePhotoError,
+    memory_budget,
+    pixels_for,
+)
+from indexer.photos.decoding.orientation import upright
+from indexer.photos.decoding.picture import FileBytes, Picture, Request
+from indexer.photos.decoding.pillow_kinds import decode_with_pillow
+from indexer.photos.decoding.png import decode_png
+from indexer.photos.decoding.raw import decode_raw
+from indexer.photos.decoding.tiff import decode_tiff
+from indexer.photos.decoding.tiff_directory import is_camera_raw
+from indexer.photos.file_head import is_contact_sheet
+from indexer.photos.retry import ALWAYS, with_pixels
 from indexer.photos.square_transform import SquareTransform, to_square
 
-# Formats that Pillow may open.
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF")
-RAW_SUFFIXES = (b".dng", b".cr2", b".cr3", b".nef", b".arw", b".orf", b".rw2", b".raf", b".pef", b".srw")
-# The brands by which HEIC files name themselves (ISO/IEC 23008-12).
-HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
-# Photos of more pixels are refused, against decompression bombs: 250 megapixels take 750 MB.
-MAX_PIXELS = 250_000_000
-# The EXIF tag of the orientation.
-ORIENTATION = 0x0112
-
-# Transposition that makes each EXIF orientation from 2 to 8 upright; from 5 on, it swaps width and height.
-UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+# Files of more bytes are mapped and not read, so that only the parts that a decoder looks at take memory.
+MAPPED_BYTES = 64_000_000
+HASHED_BYTES = 1 << 20
 
 # Our own limit comes with a message that names the option; Pillow's would only warn at first.
 Image.MAX_IMAGE_PIXELS = None
 # Pillow warns of odd metadata in files that decode well; each warning would be two lines on stderr.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
-
-class UnreadablePhotoError(Exception):
-    """A file cannot be decoded; the message is the reason, for the list of skipped photos."""
+DECODERS: dict[str, Callable[[FileBytes, Request], Picture]] = {
+    "JPEG": decode_jpeg,
+    "PNG": decode_png,
+    "RAW": decode_raw,
+    "JXL": decode_jxl,
+    "TIFF": lambda data, request: (decode_raw if is_camera_raw(data) else decode_tiff)(data, request),
+} | {
+    kind: partial(decode_with_pillow, kind=kind)
+    for kind in ("GIF", "WEBP", "BMP", "DIB", "AVIF", "HEIF", "JPEG2000", "PPM", "PSD")
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +65,28 @@ class DecodedPhoto:
         digest: Digest of the file's bytes, 16 bytes.
         width: Pixels of the upright photo; of a camera RAW file, those of the preview inside it.
         height: Pixels of the upright photo; of a camera RAW file, those of the preview inside it.
+        note: What was damaged, in a few words; None if nothing was.
     """
 
     pixels: np.ndarray
     digest: bytes
     width: int
     height: int
+    note: str | None = None
+
+
+class UprightPhoto(NamedTuple):
+    """A decoded photo, upright.
+
+    Attributes:
+        image: 8-bit RGB, the size of the photo or smaller.
+        size: (width, height) of the whole photo.
+        note: What was damaged, None if nothing was.
+    """
+
+    image: Image.Image
+    size: tuple[int, int]
+    note: str | None
 
 
 def decode_photo(path: bytes, transform: SquareTransform, max_pixels: int = MAX_PIXELS) -> DecodedPhoto:
@@ -75,168 +103,140 @@ def decode_photo(path: bytes, transform: SquareTransform, max_pixels: int = MAX_
     Raises:
         UnreadablePhotoError: The file cannot be decoded, for any reason.
     """
+    return decode_read(read_photo(path, max_pixels), transform, max_pixels)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReadPhoto:
+    """A photo's file that was read: its path, its bytes, one or more, and their digest, 16 bytes."""
+
+    path: bytes
+    data: FileBytes
+    digest: bytes
+
+
+def read_photo(path: bytes, max_pixels: int = MAX_PIXELS) -> ReadPhoto:
+    """Read a photo's file; a large one is mapped.
+
+    Args:
+        path: The file.
+        max_pixels: Files that are too large for photos of so many pixels are refused.
+
+    Returns:
+        The file.
+
+    Raises:
+        UnreadablePhotoError: It is empty, too large, cannot be read, or is no regular file.
+    """
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
-            raise UnreadablePhotoError("not a regular file")
+            raise UnreadablePhotoError("not a regular file", ALWAYS)
         with open(path, "rb") as file:
-            data = file.read()
+            data = _contents(file, max_pixels, _is_named_raw(path))
+            return ReadPhoto(path, data, _digest(file, data))
     except OSError as error:
-        raise UnreadablePhotoError(f"cannot be read: {error.strerror}") from None
+        raise UnreadablePhotoError(f"cannot be read: {error.strerror}", ALWAYS) from None
     except MemoryError:
-        raise UnreadablePhotoError("not enough memory to read it") from None
-    if not data:
-        raise UnreadablePhotoError("empty file")
-    digest = hashlib.blake2b(data, digest_size=16).digest()
+        raise UnreadablePhotoError("not enough memory to read it", ALWAYS) from None
+
+
+def decode_read(photo: ReadPhoto, transform: SquareTransform, max_pixels: int = MAX_PIXELS) -> DecodedPhoto:
+    """Decode a file that was read.
+
+    Args:
+        photo: The file.
+        transform: The square that the photo becomes.
+        max_pixels: Photos of more pixels are refused.
+
+    Returns:
+        The pixels, (size, size, 3) uint8 RGB, with the digest of the file and the size of the photo.
+
+    Raises:
+        UnreadablePhotoError: The file cannot be decoded, for any reason.
+    """
+    if is_contact_sheet(photo.data):
+        raise UnreadablePhotoError("a contact sheet of photoseek")
     try:
-        if os.path.splitext(path)[1].lower() in RAW_SUFFIXES:
-            data = _raw_preview(data, max_pixels)
-        image, (width, height) = decode_upright(data, max_pixels, min_side=max(transform.size, transform.resize))
+        request = Request(max(transform.size, transform.resize), max_pixels)
+        image, (width, height), note = _decode(photo.data, request, _is_named_raw(photo.path))
     except UnreadablePhotoError:
         raise
     except MemoryError:
-        raise UnreadablePhotoError("not enough memory to decode it") from None
+        raise UnreadablePhotoError("not enough memory to decode it", ALWAYS) from None
     except Exception as error:  # Pillow's plugins raise a dozen kinds on broken data
         raise UnreadablePhotoError(_reason(error)) from None
-    return DecodedPhoto(np.asarray(to_square(image, transform)), digest, width, height)
+    return DecodedPhoto(np.asarray(to_square(image, transform)), photo.digest, width, height, note)
 
 
-def decode_upright(data: bytes, max_pixels: int = MAX_PIXELS, min_side: int = 0) -> tuple[Image.Image, tuple[int, int]]:
+def decode_upright(data: FileBytes, max_pixels: int = MAX_PIXELS, min_side: int = 0) -> UprightPhoto:
     """Decode image bytes to upright 8-bit RGB.
 
     Args:
         data: The bytes of a file.
         max_pixels: Photos of more pixels are refused.
         min_side: A JPEG is decoded at the smallest of the scales 1, 1/2, 1/4 and 1/8 whose sides are both so many
-            pixels or more, so that the image may be smaller than the photo; 0 for full size.
+            pixels or more, so that the image may be smaller than the photo; so may other very large photos be. 0 for
+            full size.
 
     Returns:
-        The image, and (width, height) of the whole photo, upright.
+        The image, the size of the whole photo, and a note if it was damaged.
 
     Raises:
-        UnreadablePhotoError: The photo has too many pixels, or needs an extra that is not installed.
+        UnreadablePhotoError: It is no photo, has too many pixels, is too damaged, or needs an extra that is not
+            installed.
         Exception: Any of the kinds that Pillow raises for broken data.
     """
-    formats: tuple[str, ...] = FORMATS
-    if _is_heif(data):
-        _enable_heif()
-        formats = ("HEIF",)
-    with Image.open(io.BytesIO(data), formats=formats) as image:
-        width, height = image.size
-        _refuse_huge(width, height, max_pixels)
-        if image.format in ("JPEG", "MPO"):
-            rgb = _scaled_jpeg(image, data, min_side)
-        else:
-            rgb = to_rgb(image)
-            width, height = image.size  # Pillow may turn a TIFF upright as it loads
-        orientation = _orientation(image)
-    if orientation in UPRIGHT:
-        rgb = rgb.transpose(UPRIGHT[orientation])
-        if orientation >= 5:
-            width, height = height, width
-    return rgb, (width, height)
+    return _decode(data, Request(min_side, max_pixels))
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert the current frame to 8-bit RGB; deep greys are scaled, not clipped, transparent parts become white."""
-    if image.mode.startswith("I") or image.mode == "F":
-        return Image.fromarray(_to_8_bit(np.asarray(image))).convert("RGB")
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        return Image.alpha_composite(white, rgba).convert("RGB")
-    return image.convert("RGB")
+def _decode(data: FileBytes, request: Request, is_named_raw: bool = False) -> UprightPhoto:
+    """Decode by the content, or by LibRaw where only the name says that it is camera RAW."""
+    kind = kind_of_content(bytes(data[:FIRST_BYTES])) or ("RAW" if is_named_raw else None)
+    if kind is None:
+        raise UnreadablePhotoError(NOT_AN_IMAGE)
+    picture = DECODERS[kind](data, request)
+    width, height = picture.width, picture.height
+    if 5 <= picture.orientation <= 8:
+        width, height = height, width
+    return UprightPhoto(upright(picture.image, picture.orientation), (width, height), picture.note)
 
 
-def _scaled_jpeg(image: Image.Image, data: bytes, min_side: int) -> Image.Image:
-    """Decode a JPEG at a scale that leaves both sides `min_side` or more."""
-    width, height = image.size
-    # Halvings only: the scales between them are slower than full size and change the picture more.
-    shrink = next((s for s in (8, 4, 2) if min(width, height) >= s * min_side), 1) if min_side else 1
-    if image.mode in ("RGB", "L"):
-        try:
-            return Image.fromarray(
-                simplejpeg.decode_jpeg(data, min_width=-(-width // shrink), min_height=-(-height // shrink))
-            )
-        except ValueError:
-            pass  # strict decoding refuses harmless oddities as well as damage; Pillow tells the two apart
-    image.draft(None, (width // shrink, height // shrink))
-    return to_rgb(image)
+def _is_named_raw(path: bytes) -> bool:
+    return os.path.splitext(path)[1].lower() in RAW_SUFFIXES
 
 
-def _orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 to 8."""
-    try:
-        return int(image.getexif().get(ORIENTATION, 1))
-    except Exception:  # a damaged EXIF block says nothing about the pixels
-        return 1
+def _contents(file: BinaryIO, max_pixels: int, is_named_raw: bool) -> FileBytes:
+    """Read an open file, or map it if it is large; refuse what cannot be a photo before it is read."""
+    size = os.fstat(file.fileno()).st_size
+    if size > memory_budget(max_pixels):
+        reason = f"the file has {size:,} bytes, over the limit of {memory_budget(max_pixels):,}"
+        raise UnreadablePhotoError(reason, with_pixels(pixels_for(size)))
+    if size <= MAPPED_BYTES:
+        data = file.read()
+        if not data:
+            raise UnreadablePhotoError("empty file")
+        return data
+    if kind_of_content(file.read(FIRST_BYTES)) is None and not is_named_raw:
+        raise UnreadablePhotoError(NOT_AN_IMAGE)
+    return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
-def _refuse_huge(width: int, height: int, max_pixels: int) -> None:
-    if width * height > max_pixels:
-        raise UnreadablePhotoError(
-            f"{width} x {height} is {width * height:,} pixels, over the limit of {max_pixels:,} "
-            "(--max-pixels changes it)"
-        )
-
-
-def _to_8_bit(values: np.ndarray) -> np.ndarray:
-    """Convert 16-bit integers and floats to uint8; values in 0..1 and 0..255 keep their scale, others are stretched."""
-    finite = values[np.isfinite(values)]
-    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
-    if values.dtype.kind in "iu" and low >= 0 and high <= 65535:
-        return (np.arange(65536) / 257).round().astype(np.uint8)[values]
-    if low >= 0 and high <= 255:
-        zero, one = 0.0, 1.0 if high <= 1 else 255.0
-    else:
-        zero, one = low, high
-    scaled = (values.astype(np.float64) - zero) * (255 / (one - zero or 1.0))
-    return np.nan_to_num(scaled.clip(0, 255)).round().astype(np.uint8)
+def _digest(file: BinaryIO, data: FileBytes) -> bytes:
+    """Return the digest of a file; one that is mapped is read a second time, block by block."""
+    if isinstance(data, bytes):
+        return hashlib.blake2b(data, digest_size=16).digest()
+    digest = hashlib.blake2b(digest_size=16)
+    file.seek(0)
+    while block := file.read(HASHED_BYTES):
+        digest.update(block)
+    return digest.digest()
 
 
 def _reason(error: Exception) -> str:
     """Say what is wrong with broken data."""
     if isinstance(error, UnidentifiedImageError):
-        return "not an image, or of a kind that is not read"
+        return NOT_AN_IMAGE
     text = " ".join(str(error).split())
     if "truncated" in text.lower():
-        return "truncated image"
+        return TRUNCATED
     return f"broken image: {text}" if text else f"broken image ({type(error).__name__})"
-
-
-def _is_heif(data: bytes) -> bool:
-    """Recognise HEIC by its brand, as phones' photos are often renamed to .jpg; AVIF, which Pillow reads, is none."""
-    brands = data[8 : int.from_bytes(data[:4], "big")]
-    return data[4:8] == b"ftyp" and brands[:4] in HEIF_BRANDS and b"avif" not in brands
-
-
-def _enable_heif() -> None:
-    """Register the HEIC reader with Pillow."""
-    try:
-        import pillow_heif
-    except ImportError:
-        raise UnreadablePhotoError("HEIC needs an extra: pip install 'photoseek[heic]'") from None
-    pillow_heif.register_heif_opener()
-
-
-def _raw_preview(data: bytes, max_pixels: int) -> bytes:
-    """Return the JPEG preview inside a camera RAW file, or else a picture developed from the sensor data."""
-    try:
-        import rawpy
-    except ImportError:
-        raise UnreadablePhotoError("camera RAW needs an extra: pip install 'photoseek[raw]'") from None
-    try:
-        with rawpy.imread(io.BytesIO(data)) as raw:
-            try:
-                preview = raw.extract_thumb()
-            except rawpy.LibRawError:
-                preview = None
-            if preview is not None and preview.format == rawpy.ThumbFormat.JPEG:
-                return bytes(preview.data)
-            _refuse_huge(raw.sizes.width, raw.sizes.height, max_pixels)
-            developed = raw.postprocess(half_size=True)
-    except rawpy.LibRawError as error:
-        reason = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else str(error)
-        raise UnreadablePhotoError(f"broken RAW file: {reason}") from None
-    buffer = io.BytesIO()
-    Image.fromarray(developed).save(buffer, "BMP")
-    return buffer.getvalue()

@@ -6,31 +6,34 @@ its threads, and it ends with the process that started it, also if that one is k
 """
 
 import contextlib
-import json
 import mmap
 import os
 import queue
 import signal
 import subprocess
-import sys
 import tempfile
+import threading
+import time
 import traceback
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 
 import numpy as np
 
+from indexer.child_process import python_command
 from indexer.errors import PhotoseekError
-from indexer.photos.decode import UnreadablePhotoError, decode_photo
+from indexer.photos.decode import UnreadablePhotoError, decode_read, read_photo
+from indexer.photos.known_digests import NO_DIGESTS, may_be_known
+from indexer.photos.metadata.reading import read_metadata
+from indexer.photos.metadata.record import PhotoMetadata
+from indexer.photos.perceptual_hash import perceptual_hash
+from indexer.photos.retry import ALWAYS, OTHER_DECODER, with_seconds
 from indexer.photos.square_transform import SquareTransform
 
-# What a worker runs; it gets Python's path and the arguments of `serve`.
-START = (
-    "import json, sys; sys.path = json.loads(sys.argv[1]); "
-    "import indexer.photos.decode_pool as pool; pool.serve(*sys.argv[2:])"
-)
+# What a worker runs; it gets the arguments of `serve`.
+START = "import indexer.photos.decode_pool as pool; pool.serve(*sys.argv[1:])"
 # Seconds after its deadline after which a worker whose parent was killed in the meantime ends itself.
 GRACE = 5.0
 # Seconds to wait for a worker to end by itself, and after it is killed: one that waits for a network disk that does not
@@ -40,11 +43,27 @@ END_TIMEOUT, KILL_TIMEOUT = 0.5, 1.0
 
 @dataclass(frozen=True, slots=True)
 class PhotoInfo:
-    """Properties of a decoded photo, other than its pixels; as in `decode.DecodedPhoto`."""
+    """Properties of a photo, other than its pixels; as in `DecodedPhoto`, with its metadata and its perceptual hash.
+
+    `is_decoded`: False for one whose digest may be known, so that it was only read; its width and height are 0 then,
+    and it has no perceptual hash.
+    """
 
     digest: bytes
     width: int
     height: int
+    note: str | None = None
+    metadata: PhotoMetadata | None = None
+    perceptual_hash: bytes | None = None
+    is_decoded: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SlowestFile:
+    """The file that took longest so far, with its seconds."""
+
+    path: bytes
+    seconds: float
 
 
 class DecodeWorkers:
@@ -59,34 +78,45 @@ class DecodeWorkers:
         max_pixels: Photos of more pixels are refused.
         deadline: Seconds that a photo may take.
         slots: How many photos `pixels` holds.
+        beginnings: Beginnings of digests that are known, (n,) uint64, sorted, as in `KnownDigests`.
     """
 
     def __init__(
-        self, count: int, transform: SquareTransform, max_pixels: int, deadline: float, slots: int = 1
+        self,
+        count: int,
+        transform: SquareTransform,
+        max_pixels: int,
+        deadline: float,
+        slots: int = 1,
+        beginnings: np.ndarray = NO_DIGESTS,
     ) -> None:
-        size = transform.size
         self._job_settings = _JobSettings(transform, max_pixels, deadline)
-        self._memory = _nameless_file(slots * size * size * 3)
-        self.pixels = _map_pixels(self._memory, slots, size)
-        self._workers = [_Worker(self._memory, slots, size) for _ in range(count)]
+        layout = _Layout(len(beginnings), slots, transform.size)
+        self._memory = _nameless_file(layout.bytes)
+        shared_beginnings, is_read, self.pixels = layout.map(self._memory)
+        shared_beginnings[:] = beginnings
+        self.slowest = SlowestFile(b"", 0.0)
+        self._slowest_lock = threading.Lock()
+        self._workers = [_Worker(self._memory, layout, is_read) for _ in range(count)]
         self._threads = ThreadPoolExecutor(count)
         # Last in, first out: a handful of photos does not start a process per core.
         self._idle: queue.LifoQueue[_Worker] = queue.LifoQueue()
         for worker in self._workers:
             self._idle.put(worker)
 
-    def schedule(self, path: bytes, slot: int = 0) -> "Future[PhotoInfo]":
+    def schedule(self, path: bytes, slot: int = 0, *, known_too: bool = False) -> "Future[PhotoInfo]":
         """Decode a file; its pixels are in a slot when the future is done, and nothing writes to the slot afterwards.
 
         Args:
             path: The file.
             slot: The slot, which no other file has.
+            known_too: Whether a file whose digest may be known is decoded, too.
 
         Returns:
             The future. It raises UnreadablePhotoError if the file gives no picture, takes too long or crashes, and
             PhotoseekError if no process can be started.
         """
-        return self._threads.submit(self._decode, path, slot)
+        return self._threads.submit(self._decode, path, slot, known_too)
 
     def close(self) -> None:
         """End every process and cancel what was scheduled and not begun."""
@@ -98,11 +128,16 @@ class DecodeWorkers:
             worker.stop()
         os.close(self._memory)
 
-    def _decode(self, path: bytes, slot: int) -> PhotoInfo:
+    def _decode(self, path: bytes, slot: int, known_too: bool) -> PhotoInfo:
         worker = self._idle.get()
+        begin = time.monotonic()
         try:
-            return worker.decode(path, slot, self._job_settings)
+            return worker.decode(path, slot, known_too, self._job_settings)
         finally:
+            seconds = time.monotonic() - begin
+            with self._slowest_lock:
+                if seconds > self.slowest.seconds:
+                    self.slowest = SlowestFile(path, seconds)
             self._idle.put(worker)
 
 
@@ -115,27 +150,60 @@ class _JobSettings:
     deadline: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Layout of the shared memory: beginnings of digests, then for every slot whether its file is read, then pixels.
+
+    `beginnings`: how many; `slots`: how many; `size`: side of a photo.
+    """
+
+    beginnings: int
+    slots: int
+    size: int
+
+    @property
+    def bytes(self) -> int:
+        return 8 * self.beginnings + self.slots * (1 + self.size * self.size * 3)
+
+    def map(self, memory: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Map the memory: (beginnings,) uint64, (slots,) bool and (slots, size, size, 3) uint8."""
+        mapped = mmap.mmap(memory, self.bytes)
+        behind = 8 * self.beginnings
+        beginnings = np.frombuffer(mapped, np.uint64, self.beginnings)
+        is_read = np.frombuffer(mapped, np.bool_, self.slots, behind)
+        pixels = np.frombuffer(mapped, np.uint8, offset=behind + self.slots)
+        return beginnings, is_read, pixels.reshape(self.slots, self.size, self.size, 3)
+
+
 class _Worker:
     """Handle of one decoding process; used by one thread at a time."""
 
-    def __init__(self, memory: int, slots: int, size: int) -> None:
-        self._memory, self._shape = memory, (slots, size)
+    def __init__(self, memory: int, layout: _Layout, is_read: np.ndarray) -> None:
+        self._memory, self._layout, self._is_read = memory, layout, is_read
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
 
-    def decode(self, path: bytes, slot: int, settings: _JobSettings) -> PhotoInfo:
+    def decode(self, path: bytes, slot: int, known_too: bool, settings: _JobSettings) -> PhotoInfo:
         """Decode a file into a slot, in the process, which is started if there is none."""
         connection = self._connection or self._start()
         try:
-            connection.send((path, slot, settings.transform, settings.max_pixels, settings.deadline + GRACE))
+            connection.send((path, slot, known_too, settings.transform, settings.max_pixels, settings.deadline + GRACE))
             in_time = connection.poll(settings.deadline)
             answer = connection.recv() if in_time else None
         except (EOFError, OSError):
-            raise UnreadablePhotoError(f"decoding killed its process (exit code {self.stop()})") from None
+            code = self.stop()
+            # The system kills a process that takes too much memory, which is not always the photo's fault.
+            retry = ALWAYS if code in (None, -signal.SIGKILL) else OTHER_DECODER
+            raise UnreadablePhotoError(f"decoding killed its process (exit code {code})", retry) from None
         if not in_time:
             self.stop()
+            if not self._is_read[slot]:
+                raise UnreadablePhotoError(
+                    f"reading took over {settings.deadline:g} s and was ended (--deadline changes it)", ALWAYS
+                )
             raise UnreadablePhotoError(
-                f"decoding took over {settings.deadline:g} s and was ended (--deadline changes it)"
+                f"decoding took over {settings.deadline:g} s and was ended (--deadline changes it)",
+                with_seconds(settings.deadline),
             )
         if isinstance(answer, Exception):
             raise answer
@@ -167,8 +235,7 @@ class _Worker:
         ours, theirs = Pipe()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-c", START, json.dumps(sys.path)]
-                + [str(number) for number in (theirs.fileno(), self._memory, *self._shape)],
+                python_command(START, theirs.fileno(), self._memory, *astuple(self._layout)),
                 pass_fds=[theirs.fileno(), self._memory],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -182,28 +249,34 @@ class _Worker:
         return ours
 
 
-def serve(*descriptors_and_shape: str) -> None:
+def serve(*descriptors_and_layout: str) -> None:
     """Run a worker: decode each file that is asked for into its slot, until the connection ends.
 
     Args:
-        descriptors_and_shape: Descriptors of the connection and of the shared memory, how many slots that has, and the
-            side of a photo.
+        descriptors_and_layout: Descriptors of the connection and of the shared memory, and the values of its `_Layout`.
     """
-    descriptor, memory, slots, size = map(int, descriptors_and_shape)
+    descriptor, memory, *layout = map(int, descriptors_and_layout)
     connection = Connection(descriptor)
-    pixels = _map_pixels(memory, slots, size)
+    beginnings, is_read, pixels = _Layout(*layout).map(memory)
     # libtiff and LibRaw print warnings on stderr, which would disturb the user's progress bar.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     with contextlib.suppress(EOFError, OSError):
         connection.send(None)
         while True:
-            path, slot, transform, max_pixels, limit = connection.recv()
+            path, slot, known_too, transform, max_pixels, limit = connection.recv()
             signal.setitimer(signal.ITIMER_REAL, limit)
             answer: PhotoInfo | Exception
             try:
-                decoded = decode_photo(path, transform, max_pixels)
-                pixels[slot] = decoded.pixels
-                answer = PhotoInfo(decoded.digest, decoded.width, decoded.height)
+                is_read[slot] = False
+                read = read_photo(path, max_pixels)
+                is_read[slot] = True
+                if not known_too and may_be_known(beginnings, read.digest):
+                    answer = PhotoInfo(read.digest, 0, 0, metadata=read_metadata(path), is_decoded=False)
+                else:
+                    decoded = decode_read(read, transform, max_pixels)
+                    pixels[slot] = decoded.pixels
+                    found = (decoded.note, read_metadata(path), perceptual_hash(decoded.pixels))
+                    answer = PhotoInfo(decoded.digest, decoded.width, decoded.height, *found)
             except Exception as error:
                 answer = error
                 if not isinstance(error, UnreadablePhotoError):
@@ -221,8 +294,3 @@ def _nameless_file(size: int) -> int:
             descriptor = os.dup(file.fileno())
     os.ftruncate(descriptor, size)
     return descriptor
-
-
-def _map_pixels(memory: int, slots: int, size: int) -> np.ndarray:
-    """Map shared memory as (slots, size, size, 3) uint8."""
-    return np.frombuffer(mmap.mmap(memory, slots * size * size * 3), np.uint8).reshape(slots, size, size, 3)

@@ -39,18 +39,21 @@ def refusal(call: Callable[[], object]) -> str:
     return str(caught.value)
 
 
-def spread(relevance: np.ndarray, regression: np.ndarray) -> np.ndarray:
-    """Spread the hits of every pool around its mean, clear of a third of the way to its neighbours.
+def spread(relevance: np.ndarray, regression: np.ndarray, photo_of: np.ndarray | None = None) -> np.ndarray:
+    """Spread the hits of every pool around its mean, clear of a third of the way to its neighbours; copies stay alike.
 
     Args:
         relevance: (n,) float, in the order of the hits.
         regression: (n,) float64, the nearest values that never rise.
+        photo_of: (n,) the photo that each hit is a copy of; by default all are different.
     """
+    photo_of = np.arange(len(relevance)) if photo_of is None else photo_of
     pools = np.split(np.arange(len(regression)), np.flatnonzero(np.diff(regression) < -1e-6) + 1)
     means = [regression[pool].mean() for pool in pools]
     shown = regression.copy()
     for pool, higher, mean, lower in zip(pools, [np.inf, *means[:-1]], means, [*means[1:], -np.inf], strict=True):
         own = np.sort(relevance[pool])[::-1] - mean
-        if len(set(relevance[pool].tolist())) > 1:
+        own = np.array([own[photo_of[pool] == photo].mean() for photo in photo_of[pool]])
+        if own.max() > 1e-9:  # a pool of copies alone has the same value already
             shown[pool] += own * min(1, (higher - mean) / 3 / own.max(), (mean - lower) / 3 / -own.min())
     return shown

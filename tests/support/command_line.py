@@ -1,6 +1,7 @@
 """Run commands in tests, here or in a process of their own, and check what they print when they refuse."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from search.searcher import Searcher
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "data" / "sample"
 # What the usage line of a command says of its arguments.
-ARGUMENTS = {"build": "PHOTOS", "search": "[TEXT]", "batch": "QUERIES", "train": "JUDGED..."}
+ARGUMENTS = {"build": "PHOTOS...", "forget": "FOLDER", "search": "[TEXT]", "batch": "QUERIES", "train": "JUDGED..."}
 ARGUMENTS |= dict.fromkeys(("check", "explore", "evaluate"), "JUDGED")
 # A file name that is not UTF-8 and would move the cursor of a terminal, and how it is printed.
 ODD = os.fsdecode(b"caf\xe9\n\x1b[31m.jpg")
@@ -30,6 +31,12 @@ def fresh(*arguments: object, **options) -> subprocess.CompletedProcess[str]:
     """Run a command in a process of its own, without a terminal."""
     command = [sys.executable, "-m", "cli", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
+def without_progress(text: str) -> str:
+    """Take out of stderr the lines that say how far a stage is: on a slow machine some come, on a quick one none."""
+    is_progress = re.compile(r"^[a-z][^:]*: [\d,]+( of [\d,]+)?(, .*)?$")
+    return "".join(line for line in text.splitlines(keepends=True) if not is_progress.match(line))
 
 
 def refused(result: Result, line: str) -> None:

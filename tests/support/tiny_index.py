@@ -8,6 +8,7 @@ from PIL import Image
 
 from indexer import Index, PhotoseekError
 from indexer.embedding.pipeline import Decoding
+from indexer.photos.rules.patterns import PhotoFolders
 from tiny_encoder import TinyEncoder
 
 INTACT = "what was committed is intact, run the build again"
@@ -22,7 +23,7 @@ def grey(root: Path, **values: int) -> None:
         Image.new("RGB", (8, 8), (value, value, value)).save(path)
 
 
-def build(photos: Path, folder: Path, **options) -> Index:
+def build(photos: Path | PhotoFolders, folder: Path, **options) -> Index:
     return Index.build(photos, folder, **{"encoder": TinyEncoder(), "decoding": Decoding(workers=2), **options})
 
 
@@ -51,3 +52,11 @@ def halves(root: Path, **values: tuple[int, int]) -> None:
         photo = Image.new("RGB", (8, 8), (left, left, left))
         photo.paste((right, right, right), (4, 0, 8, 8))
         photo.save(root / f"{name}.png")
+
+
+def by_root(opened: Index) -> dict[str, dict[str, int | None]]:
+    """Return {root: {path: row}}."""
+    found = {}
+    for photo in opened.catalogue.all_photos():
+        found.setdefault(os.fsdecode(photo.root), {})[os.fsdecode(photo.path)] = photo.row
+    return found

@@ -8,7 +8,8 @@ import pytest
 import simplejpeg
 from PIL import Image
 
-from indexer.photos.decode import decode_upright, to_rgb
+from indexer.photos.decode import decode_upright
+from indexer.photos.decoding.colour import to_rgb
 from indexer.photos.square_transform import SquareTransform, to_square
 from photo_samples import (
     JPEG,
@@ -120,7 +121,7 @@ def test_jpegs_that_only_pillow_decodes_come_out_upright(tmp_path, orientation):
 
 def test_an_orientation_that_only_xmp_tells_is_obeyed():
     xmp = b'http://ns.adobe.com/xap/1.0/\0<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf tiff:Orientation="6"/></x:xmpmeta>'
-    image, size = decode_upright(with_segment(encoded(turned(6), "JPEG", quality=95), 0xE1, xmp))
+    image, size, _ = decode_upright(with_segment(encoded(turned(6), "JPEG", quality=95), 0xE1, xmp))
     assert (size, image.size, seen(np.asarray(image))) == ((96, 64), (96, 64), UPRIGHT)
 
 
@@ -192,7 +193,7 @@ def test_transparent_palette_colours_lie_over_white():
 
 def test_a_transparent_colour_of_an_rgb_png_lies_over_white():
     picture = Image.fromarray(np.array([[[9, 9, 9], [10, 20, 30]]], np.uint8))
-    image, _ = decode_upright(encoded(picture, "PNG", transparency=(9, 9, 9)))
+    image, _, _ = decode_upright(encoded(picture, "PNG", transparency=(9, 9, 9)))
     assert np.asarray(image)[0].tolist() == [[255, 255, 255], [10, 20, 30]]
 
 
@@ -205,8 +206,8 @@ def test_a_transparent_colour_of_an_rgb_png_lies_over_white():
 )
 def test_a_jpeg_decoded_small_looks_like_one_decoded_whole(width, height, shrink, subsampling):
     data = encoded(smooth(width, height), "JPEG", quality=92, subsampling=subsampling)
-    small, size = decode_upright(data, min_side=260)
-    whole, _ = decode_upright(data)
+    small, size, _ = decode_upright(data, min_side=260)
+    whole, _, _ = decode_upright(data)
     assert size == whole.size == (width, height)
     assert small.size == (math.ceil(width / shrink), math.ceil(height / shrink))
     for transform in (SquareTransform(260), SquareTransform(224, "crop", 256)):
@@ -221,7 +222,7 @@ def test_a_jpeg_less_than_twice_as_large_is_decoded_whole():
 
 def test_pillow_decodes_its_share_of_jpegs_small_as_well():
     data = encoded(smooth(1040, 1200).convert("CMYK"), "JPEG")
-    image, size = decode_upright(data, min_side=260)
+    image, size, _ = decode_upright(data, min_side=260)
     assert (image.size, size) == ((260, 300), (1040, 1200))
 
 
@@ -286,6 +287,9 @@ def test_a_raw_file_without_a_preview_is_developed(tmp_path):
 
 
 def test_a_broken_raw_file_is_refused_with_the_reason(tmp_path):
-    reason = refusal(tmp_path, b"not a camera's file" * 40, "photo.nef")
-    assert reason == "broken RAW file: Unsupported file format or not RAW file"
+    reason = "broken RAW file: Unsupported file format or not RAW file"
+    assert refusal(tmp_path, b"II*\0\x10\0\0\0CR\2\0" + bytes(400), "photo.cr2") == reason
+    assert refusal(tmp_path, b"FUJIFILMCCD-RAW " + bytes(400), "photo.raf") == reason
+    assert refusal(tmp_path, b"not a camera's file" * 40, "photo.nef") == reason
     assert refusal(tmp_path, b"II", "photo.cr2") == "broken RAW file: Input/output error"
+    assert refusal(tmp_path, b"not a camera's file" * 40, "photo.jpg") == NOT_AN_IMAGE

@@ -7,24 +7,17 @@ from pathlib import Path
 import pytest
 
 from indexer.errors import PhotoseekError
-from indexer.photos.scan import PhotoFile, Skipped, hidden_folders, walk
+from indexer.photos.found_files import PassedOver, PhotoFile, Skipped
+from indexer.photos.scan import NOT_REGULAR, hidden_folders, walk
+from photo_tree import write
 
-NOT_REGULAR = "not a regular file (pipe, socket or device)"
 LOOP = "link loop: leads back to a folder that holds it"
-
-
-def write(root: Path, *names: str | bytes, content: bytes = b"") -> None:
-    for name in names:
-        path = os.path.join(os.fsencode(root), os.fsencode(name))
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "wb") as file:
-            file.write(content)
 
 
 def paths(root: Path) -> list[bytes]:
     found = list(walk(root))
-    assert all(isinstance(item, PhotoFile) for item in found), found
-    return [item.path for item in found]
+    assert not any(isinstance(item, Skipped) for item in found), found
+    return [item.path for item in found if isinstance(item, PhotoFile)]
 
 
 def test_a_photo_comes_with_its_relative_path_size_and_time(tmp_path):
@@ -52,15 +45,10 @@ def test_a_photo_is_told_by_its_suffix_in_any_case(tmp_path):
     assert paths(tmp_path) == [b"a.JPG", b"b.Jpeg", b"c.heic", b"d.tar.webp", b"e.CR2"]
 
 
-def test_hidden_files_and_folders_are_left_out_silently(tmp_path):
-    write(tmp_path, ".hidden.jpg", ".cache/a.jpg", "in/.thumbs/b.jpg", ".jpg", "seen.jpg")
-    assert paths(tmp_path) == [b"seen.jpg"]
-
-
-def test_an_empty_folder_and_a_folder_without_photos_give_nothing(tmp_path):
+def test_an_empty_folder_and_a_folder_without_photos_give_no_photos(tmp_path):
     assert list(walk(tmp_path)) == []
     write(tmp_path, "notes.txt", "sub/readme.md")
-    assert list(walk(tmp_path)) == []
+    assert list(walk(tmp_path)) == [PassedOver(b"notes.txt", "texts"), PassedOver(b"sub/readme.md", "texts")]
 
 
 def test_a_folder_with_a_photos_name_is_a_folder(tmp_path):
@@ -137,11 +125,15 @@ def test_a_link_that_leads_to_itself_is_named_whatever_its_name(tmp_path):
     assert list(walk(tmp_path)) == [Skipped(b"round", reason, is_folder=True), Skipped(b"round.jpg", reason)]
 
 
-def test_a_broken_link_is_named_only_if_it_stood_for_a_photo(tmp_path):
+def test_a_broken_link_is_skipped_only_if_it_stood_for_a_photo(tmp_path):
     (tmp_path / "gone.jpg").symlink_to("nowhere")
     (tmp_path / "gone.txt").symlink_to("nowhere")
     (tmp_path / "gone").symlink_to("nowhere")
-    assert list(walk(tmp_path)) == [Skipped(b"gone.jpg", "cannot be read: No such file or directory")]
+    assert list(walk(tmp_path)) == [
+        PassedOver(b"gone", "links"),
+        Skipped(b"gone.jpg", "cannot be read: No such file or directory"),
+        PassedOver(b"gone.txt", "links"),
+    ]
 
 
 def test_a_folder_that_cannot_be_listed_is_named_and_the_rest_is_seen(tmp_path, monkeypatch):
@@ -185,7 +177,12 @@ def test_pipes_sockets_and_devices_with_a_photos_name_are_named_and_never_opened
         monkeypatch.setattr(os, "open", None)
         monkeypatch.setattr("builtins.open", None)
         found = list(walk("."))
-    assert found == [Skipped(name, NOT_REGULAR) for name in (b"device.png", b"pipe.jpg", b"socket.gif")]
+    assert found == [
+        Skipped(b"device.png", NOT_REGULAR),
+        PassedOver(b"pipe", "other"),
+        Skipped(b"pipe.jpg", NOT_REGULAR),
+        Skipped(b"socket.gif", NOT_REGULAR),
+    ]
 
 
 def test_folders_nested_deeper_than_python_recurses_are_walked(tmp_path):
@@ -246,7 +243,8 @@ def test_folders_of_known_photos_that_became_links_to_nowhere_are_hidden_and_not
     known = [b"2.jpg", b"here/1.jpg", b"disk/a/b/3.jpg", b"disk/4.jpg", b"here/disk.jpg/5.jpg", b"gone/6.jpg"]
     reason = "link leads nowhere; the photos known below it are kept"
     found = [item for item in walk(tmp_path) if isinstance(item, PhotoFile)]
-    assert hidden_folders(os.fsencode(tmp_path), known, found) == [
+    missing = [path for path in known if path not in (b"2.jpg", b"here/1.jpg")]
+    assert hidden_folders(os.fsencode(tmp_path), missing, found) == [
         Skipped(b"disk", reason, is_folder=True),
         Skipped(b"here/disk.jpg", reason, is_folder=True),
     ]

@@ -1,0 +1,165 @@
+"""Patterns of the user, in gitignore syntax: what a walk leaves out, and what it takes all the same.
+
+A path is decided by the first of these that says anything: `--include`; `--exclude`, the last pattern that fits; the
+ignore files, the deepest first. If none does, the defaults decide (`indexer.photos.rules.default_exclusions`).
+"""
+
+import json
+import os
+import re
+import shlex
+import stat
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from indexer.errors import PhotoseekError
+from indexer.printable import printable
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
+
+# A file in a photo folder whose lines are patterns, relative to where it lies.
+IGNORE_FILE = b".photoseekignore"
+# Bytes of an ignore file that are read.
+LARGEST_FILE = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Patterns:
+    """Patterns of an index, in gitignore syntax, relative to each of its photo folders.
+
+    Attributes:
+        exclude: What is left out; a pattern that begins with `!` takes back what one before it left out.
+        include: What is taken, whatever else would leave it out.
+    """
+
+    # The catalogue's setting that holds them.
+    SETTING: ClassVar[str] = "patterns"
+
+    exclude: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+
+    def described(self) -> str:
+        """Return them as the options that give them; "none" without any."""
+        options = [("--exclude", pattern) for pattern in self.exclude] + [("--include", p) for p in self.include]
+        return " ".join(f"{name} {shlex.quote(pattern)}" for name, pattern in options) or "none"
+
+    def to_json(self) -> str:
+        """Return the text by which an index keeps them."""
+        return json.dumps({"exclude": self.exclude, "include": self.include})
+
+    @classmethod
+    def from_json(cls, text: str | None) -> "Patterns":
+        """Read the text of `to_json`; None for no patterns."""
+        return cls() if text is None else cls(**{name: tuple(values) for name, values in json.loads(text).items()})
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoFolders:
+    """The photos that a build is asked for.
+
+    Attributes:
+        paths: The folders. One inside another is a part of that.
+        patterns: What to leave out or take in them, for this build and later ones; None for what the index keeps.
+    """
+
+    paths: Sequence[str | Path]
+    patterns: Patterns | None = None
+
+
+class FolderRules:
+    """The patterns that hold in one folder: those of the index, and the ignore files there and above.
+
+    Args:
+        patterns: The patterns of the index.
+
+    Raises:
+        PhotoseekError: A pattern is none.
+    """
+
+    def __init__(self, patterns: Patterns) -> None:
+        self._include = _compile(patterns.include, "--include") if patterns.include else None
+        self._exclude = _compile(patterns.exclude, "--exclude") if patterns.exclude else None
+        # (letters of the folder's path, patterns), the deepest first.
+        self._files: tuple[tuple[int, GitIgnoreSpec], ...] = ()
+
+    @property
+    def has_includes(self) -> bool:
+        """Whether anything below a folder that is left out may be taken all the same."""
+        return self._include is not None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no pattern holds."""
+        return self._include is None and self._exclude is None and not self._files
+
+    def with_ignore_file(self, top: bytes, folder: bytes) -> "FolderRules":
+        """Return the rules of a folder below that has an ignore file.
+
+        Args:
+            top: The root.
+            folder: Path of the folder below the root, with a slash at its end.
+
+        Raises:
+            OSError: The file cannot be read.
+            PhotoseekError: A line of it is no pattern.
+        """
+        path = os.path.join(top, folder, IGNORE_FILE)
+        spec = _compile(_read_lines(path), os.fsdecode(os.path.join(folder, IGNORE_FILE)))
+        rules = FolderRules(Patterns())
+        rules._include, rules._exclude = self._include, self._exclude
+        rules._files = ((len(_text(folder)), spec), *self._files)
+        return rules
+
+    def includes(self, path: bytes) -> bool:
+        """Return whether `--include` names a path, or a folder that it is in.
+
+        Args:
+            path: The path below the root; that of a folder ends with a slash.
+        """
+        return self._include is not None and self._include.check_file(_text(path)).include is True
+
+    def excludes(self, path: bytes) -> bool | None:
+        """Return whether a path is left out, and None where no pattern but `--include` says anything.
+
+        Args:
+            path: The path below the root; that of a folder ends with a slash.
+        """
+        text = _text(path)
+        verdict = None if self._exclude is None else self._exclude.check_file(text).include
+        for start, spec in self._files:
+            if verdict is None:
+                verdict = spec.check_file(text[start:]).include
+        return verdict
+
+
+def _compile(lines: Sequence[str], source: str) -> "GitIgnoreSpec":
+    """Compile patterns; `source` is where they are from, for the message."""
+    from pathspec import GitIgnoreSpec
+
+    # "a/**" is all that is in a, but not a itself, for git; pathspec would take it for both.
+    composed = [re.sub(r"/\*\*$", "/*", unicodedata.normalize("NFC", line)) for line in lines]
+    for line in composed:
+        try:
+            GitIgnoreSpec.from_lines([line])
+        except (ValueError, re.error):
+            raise PhotoseekError(f"{printable(source)}: {line!r} is no pattern of gitignore") from None
+    return GitIgnoreSpec.from_lines(composed)
+
+
+def _read_lines(path: bytes) -> list[str]:
+    """Read an ignore file; a pipe of that name must not be waited for."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with open(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(0, "not a regular file")
+        return os.fsdecode(file.read(LARGEST_FILE)).removeprefix("\ufeff").splitlines()
+
+
+def _text(path: bytes) -> str:
+    """Return a path as patterns are matched against it: letters with accents are one character each."""
+    text = os.fsdecode(path)
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
