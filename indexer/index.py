@@ -4,71 +4,37 @@ import os
 import shlex
 import shutil
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
+from indexer.building.unfinished_build import copied_without_changes, has_other_view, no_view
 from indexer.callbacks import BuildCallbacks, Progress
-from indexer.embedding.index_precision import SETTING, restore_precision
-from indexer.encoders import ImageEncoder, is_joint_name, load_image_encoder
+from indexer.embedding.index_precision import restore_precision
+from indexer.encoders import ImageEncoder, load_image_encoder
 from indexer.errors import PhotoseekError
+from indexer.index_facts import IndexFacts, read_facts
+from indexer.stacks.photo_groups import GroupedPhoto, photo_groups
 from indexer.storage import manifest, vector_files
 from indexer.storage.atomic_files import explain_disk_errors
 from indexer.storage.catalogue import Catalogue
 from indexer.storage.manifest import Manifest
 from indexer.storage.records import ActiveView, BuildRecord
 from indexer.storage.write_lock import write_lock
+from indexer.user_paths import absolute_path
 from indexer.views.build import ViewMaker, renew_view
 from indexer.views.view import View, open_view
 
 if TYPE_CHECKING:
     # The decoders, which a search does not need.
     from indexer.embedding.pipeline import Decoding
+    from indexer.photos.rules.patterns import PhotoFolders
 
 DEFAULT_ENCODER = "efficientnet-lite"
-
-
-class IndexFacts(TypedDict):
-    """The state of an index, as `photoseek info --json` prints it.
-
-    Attributes:
-        index: Its folder.
-        photos: How many photos have an embedding; exact duplicates count each.
-        rows: How many embeddings there are, dead ones included.
-        dead_rows: How many of these no photo has any more.
-        skipped: How many photos were skipped.
-        roots: The photo folders.
-        encoder: Fingerprint of the image encoder.
-        precision: What the embeddings were computed in; None in CUDA and in indexes of older versions.
-        dim: Width of an embedding.
-        regions: Whether the index keeps region vectors.
-        ranker: Id of the attached ranker, None if there is none.
-        tail: How many rows are not in the ranker's view yet.
-        policy: Name or file of the policy that searches obey, None if there is none.
-        megabytes: Size of the folder, in 10^6 bytes.
-        builds: How many builds there were.
-        unfinished: How many of them were cut short.
-        skipped_photos: Path and reason of each skipped photo.
-    """
-
-    index: str
-    photos: int
-    rows: int
-    dead_rows: int
-    skipped: int
-    roots: list[str]
-    encoder: str
-    precision: str | None
-    dim: int
-    regions: bool
-    ranker: str | None
-    tail: int
-    policy: str | None
-    megabytes: float
-    builds: int
-    unfinished: int
-    skipped_photos: list[tuple[str, str | None]]
+# The policies that come with photoseek: the files in reranker/moderation/policies.
+POLICIES = ("minors",)
 
 
 class Index:
@@ -88,6 +54,19 @@ class Index:
         self.catalogue = catalogue
         self.rows = catalogue.row_count()
 
+    def close(self) -> None:
+        """Close the files that the index holds open; whatever is asked of it later opens them again."""
+        self.catalogue.close()
+
+    def __enter__(self) -> "Index":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("an Index cannot be pickled: open it in every process, Index.open(folder)")
+
     @classmethod
     def open(cls, folder: str | Path) -> "Index":
         """Open an index for reading.
@@ -98,13 +77,13 @@ class Index:
         Raises:
             PhotoseekError: The index is missing, damaged or of another format.
         """
-        path = Path(folder)
+        path = absolute_path(folder)
         return cls(path, manifest.read(path), Catalogue(path / "catalogue.sqlite"))
 
     @classmethod
     def build(
         cls,
-        photos: str | Path,
+        photos: "str | Path | PhotoFolders",
         folder: str | Path = "indexes/photos",
         *,
         encoder: str | ImageEncoder = DEFAULT_ENCODER,
@@ -113,7 +92,7 @@ class Index:
         regions: bool | None = None,
         callbacks: BuildCallbacks | None = None,
     ) -> "Index":
-        """Index a photo folder, or bring its index up to date.
+        """Index photo folders, or bring their index up to date.
 
         New and changed photos are embedded, photos that are gone become dead rows, and all else stays as it is. A build
         that is cut short goes on where it stopped when it is called again.
@@ -122,8 +101,8 @@ class Index:
         `if __name__ == "__main__":` guard.
 
         Args:
-            photos: The photo folder.
-            folder: The index folder, made if it is missing. It may hold several photo folders.
+            photos: The photo folder, or several, and what is left out in them.
+            folder: The index folder, made if it is missing. It holds all photo folders that were ever built into it.
             encoder: The image encoder, or its name.
             encoder_options: Keyword arguments of `load_image_encoder`, for an encoder given by name. The index
                 remembers `weights` and `preprocess`.
@@ -138,11 +117,14 @@ class Index:
         Raises:
             PhotoseekError: There are no photos, or the index cannot be written or is of another encoder.
         """
-        from indexer.builder import BuildSettings, build_index
+        from indexer.building.builder import BuildSettings, build_index
         from indexer.embedding.pipeline import Decoding
+        from indexer.photos.rules.patterns import PhotoFolders
 
         settings = BuildSettings(encoder, encoder_options or {}, decoding or Decoding(), regions)
-        build_index(photos, Path(folder), settings, callbacks or BuildCallbacks())
+        folders = photos if isinstance(photos, PhotoFolders) else PhotoFolders([photos])
+        folders = replace(folders, paths=[absolute_path(path) for path in folders.paths])
+        build_index(folders, absolute_path(folder), settings, callbacks or BuildCallbacks())
         return cls.open(folder)
 
     @property
@@ -186,30 +168,33 @@ class Index:
 
     def facts(self) -> IndexFacts:
         """Return the state of the index: counts, encoder, ranker, sizes, skipped photos."""
-        photos = list(self.catalogue.all_photos())
-        skipped = [(os.fsdecode(photo.path), photo.reason) for photo in photos if photo.row is None]
-        active = self.catalogue.active_view()
-        size = sum(os.path.getsize(path) for path in self.folder.rglob("*") if path.is_file())
-        builds = self.history()
-        return {
-            "index": str(self.folder),
-            "photos": len(photos) - len(skipped),
-            "rows": self.rows,
-            "dead_rows": len(self.catalogue.dead_rows()),
-            "skipped": len(skipped),
-            "roots": [os.fsdecode(root) for root in self.catalogue.roots()],
-            "encoder": self.encoder,
-            "precision": self.catalogue.setting(SETTING),
-            "dim": self.dim,
-            "regions": self.manifest.has_regions,
-            "ranker": None if active is None else active.ranker_id,
-            "tail": self.rows - (0 if active is None else active.rows),
-            "policy": self.policy,
-            "megabytes": round(size / 1e6, 1),
-            "builds": len(builds),
-            "unfinished": sum(build.finished is None for build in builds),
-            "skipped_photos": skipped,
-        }
+        return read_facts(self.folder, self.manifest, self.catalogue, self.rows)
+
+    def groups(self) -> list[tuple[GroupedPhoto, ...]]:
+        """List the photos that belong together, as `photoseek duplicates` does.
+
+        Returns:
+            Each group of two photos or more, the best copy first: copies in any size, bursts, RAW + JPEG.
+        """
+        return photo_groups(self.catalogue)
+
+    def forget(self, folder: str | Path) -> int:
+        """Forget a photo folder, or what is below a folder in one; the photo files are not touched.
+
+        Args:
+            folder: The folder, which need not be there any more. A part of a photo folder is indexed again by the next
+                build, unless it is excluded.
+
+        Returns:
+            How many photos were forgotten.
+
+        Raises:
+            PhotoseekError: The index knows no photos there, or cannot be written.
+        """
+        from indexer.building.roots.ownership import forget_folder
+
+        with write_lock(self.folder), closing(Catalogue(self.folder / "catalogue.sqlite", writable=True)) as catalogue:
+            return forget_folder(catalogue, os.fsencode(absolute_path(folder)))
 
     def history(self) -> list[BuildRecord]:
         """Return the builds so far, oldest first."""
@@ -259,30 +244,31 @@ class Index:
             except PhotoseekError:
                 # It may have been replaced between its name and its files.
                 before, active = active, self.catalogue.active_view()
-                if active == before:
-                    raise
-                continue
+                if active != before:
+                    continue
+                if has_other_view(self.folder, before.id):
+                    raise copied_without_changes(self.folder) from None
+                raise
             self._refresh()
             return view
-        name = self.manifest.encoder_name
-        if is_joint_name(name):
-            raise PhotoseekError(
-                f"index {self.folder} has no ranker yet; photoseek build PHOTOS -i {self.folder} attaches {name}'s own"
-            )
-        raise PhotoseekError(
-            f"index {self.folder} has no ranker yet; photoseek use RANKER attaches one, photoseek train JUDGED "
-            f"-o RANKER --image-encoder {shlex.quote(name)} makes one"
-        )
+        raise no_view(self.folder, self.manifest, self.catalogue)
 
     def set_policy(self, policy: str | None) -> None:
         """Keep the policy that searches of this index obey.
 
         Args:
-            policy: Its name or file, None for none.
+            policy: Its name, one of `POLICIES`, or its `.toml` file; None for none.
 
         Raises:
-            PhotoseekError: The index cannot be written.
+            PhotoseekError: There is no such policy, or the index cannot be written.
         """
+        if policy is not None and policy not in POLICIES:
+            # Every search reads the file again, whatever folder it is started in.
+            file = absolute_path(policy)
+            if file.suffix != ".toml" or not file.is_file():
+                known = ", ".join(POLICIES)
+                raise PhotoseekError(f"no policy {policy!r}; there are: {known}, or a path to a .toml file")
+            policy = str(file)
         with write_lock(self.folder), closing(Catalogue(self.folder / "catalogue.sqlite", writable=True)) as catalogue:
             catalogue.set_setting("policy", policy)
 

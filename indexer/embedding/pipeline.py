@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from queue import SimpleQueue
 
@@ -20,15 +20,19 @@ from indexer.cpu_count import usable_cores
 from indexer.embedding.slots import Slots
 from indexer.encoders import ImageEncoder
 from indexer.encoders.image_encoder import IMAGE_BATCH
+from indexer.file_checks import FileChecks
 from indexer.photos.decode import MAX_PIXELS, UnreadablePhotoError
 from indexer.photos.decode_pool import DecodeWorkers, PhotoInfo
-from indexer.photos.scan import PhotoFile, Skipped
+from indexer.photos.found_files import PhotoFile, Skipped
+from indexer.photos.known_digests import KnownDigests
+from indexer.photos.retry import OTHER_DECODER, Limits
 from indexer.photos.square_transform import SquareTransform
 from indexer.storage.records import NewPhoto
 from indexer.storage.vector_files import may_be_stored, quantise_directions
 
 # Files that are read ahead come in steps of this many, enough to keep the encoder busy.
 BLOCK = 64
+NONE_KNOWN = KnownDigests()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +43,18 @@ class Decoding:
         workers: Decoding processes, None for one per usable core.
         deadline: Seconds that a photo may take before it is given up.
         max_pixels: Photos of more pixels than this are refused.
+        checks: Which files are read at all.
     """
 
     workers: int | None = None
     deadline: float = 60.0
     max_pixels: int = MAX_PIXELS
+    checks: FileChecks = field(default_factory=FileChecks)
+
+    @property
+    def limits(self) -> Limits:
+        """Limits that photos are skipped for."""
+        return Limits(self.max_pixels, self.deadline)
 
     @property
     def process_count(self) -> int:
@@ -74,9 +85,10 @@ def embed_files(
     files: Iterable[PhotoFile],
     encoder: ImageEncoder,
     decoding: Decoding,
-    is_known: Callable[[bytes], bool] = lambda digest: False,
+    known: KnownDigests = NONE_KNOWN,
     *,
     regions: bool = False,
+    on_slowest: Callable[[bytes, float], None] = lambda path, seconds: None,
 ) -> Generator[tuple[PhotoFile, Result]]:
     """Decode and embed files; close the iterator to end the decoding processes early.
 
@@ -87,13 +99,14 @@ def embed_files(
         files: The files.
         encoder: The encoder.
         decoding: How they are decoded.
-        is_known: Says of a file's digest whether it need not be embedded, as after a move.
+        known: Digests of files that need not be embedded, as after a move.
         regions: Whether to give region vectors, too.
+        on_slowest: Gets (path, seconds) of every file that took longer to decode than all before it.
 
     Yields:
         (file, result), in the order of the files.
     """
-    with closing(_Pipeline(root, encoder, decoding, is_known, regions)) as pipeline:
+    with closing(_Pipeline(root, encoder, decoding, known, regions, on_slowest)) as pipeline:
         yield from pipeline.run(files)
 
 
@@ -139,17 +152,23 @@ class _Pipeline:
     """State of one call of `embed_files`."""
 
     def __init__(
-        self, root: bytes, encoder: ImageEncoder, decoding: Decoding, is_known: Callable[[bytes], bool], regions: bool
+        self,
+        root: bytes,
+        encoder: ImageEncoder,
+        decoding: Decoding,
+        known: KnownDigests,
+        regions: bool,
+        on_slowest: Callable[[bytes, float], None],
     ) -> None:
-        self.root, self.encoder, self.is_known, self.regions = root, encoder, is_known, regions
+        self.root, self.encoder, self.is_known, self.regions = root, encoder, known.is_known, regions
         cores = decoding.process_count
         # Read ahead no further than this, so that memory stays bounded; many cores take more to be kept busy.
         self.read_ahead = 2 * BLOCK * max(1, cores // 8)
         batch_size = min(IMAGE_BATCH, BLOCK)
         self.slots = Slots(self.read_ahead // batch_size, batch_size)
-        self.workers = DecodeWorkers(
-            cores, encoder.transform, decoding.max_pixels, decoding.deadline, slots=len(self.slots)
-        )
+        limits = (decoding.max_pixels, decoding.deadline)
+        self.workers = DecodeWorkers(cores, encoder.transform, *limits, len(self.slots), known.beginnings)
+        self.on_slowest, self.slowest = on_slowest, self.workers.slowest
         # One more than the cores: while the rows of one batch are put in order, the next batch runs.
         self.embedders = ThreadPoolExecutor(cores + 1)
         # Other threads put callbacks here; the thread of `run` calls them, because only it may use the catalogue.
@@ -188,21 +207,30 @@ class _Pipeline:
     def _decode(self, file: PhotoFile) -> _FileUnderway:
         """Hand a file to the decoding processes."""
         item, slot = _FileUnderway(file), self.slots.take()
-        future = self.workers.schedule(os.path.join(self.root, file.path), slot)
+        self._schedule(item, slot)
+        return item
+
+    def _schedule(self, item: _FileUnderway, slot: int, *, known_too: bool = False) -> None:
+        future = self.workers.schedule(os.path.join(self.root, item.file.path), slot, known_too=known_too)
         self.files_decoding += 1
         future.add_done_callback(lambda done: self.events.put(partial(self._on_decoded, item, slot, done)))
-        return item
 
     def _on_decoded(self, item: _FileUnderway, slot: int, future: "Future[PhotoInfo]") -> None:
         """Record the outcome of decoding a file, and embed its batch if that is full."""
         self.files_decoding -= 1
+        if self.workers.slowest is not self.slowest:
+            self.slowest = self.workers.slowest
+            self.on_slowest(self.slowest.path, self.slowest.seconds)
         try:
             item.photo = future.result()
         except UnreadablePhotoError as error:
-            item.result = Skipped(item.file.path, str(error))
+            item.result = Skipped(item.file.path, str(error), retry=error.retry)
         else:
             if self.is_known(item.photo.digest):
                 item.result = self._result(item, None, None)
+            elif not item.photo.is_decoded:  # another digest that begins as a known one
+                self._schedule(item, slot, known_too=True)
+                return
         if item.result is not None:
             self.slots.return_unused(slot)
             return
@@ -235,13 +263,23 @@ class _Pipeline:
                 item.result = self._result(item, found.vectors[row], regions)
             else:
                 reason = f"encoder {self.encoder.name} gave a vector of zeros, NaN or infinity"
-                item.result = Skipped(item.file.path, reason)
+                item.result = Skipped(item.file.path, reason, retry=OTHER_DECODER)
 
     @staticmethod
     def _result(item: _FileUnderway, vector: np.ndarray | None, regions: np.ndarray | None) -> EmbeddedPhoto:
         file, photo = item.file, item.photo
         assert photo is not None
-        new = NewPhoto(file.path, file.size, file.mtime_ns, photo.digest, photo.width, photo.height)
+        new = NewPhoto(
+            path=file.path,
+            size=file.size,
+            mtime_ns=file.mtime_ns,
+            digest=photo.digest,
+            width=photo.width,
+            height=photo.height,
+            note=photo.note,
+            metadata=photo.metadata,
+            perceptual_hash=photo.perceptual_hash,
+        )
         return EmbeddedPhoto(new, vector, regions)
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from indexer.callbacks import Progress
 from indexer.embedding.pipeline import Decoding, embed_files
 from indexer.encoders import ImageEncoder
-from indexer.photos.scan import PhotoFile, Skipped
+from indexer.photos.found_files import PhotoFile, Skipped
+from indexer.photos.known_digests import KnownDigests
 from indexer.storage import vector_files
 from indexer.storage.catalogue import Catalogue
 
@@ -76,7 +77,7 @@ def _embed_rows(
         return row not in block or row in found
 
     reasons: dict[bytes, str] = {}
-    with closing(embed_files(b"/", files, encoder, decoding, is_known, regions=True)) as results:
+    with closing(embed_files(b"/", files, encoder, decoding, KnownDigests(is_known), regions=True)) as results:
         for file, result in results:
             if isinstance(result, Skipped):
                 reasons[file.path] = result.reason

@@ -4,13 +4,18 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
+
+from safetensors import SafetensorError
 
 from indexer.errors import PhotoseekError, first_line
 from indexer.inference.export import fingerprint
 
 # Nothing is fetched while a folder is read, and no code in it is ever run (None would ask at the terminal).
 LOCAL_ONLY = {"local_files_only": True, "trust_remote_code": False}
+# What transformers raises for a folder that it cannot read, and for weights that are cut or damaged.
+UNREADABLE = (OSError, ValueError, KeyError, ImportError, RuntimeError, EOFError, UnpicklingError, SafetensorError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +111,7 @@ def load_model(model: ModelFolder) -> tuple[Any, bool]:
         module, info = AutoModel.from_pretrained(
             model.folder, config=config, attn_implementation="eager", output_loading_info=True, **LOCAL_ONLY
         )
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+    except UNREADABLE as error:
         raise PhotoseekError(f"{model.name}: transformers cannot load it ({first_line(error)})") from None
     missing = [key for key in sorted(info["missing_keys"]) if "pooler" not in key]
     if missing:

@@ -129,6 +129,9 @@ def _tokenizer(name: str, folder: Path, own: dict[str, Any]) -> tuple[Any, int]:
         if "SentencePiece" in str(error):
             raise PhotoseekError(f"{name}: its tokenizer needs SentencePiece: pip install .[models]") from None
         raise PhotoseekError(f"{name}: no tokenizer, so no text encoder ({first_line(error)})") from None
+    # Without its files, transformers makes a tokenizer that knows no word.
+    if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
+        raise PhotoseekError(f"{name}: no tokenizer, so no text encoder (no vocabulary in {folder})")
     if isinstance(tokenizer, SiglipTokenizer):
         tokenizer = siglip_tokenizer(name, tokenizer)
     backend = getattr(tokenizer, "backend_tokenizer", None)

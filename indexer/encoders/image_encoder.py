@@ -1,6 +1,5 @@
 """Image encoders: a name, a fingerprint, and a way from pixels to unit vectors."""
 
-import threading
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from indexer.inference.export import read_facts, write_facts
 from indexer.inference.network import Network
 from indexer.inference.precision import choose_precision, float_precision
 from indexer.photos.square_transform import SquareTransform
+from indexer.storage.fork_safe_lock import ForkSafeLock
 
 # Photos of a batch on the CPU, and on a CUDA device.
 IMAGE_BATCH, CUDA_BATCH = 8, 64
@@ -55,7 +55,7 @@ class ImageEncoder:
     int8_folder: Path | None = None
     asked_precision: str = field(init=False)
     _network: Network | None = field(default=None, repr=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _lock: ForkSafeLock = field(default_factory=ForkSafeLock, repr=False)
 
     def __post_init__(self) -> None:
         self.asked_precision = self.precision

@@ -1,6 +1,5 @@
 """Text encoders: a name, a fingerprint, and a way from sentences to vectors, through a tokenizer and a network."""
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from indexer.encoders.tokens import Tokens, content_positions, offsets_of
 from indexer.inference.export import read_facts, write_facts
 from indexer.inference.network import Network
 from indexer.inference.precision import choose_precision
+from indexer.storage.fork_safe_lock import ForkSafeLock
 
 # Word pieces of a sentence that are read, by default.
 MAX_TOKENS = 256
@@ -75,7 +75,7 @@ class TextEncoder:
     _network: Network | None = field(default=None, repr=False)
     _tokenizer: Any = field(default=None, repr=False)
     _parallel_network: Network | None = field(default=None, repr=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _lock: ForkSafeLock = field(default_factory=ForkSafeLock, repr=False)
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Encode texts; what is beyond `max_tokens` word pieces is cut (see `is_cut`).

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from indexer.cache_folder import cache_folder
+from indexer.cache_folder import ADVICE, cache_folder
 from indexer.errors import PhotoseekError, last_line
 from indexer.inference.network import COMPILED, MODEL, Network
 from indexer.storage.atomic_files import publish_folder, scratch_folder
@@ -17,6 +17,8 @@ from indexer.storage.atomic_files import publish_folder, scratch_folder
 # The largest difference between the rows of an export and those of the network itself (components of unit rows).
 EXPORT_TOLERANCE = 1e-3
 FACTS = "encoder.json"
+# Bytes of free space below which a disk is taken for full: an export is larger.
+LEAST_SPACE = 1_000_000
 
 
 def fingerprint(name: str, files: list[Path], settings: str) -> str:
@@ -77,11 +79,18 @@ def export_once(key: str, write: Callable[[Path], None]) -> Path:
                     write(scratch)
                     publish_folder(scratch, folder)
     except OSError as error:
-        raise PhotoseekError(
-            f"cannot keep the exported encoder in {folder.parent}: {error.strerror} "
-            "(set PHOTOSEEK_CACHE to a folder that can be written)"
-        ) from None
+        raise _not_kept(folder, error.strerror or str(error)) from None
+    except RuntimeError:
+        # OpenVINO says of a full disk no more than that it cannot write.
+        if shutil.disk_usage(folder.parent).free > LEAST_SPACE:
+            raise
+        raise _not_kept(folder, "disk is full") from None
     return folder
+
+
+def _not_kept(folder: Path, reason: str) -> PhotoseekError:
+    """Return the error to raise for an export that cannot be written."""
+    return PhotoseekError(f"cannot keep the exported encoder in {folder.parent}: {reason} ({ADVICE})")
 
 
 def export_module(module: Any, example: tuple[Any, ...], folder: Path) -> None:

@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from indexer.child_process import python_command
 from indexer.errors import PhotoseekError, last_line_of
 from indexer.inference.network import MODEL, Network
 from indexer.inference.openvino_runtime import openvino_core, openvino_runtime
@@ -36,10 +37,7 @@ LEAST_SPEEDUP = 1.1
 CALIBRATED, COMPARED, FEWEST_PHOTOS = 128, 96, 16
 VERDICT, PIXELS = "int8.json", "photos.npy"
 # What the process of a trial runs; it gets Python's path and the arguments of `serve_trial`.
-START = (
-    "import json, sys; sys.path = json.loads(sys.argv[1]); "
-    "import indexer.inference.int8 as int8; int8.serve_trial(*sys.argv[2:])"
-)
+START = "import indexer.inference.int8 as int8; int8.serve_trial(*sys.argv[1:])"
 # Seconds after which a trial is given up.
 DEADLINE = 900.0
 # Signals of a crash of the network, which would happen every time; other signals come from outside.
@@ -140,7 +138,7 @@ def run_trial(folder: Path, target: Path, dim: int, batch: int, pixels: np.ndarr
         TrialError: The process failed, also by a crash.
     """
     np.save(target / PIXELS, pixels)
-    command = [sys.executable, "-P", "-c", START, json.dumps(sys.path), str(folder), str(target), str(dim), str(batch)]
+    command = python_command(START, folder, target, dim, batch)
     with (
         tempfile.TemporaryFile() as said,
         subprocess.Popen(

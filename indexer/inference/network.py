@@ -1,6 +1,7 @@
 """Run exported networks, compiled by OpenVINO for this CPU."""
 
 import hashlib
+import os
 import queue
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -8,9 +9,11 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 
+from indexer.errors import PhotoseekError
 from indexer.inference.openvino_runtime import openvino_core, openvino_runtime
 from indexer.storage.atomic_files import publish_folder, scratch_folder
 
@@ -22,10 +25,21 @@ MODES: dict[str, dict[str, Any]] = {
 # In the folder of an export: the network, and the folder of the compiled networks.
 MODEL = "model.xml"
 COMPILED = "compiled"
+# Networks that a forked child found compiled. They are never freed, which would wait for their threads.
+_PARENTS: list[Any] = []
+# The process that compiled the first network, None before.
+_compiled_in: int | None = None
+LEFT_THREADS = (
+    "this process was forked after its parent had encoded a query or a photo, with threads that stayed behind; fork "
+    "before the first one, or start the process by multiprocessing's 'spawn'"
+)
 
 
 class Network:
     """A compiled network: arrays in, float32 arrays out. It may be called from several threads.
+
+    OpenVINO keeps the threads of a network for the next one, and a forked child would wait for those of its parent. So
+    a child of a process that has compiled a network is refused.
 
     Args:
         folder: The export's folder.
@@ -35,19 +49,24 @@ class Network:
     """
 
     def __init__(self, folder: Path, precision: str, mode: str, batch: int | None = None) -> None:
+        self.batch = batch
+        global _compiled_in
+        _refuse_left_threads()
+        _compiled_in = os.getpid()
         settings = {**MODES[mode], "INFERENCE_PRECISION_HINT": precision}
         model: Any = folder / MODEL
-        if batch is not None:
+        name = f"{precision}-{mode}"
+        if self.batch is not None:
             model = openvino_core().read_model(model)
-            model.reshape({0: [batch, *list(model.inputs[0].get_partial_shape())[1:]]})
-        self.batch = batch
-        name = f"{precision}-{mode}" if batch is None else f"{precision}-{mode}-{batch}"
+            model.reshape({0: [self.batch, *list(model.inputs[0].get_partial_shape())[1:]]})
+            name = f"{name}-{self.batch}"
         self._compiled = _compile(model, settings, compiled_folder(folder) / name)
         self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
         count = 1 if mode == "latency" else self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
         for _ in range(count):
             self._requests.put(self._compiled.create_infer_request())
         self._request_count = count
+        _COMPILED.add(self)
 
     def __call__(self, *inputs: np.ndarray) -> np.ndarray:
         """Run the network once and return a copy of its first output."""
@@ -68,6 +87,7 @@ class Network:
         """
         import openvino
 
+        _refuse_left_threads()
         waiting = openvino.AsyncInferQueue(self._compiled)
         count = len(self._compiled.outputs)
         waiting.set_callback(
@@ -89,6 +109,7 @@ class Network:
             (n, d) float32.
         """
         assert self.batch is not None
+        _refuse_left_threads()
         if len(images) <= self.batch:
             return self._run_block(images)
         blocks = (images[start : start + self.batch] for start in range(0, len(images), self.batch))
@@ -106,6 +127,7 @@ class Network:
 
     def _infer(self, inputs: tuple[np.ndarray, ...], count: int) -> list[np.ndarray]:
         """Run the network once and return copies of its first `count` outputs."""
+        _refuse_left_threads()
         request = self._requests.get()
         try:
             if self._request_count == 1:
@@ -118,6 +140,22 @@ class Network:
             return [output.astype(np.float32, copy=True) for output in outputs]
         finally:
             self._requests.put(request)
+
+
+def _refuse_left_threads() -> None:
+    """Refuse to compute in a process that was forked from one which has compiled a network."""
+    if _compiled_in not in (None, os.getpid()):
+        raise PhotoseekError(LEFT_THREADS)
+
+
+def _keep_those_of_parent() -> None:
+    """Keep the networks that a forked child has from its parent for as long as it lives."""
+    _PARENTS.extend((network._compiled, network._requests) for network in _COMPILED)
+
+
+# Networks of this process.
+_COMPILED: "WeakSet[Network]" = WeakSet()
+os.register_at_fork(after_in_child=_keep_those_of_parent)
 
 
 def compiled_folder(folder: Path) -> Path:
@@ -153,5 +191,5 @@ def _compile(model: Any, settings: dict[str, Any], kept: Path) -> Any:
             with suppress(OSError):  # another process was first
                 publish_folder(scratch, kept)
             return compiled
-    except OSError:  # the cache cannot be written
+    except (OSError, RuntimeError):  # the cache cannot be written, or OpenVINO says so of a full disk
         return core.compile_model(model, "CPU", settings)

@@ -1,15 +1,16 @@
 """OpenVINO, imported when it is first needed, and its one core per process."""
 
 import sys
-import threading
 from functools import cache
 from typing import Any
+
+from indexer.storage.fork_safe_lock import ForkSafeLock
 
 # OpenVINO reports its use over the network, from forked processes, at every import and conversion, unless its reporter
 # is not there. Photoseek works offline.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
-_LOCK = threading.Lock()
+_LOCK = ForkSafeLock()
 
 
 def openvino_runtime() -> Any:

@@ -1,6 +1,5 @@
 """The catalogue of an index: which photo has which row, what was skipped, the active view, the history."""
 
-import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -8,9 +7,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from indexer.photos.folder_names import places_below
+from indexer.photos.found_files import PhotoFile
 from indexer.storage.database import Database
+from indexer.storage.metadata_table import MetadataTable
 from indexer.storage.records import (
-    SKIPPED_SIZE,
     ActiveView,
     BuildCounts,
     BuildRecord,
@@ -18,6 +21,9 @@ from indexer.storage.records import (
     KnownFile,
     NewPhoto,
 )
+from indexer.storage.root_folders import RootFolders
+from indexer.storage.stack_tables import StackTables
+from indexer.storage.unindexed import Unindexed
 
 # Rows named in one statement; SQLite takes 999 or more values, by its version.
 ROWS_PER_STATEMENT = 500
@@ -26,12 +32,18 @@ ROWS_PER_STATEMENT = 500
 class Catalogue:
     """An open `catalogue.sqlite`. Reads see one snapshot per transaction; writes need `write_lock` around them.
 
-    Every method raises PhotoseekError if the file is damaged, or cannot be read or written.
+    Every method raises PhotoseekError if the file is damaged, or cannot be read or written. `metadata` is what photos
+    are beside their pictures, `stacks` what belongs together.
 
     Args:
         path: The file.
         create: Whether to make it, empty.
         writable: Whether it may be written; a created one always may.
+
+    Attributes:
+        path: The file.
+        root_folders: The names of the roots, and what moves between them.
+        unindexed: The files that searches do not find.
 
     Raises:
         PhotoseekError: There is no file, or it is not a catalogue.
@@ -41,6 +53,10 @@ class Catalogue:
         self.path = path
         self._database = Database(path, create=create, writable=writable)
         self._run = self._database.run
+        self.metadata = MetadataTable(self._database)
+        self.stacks = StackTables(self._database)
+        self.root_folders = RootFolders(self._database)
+        self.unindexed = Unindexed(self._database)
 
     def close(self) -> None:
         """Close the file."""
@@ -92,6 +108,7 @@ class Catalogue:
         if new_row:
             statement = "INSERT INTO embeddings (row, digest, width, height) VALUES (?, ?, ?, ?)"
             self._run(statement, row, photo.digest, photo.width, photo.height)
+            self._add_notes([(row, photo)])
         self._replace_photo(root, (photo.path, photo.size, photo.mtime_ns, row, None))
         self._run("UPDATE embeddings SET live = 1 WHERE row = ? AND live = 0", row)
 
@@ -112,21 +129,27 @@ class Catalogue:
             "INSERT INTO photos VALUES (?, ?, ?, ?, ?, NULL)",
             ((root, p.path, p.size, p.mtime_ns, row) for row, p in numbered),
         )
+        self._add_notes(numbered)
 
-    def add_skipped(self, root: int, path: bytes, size: int, mtime_ns: int, reason: str) -> None:
+    def _add_notes(self, photos: Iterable[tuple[int, NewPhoto]]) -> None:
+        notes = [(row, photo.note) for row, photo in photos if photo.note is not None]
+        self._database.run_for_each("INSERT OR REPLACE INTO notes VALUES (?, ?)", notes)
+
+    def add_skipped(self, root: int, file: PhotoFile, reason: str, retry: str) -> None:
         """List a photo as skipped, inside a transaction.
 
         Args:
             root: Id of its root folder.
-            path: Its path below that; any earlier photo of that path is replaced.
-            size: Bytes of the file.
-            mtime_ns: When the file was changed, in nanoseconds since 1970.
+            file: The file; any earlier photo of its path is replaced.
             reason: Why it was skipped.
+            retry: When the same file is worth another try, a word of `indexer.photos.retry`.
         """
-        self._replace_photo(root, (path, size, mtime_ns, None, reason))
+        self._replace_photo(root, (file.path, file.size, file.mtime_ns, None, reason))
+        self._run("INSERT INTO failures VALUES (?, ?, ?)", root, file.path, retry)
 
     def _replace_photo(self, root: int, values: tuple[bytes, int, int, int | None, str | None]) -> None:
         before = self._run("SELECT row FROM photos WHERE root = ? AND path = ?", root, values[0])
+        self._run("DELETE FROM failures WHERE root = ? AND path = ?", root, values[0])
         self._run("INSERT OR REPLACE INTO photos VALUES (?, ?, ?, ?, ?, ?)", root, *values)
         self._mark_dead_rows(row for (row,) in before if row is not None and row != values[3])
 
@@ -134,6 +157,7 @@ class Catalogue:
         """Detach a row from its file's digest, so that the next build embeds its photos again; inside a transaction."""
         self._run("UPDATE embeddings SET digest = randomblob(16) WHERE row = ?", row)
         self._run("UPDATE photos SET mtime_ns = -1 WHERE row = ?", row)
+        self._run("UPDATE left_out SET mtime_ns = -1 WHERE row = ?", row)
 
     def remove(self, root: int, paths: Iterable[bytes]) -> int:
         """Remove photos, inside a transaction; rows that no photo has any more become dead.
@@ -149,6 +173,7 @@ class Catalogue:
         for path in paths:
             for (row,) in self._run("SELECT row FROM photos WHERE root = ? AND path = ?", root, path):
                 self._run("DELETE FROM photos WHERE root = ? AND path = ?", root, path)
+                self._run("DELETE FROM failures WHERE root = ? AND path = ?", root, path)
                 count += 1
                 if row is not None:
                     rows.add(int(row))
@@ -176,9 +201,18 @@ class Catalogue:
         return int(self._run("SELECT count(*) FROM photos WHERE row IS NOT NULL")[0][0])
 
     def known_files(self, root: int) -> dict[bytes, KnownFile]:
-        """Return every photo under a root by its path; skipped ones have `SKIPPED_SIZE`, so builds try them again."""
-        query = f"SELECT path, iif(row IS NULL, {SKIPPED_SIZE}, size), mtime_ns FROM photos WHERE root = ?"
-        return {bytes(path): KnownFile(size, mtime_ns) for path, size, mtime_ns in self._run(query, root)}
+        """Return every photo under a root by its path, the skipped ones too."""
+        retries = dict(self._run("SELECT path, retry FROM failures WHERE root = ?", root))
+        query = "SELECT path, size, mtime_ns, row FROM photos WHERE root = ?"
+        return {
+            path: KnownFile(size, mtime_ns, row, retries.get(path))
+            for path, size, mtime_ns, row in self._run(query, root)
+        }
+
+    def digest_beginnings(self) -> np.ndarray:
+        """Return the first 8 bytes of every row's digest as big-endian numbers, (rows,) uint64, sorted."""
+        digests = b"".join(digest[:8] for (digest,) in self._run("SELECT digest FROM embeddings ORDER BY digest"))
+        return np.frombuffer(digests, ">u8").astype(np.uint64)
 
     def row_of_digest(self, digest: bytes) -> int | None:
         """Return the row of the file with these 16 bytes of digest, None if it has none."""
@@ -193,20 +227,24 @@ class Catalogue:
         """Return the rows of the photos below a folder, sorted.
 
         Args:
-            folder: An absolute path, or one relative to a root.
+            folder: An absolute path, or one relative to a root; through links and with accents of either form, too.
         """
         rows: set[int] = set()
-        for root_id, root in self._run("SELECT id, path FROM roots"):
-            prefix = os.path.relpath(folder, root) if os.path.isabs(folder) else os.path.normpath(folder)
-            above = os.path.isabs(folder) and set(prefix.split(b"/")) == {b".."}
-            if prefix == b"." or above:
-                found = self._run("SELECT row FROM photos WHERE root = ? AND row IS NOT NULL", root_id)
-            else:
-                # "/" + 1 is "0": every path below the folder sorts between the two.
-                query = "SELECT row FROM photos WHERE root = ? AND path >= ? AND path < ? AND row IS NOT NULL"
-                found = self._run(query, root_id, prefix + b"/", prefix + b"0")
-            rows.update(int(row) for (row,) in found)
+        for follow_links in (False, True):
+            for root, root_id in self.root_folders.ids().items():
+                for place in places_below(root, folder, follow_links=follow_links):
+                    # "/" + 1 is "0": every path below the folder sorts between the two.
+                    inside = (" AND path >= ? AND path < ?", place + b"/", place + b"0") if place else ("",)
+                    query = f"SELECT row FROM photos WHERE root = ? AND row IS NOT NULL{inside[0]}"
+                    rows.update(int(row) for (row,) in self._run(query, root_id, *inside[1:]))
+            if rows:
+                break
         return sorted(rows)
+
+    def rows_of_duplicates(self) -> list[int]:
+        """Return the rows that two photos or more have, sorted."""
+        query = "SELECT row FROM photos WHERE row IS NOT NULL GROUP BY row HAVING count(*) > 1 ORDER BY row"
+        return [int(row) for (row,) in self._run(query)]
 
     def photos_of_rows(self, rows: Sequence[int]) -> dict[int, list[CataloguedPhoto]]:
         """Return the photos of each row, more than one for exact duplicates, in path order."""
@@ -224,6 +262,11 @@ class Catalogue:
         query = "SELECT row, width, height FROM embeddings WHERE row IN ({})"
         return {row: (width, height) for row, width, height in self._run_for_rows(query, rows)}
 
+    def digests_of_rows(self, rows: Sequence[int]) -> dict[int, bytes]:
+        """Return the digest of each row's file, 16 bytes."""
+        query = "SELECT row, digest FROM embeddings WHERE row IN ({})"
+        return {row: bytes(digest) for row, digest in self._run_for_rows(query, rows)}
+
     def _run_for_rows(self, query: str, rows: Sequence[int]) -> Iterator[Any]:
         """Run a query once per block of rows; its `{}` is replaced by placeholders for the row numbers."""
         for start in range(0, len(rows), ROWS_PER_STATEMENT):
@@ -238,6 +281,18 @@ class Catalogue:
         )
         for values in self._run(query):
             yield _photo_of(values)
+
+    def notes(self) -> list[tuple[bytes, str]]:
+        """Return the photos that were indexed although they are damaged, in path order.
+
+        Returns:
+            (path below its root as the bytes on disk, what was damaged) per photo.
+        """
+        query = (
+            "SELECT photos.path, note FROM notes JOIN photos ON photos.row = notes.row "
+            "JOIN roots ON roots.id = root ORDER BY roots.path, photos.path"
+        )
+        return [(bytes(path), str(note)) for path, note in self._run(query)]
 
     # views and history
 

@@ -10,7 +10,10 @@ from indexer.errors import DAMAGED, PhotoseekError
 from indexer.storage.atomic_files import write_text_durably
 
 NAME = "manifest.json"
-FORMAT = 1
+# Format 2 keeps in the catalogue what photos are beside their pictures. An index of format 1 is read as it is, and a
+# build brings it up; a version that knows only format 1 would leave the new tables behind the photos.
+FORMAT = 2
+READ_FORMATS = (1, 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,17 @@ def add_regions(folder: Path, region_shape: tuple[int, int]) -> None:
     _write_json(folder, _read_json(folder) | {"regions": region_shape})
 
 
+def bring_up(folder: Path) -> None:
+    """Give the manifest of an older index the format of this version; every other key stays as it is.
+
+    Args:
+        folder: The index folder, whose catalogue holds all that this format asks for.
+    """
+    values = _read_json(folder)
+    if values["format"] != FORMAT:
+        _write_json(folder, values | {"format": FORMAT})
+
+
 def read(folder: Path) -> Manifest:
     """Read the manifest of an index.
 
@@ -137,7 +151,7 @@ def _write_json(folder: Path, values: dict[str, Any]) -> None:
 
 
 def _read_json(folder: Path) -> dict[str, Any]:
-    """Read the object of a manifest of this format."""
+    """Read the object of a manifest of this format or an older one."""
     try:
         values = dict(json.loads((folder / NAME).read_text()))
         version = values["format"]
@@ -145,9 +159,10 @@ def _read_json(folder: Path) -> dict[str, Any]:
         raise PhotoseekError(f"no index at {folder}; make one: photoseek build PHOTOS -i {folder}") from None
     except (OSError, ValueError, KeyError, TypeError):
         raise _damaged(folder) from None
-    if version != FORMAT:
+    if version not in READ_FORMATS:
+        known = " and ".join(map(str, READ_FORMATS))
         raise PhotoseekError(
-            f"index {folder} has format {version}, this photoseek reads {FORMAT}; delete it and build it again"
+            f"index {folder} has format {version}, this photoseek reads {known}; delete it and build it again"
         )
     return values
 

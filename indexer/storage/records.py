@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-# Stands for the size of a skipped photo. No file has this size, so every build tries the photo again.
-SKIPPED_SIZE = -1
+from indexer.photos.metadata.record import PhotoMetadata
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +38,9 @@ class NewPhoto:
         digest: Digest of the file's bytes, 16 bytes.
         width: Pixels of the upright photo.
         height: Pixels of the upright photo.
+        note: What was damaged, None if nothing was.
+        metadata: What the file says beside its picture; None if that could not be read.
+        perceptual_hash: Hash of its picture, None if there is none.
     """
 
     path: bytes
@@ -47,23 +49,30 @@ class NewPhoto:
     digest: bytes
     width: int
     height: int
+    note: str | None = None
+    metadata: PhotoMetadata | None = None
+    perceptual_hash: bytes | None = None
 
 
 class KnownFile(NamedTuple):
-    """Size and time of a file when it was indexed, by which a changed file is recognised.
+    """A file as it was when a build last read it, by which a changed file is recognised.
 
     Attributes:
-        size: Bytes, or `SKIPPED_SIZE` for a photo that was skipped.
+        size: Bytes.
         mtime_ns: Nanoseconds since 1970.
+        row: Row of its embedding, None for a photo that was skipped.
+        retry: When a skipped photo is worth another try, a word of `indexer.photos.retry`; None if it is not known.
     """
 
     size: int
     mtime_ns: int
+    row: int | None
+    retry: str | None = None
 
     @property
     def was_skipped(self) -> bool:
         """Whether the photo has no row."""
-        return self.size == SKIPPED_SIZE
+        return self.row is None
 
 
 class ActiveView(NamedTuple):

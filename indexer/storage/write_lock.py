@@ -43,6 +43,26 @@ def write_lock(folder: Path) -> Iterator[None]:
         lock.release()
 
 
+def is_being_written(folder: Path) -> bool:
+    """Return whether a process of this machine holds the writer's lock of an index, without touching the lock.
+
+    Args:
+        folder: The index folder.
+    """
+    import socket
+
+    try:
+        values = json.loads((folder / "writer.json").read_text())
+        if values["host"] != socket.gethostname():
+            return False
+        os.kill(values["pid"], 0)
+    except PermissionError:  # a process of another user
+        return True
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return True
+
+
 def _name_holder(path: Path) -> str:
     """Name the process that wrote `writer.json`."""
     try:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, BinaryIO
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -30,6 +30,13 @@ READ_BYTES = 1 << 22
 BATCH = 250
 # The first queries after opening, whose rows are hardly in memory: all that they need is asked for at once.
 COLD_SEARCHES = 20
+
+
+class Readable(Protocol):
+    """A file, as far as it is read from its beginning to its end."""
+
+    def read(self, count: int, /) -> bytes:
+        """Return the next bytes, at most `count`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +148,7 @@ class CandidateStructure:
     _searches: int = field(default=0, init=False)
 
     @classmethod
-    def read(cls, file: BinaryIO, z: np.ndarray, hubness: np.ndarray, codes: ByteCodes | None) -> "CandidateStructure":
+    def read(cls, file: Readable, z: np.ndarray, hubness: np.ndarray, codes: ByteCodes | None) -> "CandidateStructure":
         """Read what `ann_build.build_structure` wrote.
 
         Args:

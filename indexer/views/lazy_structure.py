@@ -1,11 +1,12 @@
 """The candidate structure of a view, read when a search first needs it."""
 
-import threading
+import os
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
+from indexer.storage.fork_safe_lock import ForkSafeLock
 from indexer.views.ann_search import CandidateStructure
 from indexer.views.byte_codes import ByteCodes
 from indexer.views.view_files import STRUCTURE, damaged_view
@@ -28,7 +29,7 @@ class LazyStructure:
     ) -> None:
         self._folder, self._file, self._rows = folder, file, rows
         self._arrays = (z, hubness, codes)
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
         self._structure: CandidateStructure | None = None
 
     def get(self) -> CandidateStructure:
@@ -40,7 +41,7 @@ class LazyStructure:
         with self._lock:
             if self._structure is None:
                 try:
-                    structure = CandidateStructure.read(self._file, *self._arrays)
+                    structure = CandidateStructure.read(_FromStart(self._file), *self._arrays)
                     if structure.rows != self._rows:
                         raise RuntimeError("not of these rows")
                 except RuntimeError:
@@ -49,3 +50,16 @@ class LazyStructure:
                     self._file.close()
                 self._structure = structure
             return self._structure
+
+
+class _FromStart:
+    """A reader of an open file with a place of its own, because a process and its forked child share the file's."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._at = file, 0
+
+    def read(self, count: int) -> bytes:
+        """Return the next bytes, at most `count`."""
+        data = os.pread(self._file.fileno(), count, self._at)
+        self._at += len(data)
+        return data

@@ -3,7 +3,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from indexer.index import Index
+from indexer.index import POLICIES, Index
+from indexer.photos.rules.patterns import Patterns, PhotoFolders
+from reranker.moderation.policy import SHIPPED
 from tiny_index import DAMAGED, INTACT, build, grey, refusal
 from tiny_ranker import TinyRanker
 
@@ -148,7 +150,8 @@ def test_a_disk_that_is_full_while_a_view_is_built_leaves_the_old_view(photos, f
 
 def test_facts_tell_the_state(photos, folder):
     (photos / "broken.png").write_bytes(b"")
-    build(photos, folder)
+    (photos / "notes.txt").touch()
+    build(PhotoFolders([photos], Patterns(exclude=("*.tmp.png",))), folder)
     (photos / "a.png").unlink()
     opened = build(photos, folder)
     opened.attach(RANKER)
@@ -161,7 +164,11 @@ def test_facts_tell_the_state(photos, folder):
         "rows": 4,
         "dead_rows": 1,
         "skipped": 1,
+        "left_out": 0,
+        "passed_over": {"texts": 1},
         "roots": [str(photos)],
+        "exclude": ["*.tmp.png"],
+        "include": [],
         "encoder": "tiny@1",
         "precision": None,
         "dim": 4,
@@ -172,7 +179,26 @@ def test_facts_tell_the_state(photos, folder):
         "megabytes": round(size / 1e6, 1),
         "builds": 2,
         "unfinished": 0,
+        "metadata": opened.catalogue.metadata.summary(),
         "skipped_photos": [("broken.png", "empty file")],
+        "notes": [],
     }
+    assert (facts["metadata"]["kinds"], facts["metadata"]["file_times"]) == ({"photo": 3}, 3)
     opened.set_policy(None)
     assert Index.open(folder).policy is None
+
+
+def test_a_policy_that_does_not_exist_is_refused_and_a_file_is_kept_by_its_whole_path(photos, folder, monkeypatch):
+    opened = build(photos, folder)
+    line = "no policy 'zz'; there are: minors, or a path to a .toml file"
+    assert refusal(lambda: opened.set_policy("zz")) == line
+    assert refusal(lambda: opened.set_policy("none.toml")) == line.replace("zz", "none.toml")
+    assert opened.policy is None
+    (photos / "cats.toml").write_text("")
+    monkeypatch.chdir(photos)
+    opened.set_policy("cats.toml")
+    assert opened.policy == str(photos / "cats.toml")
+
+
+def test_the_policies_that_an_index_knows_are_those_that_are_shipped():
+    assert sorted(POLICIES) == sorted(path.stem for path in SHIPPED.glob("*.toml"))

@@ -3,7 +3,8 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,12 @@ from indexer.embedding import pipeline
 from indexer.embedding.pipeline import Decoding, embed_files
 from indexer.errors import PhotoseekError
 from indexer.photos import decode_pool as workers
-from indexer.photos.scan import PhotoFile, Skipped, walk
+from indexer.photos.decode import UnreadablePhotoError
+from indexer.photos.found_files import PhotoFile, Skipped
+from indexer.photos.known_digests import KnownDigests
+from indexer.photos.metadata.record import NOTHING_SAID
+from indexer.photos.perceptual_hash import perceptual_hash
+from indexer.photos.scan import walk
 from indexer.photos.square_transform import SquareTransform
 from indexer.storage.records import NewPhoto
 from tiny_encoder import TinyEncoder
@@ -79,7 +85,8 @@ def test_each_file_comes_with_what_it_is_and_its_own_vector(tmp_path):
     grey(tmp_path / "a.png", 51)
     [(file, found)] = run(tmp_path)
     assert file == PhotoFile(b"a.png", *((info := (tmp_path / "a.png").stat()).st_size, info.st_mtime_ns))
-    assert found.photo == NewPhoto(b"a.png", file.size, file.mtime_ns, found.photo.digest, 16, 12)
+    known = {"metadata": NOTHING_SAID, "perceptual_hash": perceptual_hash(np.full((8, 8, 3), 51, np.uint8))}
+    assert found.photo == NewPhoto(b"a.png", file.size, file.mtime_ns, found.photo.digest, 16, 12, **known)
     # 51 / 255 = 0.2; the norm of (0.2, 0.2, 0.2, 0.5) is sqrt(0.37)
     assert np.allclose(found.vector, np.array([0.2, 0.2, 0.2, 0.5]) / np.sqrt(0.37), atol=1e-6)
     assert found.regions is None
@@ -113,6 +120,7 @@ def test_a_photo_that_hangs_is_ended_at_the_deadline_and_the_rest_goes_on(tmp_pa
     results = run(tmp_path, Decoding(workers=1, deadline=1.5))
     ended = "decoding took over 1.5 s and was ended (--deadline changes it)"
     assert reasons(results) == {"2.dng": ended, "3.nef": ended}
+    assert [result.retry for _, result in results[1:3]] == ["seconds 1.5"] * 2
     assert np.allclose([results[0][1].vector, results[3][1].vector], [vector(51), vector(102)], atol=1e-6)
 
 
@@ -128,7 +136,30 @@ def test_a_photo_that_kills_its_process_is_listed_and_the_rest_goes_on(tmp_path,
         "3.dng": "decoding killed its process (exit code 3)",
         "5.dng": "broken RAW file: only odd",
     }
+    # The system kills what takes too much memory, which may be another time's.
+    retries = {"2.dng": "always", "3.dng": "decoder 1", "5.dng": "decoder 1"}
+    assert {os.fsdecode(file.path): found.retry for file, found in results if isinstance(found, Skipped)} == retries
     assert np.allclose([results[0][1].vector, results[3][1].vector], [vector(51), vector(102)], atol=1e-6)
+
+
+def test_a_file_that_takes_too_long_to_read_is_tried_again(tmp_path, raw_decoder):
+    (tmp_path / "1.dng").write_text("hang")
+    with closing(workers.DecodeWorkers(1, SquareTransform(8), 10**6, 1.0)) as pool:
+        pool._workers[0]._is_read = np.zeros(1, bool)  # as if it hung on a disk
+        with pytest.raises(UnreadablePhotoError) as slow:
+            pool.schedule(os.fsencode(tmp_path / "1.dng")).result()
+    assert str(slow.value) == "reading took over 1 s and was ended (--deadline changes it)"
+    assert slow.value.retry == "always"
+
+
+def test_the_slowest_file_so_far_is_told(tmp_path, raw_decoder):
+    grey(tmp_path / "1.png", 51)
+    (tmp_path / "2.dng").write_text("hang")
+    told = []
+    run(tmp_path, Decoding(workers=1, deadline=1.5), on_slowest=lambda path, seconds: told.append((path, seconds)))
+    assert [os.path.basename(path) for path, _ in told][-1] == b"2.dng"
+    assert [seconds for _, seconds in told] == sorted(seconds for _, seconds in told)
+    assert told[-1][1] >= 1.5
 
 
 def test_what_a_decoding_library_prints_is_not_heard(tmp_path, raw_decoder, capfd):
@@ -177,9 +208,22 @@ def test_a_photo_whose_bytes_are_known_is_not_embedded_again(tmp_path):
     grey(tmp_path / "known.png", 51)
     grey(tmp_path / "new.png", 102)
     known = run(tmp_path)[0][1].photo
-    (_, same), (_, new) = run(tmp_path, is_known=lambda digest: digest == known.digest)
+    (_, same), (_, new) = run(tmp_path, known=KnownDigests(lambda digest: digest == known.digest))
     assert (same.photo, same.vector, same.regions) == (known, None, None)
     assert np.allclose(new.vector, vector(102), atol=1e-6)
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_photo_that_passes_the_coarse_sieve_is_decoded_only_if_the_fine_one_says_so(tmp_path, is_known):
+    for value in (51, 102, 153):
+        grey(tmp_path / f"{value:03}.png", value)
+    whole = [result.photo for _, result in run(tmp_path)]
+    beginnings = np.array([int.from_bytes(whole[1].digest[:8], "big")], np.uint64)
+    first, second, third = (result for _, result in run(tmp_path, known=KnownDigests(lambda _: is_known, beginnings)))
+    assert second.photo == (replace(whole[1], width=0, height=0, perceptual_hash=None) if is_known else whole[1])
+    assert (second.vector is None) is is_known
+    for result, value in () if is_known else ((first, 51), (second, 102), (third, 153)):
+        assert np.allclose(result.vector, vector(value), atol=1e-6)
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ from tiny_encoder import TinyEncoder
 from indexer.storage import vector_files
 from indexer.storage import manifest
 from indexer.embedding import regions
-from indexer import builder
+from indexer.building import photo_writer
 from indexer.index import Index
 from indexer.storage.catalogue import Catalogue
 
@@ -51,7 +51,7 @@ def dies(function, number, before):
             die()
     return wrapped
 
-builder.COMMIT_ROWS = regions.BLOCK_ROWS = 4
+photo_writer.COMMIT_ROWS = regions.BLOCK_ROWS = 4
 what, _, when = point.partition(": ")
 # A commit writes twice, the embeddings and the regions; filling in writes regions only.
 calls = {"between embeddings and regions": 3, "before regions": 2, "between regions and their commit": 4}
@@ -59,7 +59,8 @@ if when in calls:
     number = 2 if what == "fill" else calls[when]
     vector_files.append = dies(vector_files.append, number, before=when == "before regions")
 if when == "inside a block's transaction":
-    Catalogue.set_setting = dies(Catalogue.set_setting, 2, before=False)
+    set_setting, fill = Catalogue.set_setting, dies(Catalogue.set_setting, 2, before=False)
+    Catalogue.set_setting = lambda *values: (fill if values[1] == regions.FILLED_SETTING else set_setting)(*values)
 if when == "before the manifest":
     manifest.add_regions = die
 Index.build(photos, folder, encoder=TinyEncoder(), regions=True)

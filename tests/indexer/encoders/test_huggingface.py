@@ -22,6 +22,7 @@ from checkpoints.tiny_huggingface import (
     save_tokenizer,
     text_refusal,
 )
+from checkpoints.tiny_joint import make_clip
 from indexer.encoders import load_text_encoder
 from indexer.photos.square_transform import SquareTransform
 
@@ -110,6 +111,18 @@ def test_a_missing_model_is_one_line_that_says_what_to_do(tmp_path: Path, monkey
     assert image_refusal("empty") == (
         f"hf:{tmp_path}/empty: no weights in {tmp_path}/empty (model.safetensors or pytorch_model.bin)"
     )
+
+
+def test_weights_that_are_cut_and_a_tokenizer_without_words_are_refused(tmp_path: Path) -> None:
+    folder = make_clip(tmp_path / "clip").folder
+    for path in folder.glob("tokenizer*"):
+        path.unlink()
+    assert text_refusal(folder) == f"hf:{folder}: no tokenizer, so no text encoder (no vocabulary in {folder})"
+    weights = folder / "model.safetensors"
+    whole = weights.read_bytes()
+    for size in (3, 1000, len(whole) - 1):
+        weights.write_bytes(whole[:size])
+        assert image_refusal(folder).startswith(f"hf:{folder}: transformers cannot load it (Error while deserializing")
 
 
 def test_a_hub_name_is_taken_from_the_hubs_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

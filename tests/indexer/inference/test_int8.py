@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from PIL import Image
 from torch.nn.functional import normalize
 
 from indexer.callbacks import BuildCallbacks
+from indexer.child_process import python_command
 from indexer.embedding.pipeline import Decoding
 from indexer.encoders import ImageEncoder
 from indexer.encoders.image_encoder import IMAGE_BATCH
@@ -126,7 +126,7 @@ def test_a_trial_ends_with_the_process_that_started_it(
 ) -> None:
     np.save(tmp_path / int8.PIXELS, pixels)
     of = [str(encoder.folder), str(tmp_path), str(encoder.dim), str(IMAGE_BATCH)]
-    command = [sys.executable, "-c", int8.START, json.dumps(sys.path), *of]
+    command = python_command(int8.START, *of)
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
     assert (done.returncode, done.stderr) == (1, b"")
     assert not (tmp_path / int8.VERDICT).exists()

@@ -1,13 +1,17 @@
 import os
+import sqlite3
 import tempfile
+from contextlib import closing
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from indexer.errors import PhotoseekError
+from indexer.photos.found_files import PhotoFile
 from indexer.storage.catalogue import Catalogue
-from indexer.storage.records import ActiveView, BuildCounts, BuildRecord, CataloguedPhoto, NewPhoto
+from indexer.storage.database import ADDED_TABLES, Database
+from indexer.storage.records import ActiveView, BuildCounts, BuildRecord, CataloguedPhoto, KnownFile, NewPhoto
 from indexer.storage.write_lock import write_lock
 
 DAMAGED = "the index is damaged; delete it and build it again"
@@ -94,24 +98,16 @@ def test_a_changed_photo_takes_its_new_row_and_leaves_the_old_one_dead(catalogue
 def test_a_photo_that_breaks_later_is_listed_with_the_reason_and_its_row_dies(catalogue):
     put(catalogue, b"a.jpg", 0)
     with catalogue.transaction():
-        catalogue.add_skipped(catalogue.root_id(b"/photos"), b"a.jpg", 3, 8, "truncated image")
+        catalogue.add_skipped(catalogue.root_id(b"/photos"), PhotoFile(b"a.jpg", 3, 8), "truncated image", "always")
     assert list(catalogue.all_photos()) == [CataloguedPhoto(b"/photos", b"a.jpg", 3, 8, None, "truncated image")]
     assert (catalogue.dead_rows(), catalogue.photo_count()) == ([0], 0)
-
-
-def test_a_skipped_photo_is_known_by_a_size_that_no_file_has_so_it_is_tried_again(catalogue):
-    put(catalogue, b"a.jpg", 0)
-    root = catalogue.root_id(b"/photos")
-    with catalogue.transaction():
-        catalogue.add_skipped(root, b"b.jpg", 3, 8, "empty file")
-    assert catalogue.known_files(root) == {b"a.jpg": (5, 7), b"b.jpg": (-1, 8)}
 
 
 def test_roots_are_told_apart(catalogue):
     put(catalogue, b"a.jpg", 0)
     put(catalogue, b"b.jpg", 1, root=b"/more")
     assert catalogue.roots() == [b"/photos", b"/more"]
-    assert catalogue.known_files(catalogue.root_id(b"/more")) == {b"b.jpg": (5, 7)}
+    assert catalogue.known_files(catalogue.root_id(b"/more")) == {b"b.jpg": KnownFile(5, 7, 1)}
     assert remove(catalogue, b"b.jpg") == 0
 
 
@@ -172,7 +168,11 @@ def test_a_row_that_is_forgotten_is_found_by_no_digest_and_its_photos_are_no_lon
     with catalogue.transaction():
         catalogue.forget(0)
     assert [catalogue.row_of_digest(b"digest %d" % row) for row in (0, 1)] == [None, 1]
-    assert catalogue.known_files(1) == {b"a.jpg": (5, -1), b"b.jpg": (5, -1), b"c.jpg": (5, 7)}
+    assert catalogue.known_files(1) == {
+        b"a.jpg": KnownFile(5, -1, 0),
+        b"b.jpg": KnownFile(5, -1, 0),
+        b"c.jpg": KnownFile(5, 7, 1),
+    }
     assert (paths_of(catalogue, 0), catalogue.dead_rows()) == ([b"a.jpg", b"b.jpg"], [])
     put(catalogue, b"a.jpg", 2)
     put(catalogue, b"b.jpg", 2)
@@ -317,3 +317,17 @@ def test_a_mistake_of_ours_keeps_its_own_error(catalogue):
     with pytest.raises(Exception, match="UNIQUE constraint failed") as mistake, catalogue.transaction():
         catalogue.add(1, NewPhoto(b"b.jpg", 1, 1, b"another", 1, 1), 0, new_row=True)
     assert not isinstance(mistake.value, PhotoseekError)
+
+
+def test_a_catalogue_of_an_older_version_is_read_as_it_is_and_gets_the_added_tables_when_it_is_written(tmp_path):
+    path = tmp_path / "catalogue.sqlite"
+    Catalogue(path, create=True).close()
+    with closing(sqlite3.connect(path)) as old:
+        tables = "SELECT count(*) FROM sqlite_master WHERE name IN ({})".format(",".join("?" * len(ADDED_TABLES)))
+        for name in ADDED_TABLES:
+            old.execute(f"DROP TABLE {name}")
+        with closing(Database(path, create=False, writable=False)) as reader:
+            assert [reader.run(f"SELECT count(*) FROM {name}") for name in ADDED_TABLES] == [[(0,)]] * len(ADDED_TABLES)
+        assert old.execute(tables, [*ADDED_TABLES]).fetchone() == (0,)
+        Database(path, create=False, writable=True).close()
+        assert old.execute(tables, [*ADDED_TABLES]).fetchone() == (len(ADDED_TABLES),)

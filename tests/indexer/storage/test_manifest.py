@@ -10,7 +10,7 @@ from tiny_index import DAMAGED, build, refusal
 
 # Every byte of a manifest: the format on disk.
 TEXT = """{
- "format": 1,
+ "format": 2,
  "encoder": "tiny@1",
  "encoder_name": "tiny",
  "encoder_options": {
@@ -33,7 +33,7 @@ WRITTEN = Manifest("tiny@1", "tiny", 4, encoder_options={"weights": "/w.pth"}, r
 def test_the_manifest_says_what_the_index_is(photos, folder):
     build(photos, folder)
     assert json.loads((folder / "manifest.json").read_text()) == {
-        "format": 1,
+        "format": 2,
         "encoder": "tiny@1",
         "encoder_name": "tiny",
         "encoder_options": {},
@@ -94,7 +94,7 @@ def test_a_damaged_manifest_is_refused(photos, folder, content):
 def test_an_index_of_another_format_is_refused(photos, folder):
     build(photos, folder)
     manifest = json.loads((folder / "manifest.json").read_text())
-    (folder / "manifest.json").write_text(json.dumps({**manifest, "format": 2}))
-    line = f"index {folder} has format 2, this photoseek reads 1; delete it and build it again"
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "format": 3}))
+    line = f"index {folder} has format 3, this photoseek reads 1 and 2; delete it and build it again"
     assert refusal(lambda: Index.open(folder)) == line
     assert refusal(lambda: build(photos, folder)) == line

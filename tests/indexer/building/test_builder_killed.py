@@ -15,7 +15,7 @@ from indexer.index import Index
 from tiny_encoder import TinyEncoder
 from tiny_ranker import TinyRanker
 
-CHECKOUT = Path(__file__).parents[2]
+CHECKOUT = Path(__file__).parents[3]
 
 # A build of commits of 8 that kills itself at a point given by name.
 BUILD = """
@@ -25,7 +25,7 @@ sys.path[:0] = paths
 from tiny_encoder import TinyEncoder
 from indexer.storage import vector_files
 from indexer.storage import manifest
-from indexer import builder
+from indexer.building import photo_writer
 from indexer.callbacks import BuildCallbacks
 from indexer.index import Index
 from indexer.storage.catalogue import Catalogue
@@ -47,7 +47,7 @@ def dies_on_call(function, number, before):
         return result
     return wrapped
 
-builder.COMMIT_ROWS = 8
+photo_writer.COMMIT_ROWS = 8
 if point == "before the first row is written":
     vector_files.append = dies_on_call(vector_files.append, 1, before=True)
 if point == "between rows and their commit":

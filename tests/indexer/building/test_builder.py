@@ -6,10 +6,10 @@ import filelock
 import numpy as np
 import pytest
 
-from indexer import builder
+from indexer.building import photo_writer
 from indexer.callbacks import BuildCallbacks
 from indexer.index import Index
-from indexer.photos.scan import Skipped
+from indexer.photos.found_files import Skipped
 from indexer.storage import database
 from tiny_encoder import TinyEncoder
 from tiny_index import INTACT, build, grey, last, refusal, rows
@@ -293,7 +293,7 @@ def test_a_progress_line_that_nobody_reads_is_not_a_matter_of_the_disk(photos, f
 
 
 def test_what_is_committed_at_a_time_does_not_show(photos, folder, monkeypatch):
-    monkeypatch.setattr(builder, "COMMIT_ROWS", 1)
+    monkeypatch.setattr(photo_writer, "COMMIT_ROWS", 1)
     shutil.copy(photos / "a.png", photos / "z.png")
     built = build(photos, folder)
     assert rows(built) == {"a.png": 0, "b.png": 1, "trip/c.png": 2, "trip/d.png": 3, "z.png": 0}

@@ -1,0 +1,1 @@
+"""Photo folders of an index: walk them, follow those that moved, say what was passed over."""

@@ -1,0 +1,56 @@
+"""What walks passed over, in words."""
+
+from collections.abc import Iterable
+
+from indexer.printable import counted
+from indexer.storage.unindexed import PassedOverFiles
+
+# How files of each kind are called, with {s} for a plural, from what a user may miss to what nobody does.
+PHRASES = {
+    "patterns": "left out by patterns",
+    "thumbnails": "thumbnail{s}",
+    "bins": "in bins",
+    "snapshots": "in snapshots",
+    "caches": "in caches",
+    "nomedia": "beside a .nomedia file",
+    "hidden": "hidden",
+    "indexes": "in indexes",
+    "roots": "in other folders of the index",
+    "links": "link{s} to nowhere",
+    "pictures": "picture{s} of other kinds",
+    "videos": "video{s}",
+    "sounds": "sound{s}",
+    "texts": "text{s}",
+    "documents": "document{s}",
+    "archives": "archive{s}",
+    "sidecars": "sidecar file{s}",
+    "other": "other file{s}",
+}
+
+
+def sum_by_kind(passed_over: Iterable[PassedOverFiles]) -> list[PassedOverFiles]:
+    """Add up what several walks passed over, without the paths, in the order of `PHRASES`."""
+    sums = {kind: PassedOverFiles(kind) for kind in PHRASES}
+    for of_root in passed_over:
+        total = sums[of_root.kind]
+        total.files += of_root.files
+        total.folders += of_root.folders
+        total.photos += of_root.photos
+        total.all_counted &= of_root.all_counted
+    return [total for total in sums.values() if total.files or total.folders]
+
+
+def describe_passed_over(passed_over: Iterable[PassedOverFiles]) -> str:
+    """Return the counts of what was passed over as a list in words; empty folders are not worth one.
+
+    A count includes the photos inside the folders that were left out, as far as they were looked at.
+    """
+    return ", ".join(describe(kind) for kind in sum_by_kind(passed_over) if kind.files or kind.photos)
+
+
+def describe(kind: PassedOverFiles) -> str:
+    """Return how much was passed over of one kind: "1,204 thumbnails (31 folders)"."""
+    number = kind.files + kind.photos
+    phrase = PHRASES[kind.kind].format(s="" if number == 1 else "s")
+    count = f"{number:,}{'' if kind.all_counted else ' or more'} {phrase}"
+    return f"{count} ({counted(kind.folders, 'folder')})" if kind.folders else count

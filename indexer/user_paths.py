@@ -1,0 +1,38 @@
+"""Paths as users write them, made absolute when they come in, so that a later `chdir` changes nothing."""
+
+import os
+from pathlib import Path
+
+from indexer.errors import PhotoseekError
+
+
+def absolute_path(path: str | Path) -> Path:
+    """Return a path with `~` as the home directory, from the root of the file system; links stay as they are.
+
+    Args:
+        path: The path as it was written.
+
+    Raises:
+        PhotoseekError: It begins with `~` and there is no home directory, or it is relative and the current folder is
+            gone.
+    """
+    try:
+        return Path(os.path.abspath(expand_home(path)))
+    except FileNotFoundError:
+        raise PhotoseekError(f"{os.fspath(path)}: the current folder is gone; go to another one") from None
+
+
+def expand_home(path: str | Path) -> str:
+    """Return a path with `~` as the home directory, and `~NAME` as that of a user of this name if there is one.
+
+    Args:
+        path: The path as it was written.
+
+    Raises:
+        PhotoseekError: It begins with `~` and there is no home directory.
+    """
+    written = os.fspath(path)
+    expanded = os.path.expanduser(written)
+    if expanded.partition("/")[0] == "~":
+        raise PhotoseekError(f"{written}: there is no home directory; write the path out")
+    return expanded

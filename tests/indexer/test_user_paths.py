@@ -1,0 +1,36 @@
+"""Paths as users write them."""
+
+import os
+import pwd
+from pathlib import Path
+
+import pytest
+
+from answers import refusal
+from indexer.user_paths import absolute_path
+
+
+def test_a_path_is_absolute_and_keeps_its_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/me")
+    assert absolute_path("link/../link/x") == tmp_path / "link" / "x"
+    assert absolute_path("~/idx") == Path("/home/me/idx")
+    assert absolute_path("./~/idx") == tmp_path / "~" / "idx"
+    assert absolute_path("~backup of mine") == tmp_path / "~backup of mine"
+    assert absolute_path(os.fsdecode(b"caf\xe9")) == tmp_path / os.fsdecode(b"caf\xe9")
+
+
+def test_no_home_and_no_current_folder_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(_user: int) -> None:
+        raise KeyError
+
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert refusal(lambda: absolute_path("idx")) == "idx: the current folder is gone; go to another one"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    assert refusal(lambda: absolute_path("~/idx")) == "~/idx: there is no home directory; write the path out"
