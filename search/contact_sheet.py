@@ -8,12 +8,14 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import ExifTags, Image, ImageDraw, ImageFont
 
 from indexer.errors import PhotoseekError
 from indexer.photos.decode import UnreadablePhotoError, decode_photo
+from indexer.photos.file_head import SHEET_ENDS, SHEET_MARK, is_contact_sheet
 from indexer.photos.square_transform import SquareTransform
 from indexer.printable import printable
+from indexer.storage.atomic_files import atomic_write
 from search.results import Hit, SearchResult
 
 # Pixels that the side of a JPEG may have at most.
@@ -100,12 +102,38 @@ def write_sheet(results: Sequence[SearchResult], path: Path) -> None:
     for result in results:
         _draw_result(sheet, result, top)
         top += LAYOUT.height_of(result)
+    exif = Image.Exif()
+    exif[ExifTags.Base.ImageDescription] = SHEET_MARK
     try:
-        sheet.save(path)
+        with atomic_write(path) as scratch:
+            sheet.save(scratch, exif=exif, comment=SHEET_MARK)  # GIF has no EXIF data
     except OSError as error:
         raise PhotoseekError(f"contact sheet {path}: {error.strerror or error}") from None
     except ValueError:
         raise PhotoseekError(f"contact sheet {path}: the ending must name a picture format, as .jpg or .png") from None
+
+
+def is_sheet(path: Path) -> bool:
+    """Return whether a file is a contact sheet that `write_sheet` wrote; False if it cannot be read.
+
+    Args:
+        path: The file.
+    """
+    try:
+        with open(path, "rb") as file:
+            ends = file.read(SHEET_ENDS)
+            if len(ends) == SHEET_ENDS:
+                file.seek(-SHEET_ENDS, os.SEEK_END)
+                ends += file.read()
+    except OSError:
+        return False
+    return is_contact_sheet(ends)
+
+
+def sheet_suffixes() -> tuple[str, ...]:
+    """Return the endings that a contact sheet may have, in lower case: of all picture formats that Pillow writes."""
+    Image.init()
+    return tuple(sorted(ending for ending, kind in Image.EXTENSION.items() if kind in Image.SAVE))
 
 
 def _draw_result(sheet: Image.Image, result: SearchResult, top: int) -> None:
@@ -121,7 +149,8 @@ def _draw_result(sheet: Image.Image, result: SearchResult, top: int) -> None:
         else:
             middle = left + (LAYOUT.cell - photo.width) // 2, upper + (LAYOUT.cell - photo.height) // 2
             sheet.paste(photo, middle)
-        label, font = _legible(f"{hit.rank}. {hit.relevance:.2f}  {printable(os.path.basename(hit.path))}")
+        more = f"  +{len(hit.stack)}" if hit.stack else ""
+        label, font = _legible(f"{hit.rank}. {hit.relevance:.2f}{more}  {printable(os.path.basename(hit.path))}")
         while font.getlength(label) > LAYOUT.cell:
             label = label[:-2] + "…"
         draw.text((left, upper + LAYOUT.cell + 2), label, "black", font)

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,15 +34,19 @@ class FileQuery:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A row of a file: its line and column for messages, its id and text as they stand there, or its problem."""
+    """A row of a file: its line, its id and text as they stand there with their columns, or its problem."""
 
     place: str
     id: str | None = None
     text: str = ""
     problem: str | None = None
+    column: str | None = None
+    id_column: str | None = None
 
 
-def read_queries(path: Path, *, keep_going: bool = False, column: str | None = None) -> list[FileQuery]:
+def read_queries(
+    path: Path, *, keep_going: bool = False, column: str | None = None, data: bytes | None = None
+) -> list[FileQuery]:
     """Read the queries of a file.
 
     A row is bad if it cannot be read, has no text, is not UTF-8, or has an id that an earlier row has.
@@ -50,6 +55,8 @@ def read_queries(path: Path, *, keep_going: bool = False, column: str | None = N
         path: The file; its suffix is one of `QUERY_SUFFIXES`.
         keep_going: Keep bad rows with their `error`.
         column: The column of the texts; else the first of `TEXT_COLUMNS` that the file has.
+        data: What was read from standard input, instead of the file: JSON Lines if it begins with a brace, else one
+            query per line. Messages then name it "standard input".
 
     Returns:
         The queries in the order of the file. A row without an id gets its number, from 1, as its id, or `row-N` if
@@ -59,34 +66,44 @@ def read_queries(path: Path, *, keep_going: bool = False, column: str | None = N
         PhotoseekError: The file cannot be read, has no column of texts or no queries, or has a bad row and
             `keep_going` is not set.
     """
+    name = path if data is None else Path("standard input")
+    if data is not None:
+        is_json = data.removeprefix(BOM_UTF8).lstrip()[:1] == b"{"
+        path = Path("standard input.jsonl" if is_json else "standard input.txt")
     if path.suffix.lower() not in QUERY_SUFFIXES:
         raise PhotoseekError(f"query file {path}: the ending must be one of {', '.join(QUERY_SUFFIXES)}")
+    if column is not None and path.suffix.lower() == ".txt":
+        raise PhotoseekError(f"query file {name}: a text file has no columns, so none can be named {column!r}")
     queries: list[FileQuery] = []
     seen: set[str] = set()
-    rows = list(_read_rows(path, column))
+    rows = list(_read_rows(path, column, data))
     given = {(row.id or "").strip() for row in rows}
     for number, row in enumerate(rows, 1):
         query_id = (row.id or "").strip() or _unused_id(str(number), given)
         problem = _problem_of(row, query_id, seen)
-        if problem is not None and not keep_going:
-            raise PhotoseekError(f"{path} {row.place}: {problem} (--keep-going goes past it)")
+        error = None if problem is None else f"{name} {row.place}{problem}"
+        if error is not None and not keep_going:
+            raise PhotoseekError(f"{error} (--keep-going goes past it)")
         seen.add(query_id)
-        error = None if problem is None else f"{path} {row.place}: {problem}"
         queries.append(FileQuery(query_id, "" if error else row.text.strip(), error))
     if not queries:
-        raise PhotoseekError(f"query file {path} holds no queries")
+        raise PhotoseekError(f"query file {name} holds no queries")
     return queries
 
 
 def _problem_of(row: _Row, query_id: str, seen: set[str]) -> str | None:
-    """Return what is wrong with a row; None if it is fine. seen: the ids of earlier rows."""
+    """Return the column of a row and what is wrong with it; None if it is fine. seen: the ids of earlier rows."""
+    of_text = "" if row.column is None else f", column {row.column!r}"
+    of_id = "" if row.id_column is None else f", column {row.id_column!r}"
     if row.problem is not None:
-        return row.problem
+        return f"{of_text}: {row.problem}"
     if not row.text.strip():
-        return "the query is empty"
-    if not _is_unicode(query_id + row.text):
-        return "not UTF-8"
-    return f"id {query_id!r} was there before" if query_id in seen else None
+        return f"{of_text}: the query is empty"
+    if not _is_unicode(row.text):
+        return f"{of_text}: not UTF-8"
+    if not _is_unicode(query_id):
+        return f"{of_id}: not UTF-8"
+    return f"{of_id}: id {query_id!r} was there before" if query_id in seen else None
 
 
 def _unused_id(number: str, given: set[str]) -> str:
@@ -96,7 +113,7 @@ def _unused_id(number: str, given: set[str]) -> str:
     return number
 
 
-def _read_rows(path: Path, column: str | None) -> Iterator[_Row]:
+def _read_rows(path: Path, column: str | None, data: bytes | None) -> Iterator[_Row]:
     """Yield the rows of a file of any format."""
     suffix = path.suffix.lower()
     try:
@@ -104,7 +121,8 @@ def _read_rows(path: Path, column: str | None) -> Iterator[_Row]:
             yield from _read_parquet(path, column)
             return
         # Bytes that are not UTF-8 become lone surrogates, so that only their own row is refused.
-        text = path.read_bytes().decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+        read = path.read_bytes() if data is None else data
+        text = read.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
     except OSError as error:
         raise PhotoseekError(f"query file {path}: {error.strerror or error}") from None
     readers = {".txt": _read_lines, ".jsonl": _read_jsonl}
@@ -141,8 +159,9 @@ def _read_csv(path: Path, lines: io.StringIO, column: str | None) -> Iterator[_R
         if fields and len(fields) != len(header):
             yield _Row(line, problem=f"{len(fields)} fields, the header has {len(header)}")
         elif fields:
-            place = f"{line}, column {header[text_at]!r}"
-            yield _Row(place, None if id_at is None else fields[id_at], fields[text_at])
+            query_id = None if id_at is None else fields[id_at]
+            id_column = None if id_at is None else header[id_at]
+            yield _Row(line, query_id, fields[text_at], column=header[text_at], id_column=id_column)
 
 
 def _read_jsonl(_path: Path, lines: io.StringIO, column: str | None) -> Iterator[_Row]:
@@ -169,14 +188,15 @@ def _read_jsonl(_path: Path, lines: io.StringIO, column: str | None) -> Iterator
 
 def _json_row(place: str, values: dict[str, object], column: str | None) -> _Row:
     """Return the row of a JSON object."""
-    query_id = next((str(values[key]) for key in ID_COLUMNS if values.get(key) is not None), None)
+    id_column = next((key for key in ID_COLUMNS if values.get(key) is not None), None)
+    query_id = None if id_column is None else str(values[id_column])
     key = next((name for name in _text_names(column) if name in values), None)
     if key is None:
         return _Row(place, query_id, problem=_missing_column(list(values), column))
     text = values[key]
     if not isinstance(text, str):
-        return _Row(f"{place}, column {key!r}", query_id, problem="not a text")
-    return _Row(f"{place}, column {key!r}", query_id, text)
+        return _Row(place, query_id, problem="not a text", column=key)
+    return _Row(place, query_id, text, column=key, id_column=id_column)
 
 
 def _read_parquet(path: Path, column: str | None) -> Iterator[_Row]:
@@ -192,11 +212,12 @@ def _read_parquet(path: Path, column: str | None) -> Iterator[_Row]:
     names = [str(name) for name in table.column_names]
     text_at, id_at = _text_column(path, names, column), _id_column(names)
     texts = table.column(text_at).to_pylist()
+    id_column = None if id_at is None else names[id_at]
     ids = [None] * len(texts) if id_at is None else table.column(id_at).to_pylist()
     for number, (query_id, text) in enumerate(zip(ids, texts, strict=True), 1):
-        place = f"row {number}, column {names[text_at]!r}"
         problem = None if isinstance(text, str) else "not a text"
-        yield _Row(place, None if query_id is None else str(query_id), "" if problem else text, problem)
+        given = None if query_id is None else str(query_id)
+        yield _Row(f"row {number}", given, "" if problem else text, problem, names[text_at], id_column)
 
 
 def _text_column(path: Path, names: list[str], column: str | None) -> int:

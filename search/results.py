@@ -1,12 +1,17 @@
 """Define what a search returns: `Hit` and `SearchResult`, with their JSON form and their table for a terminal."""
 
-from dataclasses import asdict, dataclass
+import os
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from typing import Any
 
+from indexer.photos.metadata.record import NOT_READ, PhotoMetadata
 from indexer.printable import printable
 
 # Version of the JSON form.
 FORMAT = 1
+# Photos of a stack that the table for a terminal names.
+NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +26,9 @@ class Hit:
         width: Its width in pixels, upright.
         height: Its height in pixels, upright.
         copies: The absolute paths of its exact duplicates.
+        metadata: When, where and with what it was taken, and its kind.
+        stack: The absolute paths of other photos that belong to it and may be found, too: of its burst, copies in other
+            sizes, the RAW beside the JPEG.
     """
 
     rank: int
@@ -30,12 +38,21 @@ class Hit:
     width: int
     height: int
     copies: tuple[str, ...] = ()
+    metadata: PhotoMetadata = NOT_READ
+    stack: tuple[str, ...] = ()
+
+    @property
+    def stack_size(self) -> int:
+        """How many photos this hit stands for, itself and exact duplicates included."""
+        return 1 + len(self.copies) + len(self.stack)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the JSON form, with relevance and score rounded to four decimals."""
+        """Return the JSON form, with relevance and score rounded to four decimals, and the time in ISO format."""
         values = asdict(self) | {"relevance": round(self.relevance, 4), "score": round(self.score, 4)}
-        values["copies"] = list(self.copies)
-        return values
+        values |= {"copies": list(self.copies), "stack": list(self.stack), "stack_size": self.stack_size}
+        values |= values.pop("metadata")
+        taken = self.metadata.taken
+        return values | {"taken": None if taken is None else taken.isoformat()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +79,14 @@ class SearchResult:
     blocked: str | None = None
     error: str | None = None
 
+    def by_date(self) -> "SearchResult":
+        """Return the same result with its hits in the order in which they were taken, the newest first.
+
+        A hit keeps its rank, which is its place by relevance. Hits that are not known to have a time come last.
+        """
+        by_rank = sorted(self.hits, key=lambda hit: hit.rank)
+        return replace(self, hits=tuple(sorted(by_rank, key=lambda hit: _clock(hit.metadata.taken), reverse=True)))
+
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON form.
 
@@ -82,6 +107,11 @@ class SearchResult:
         return values
 
 
+def _clock(taken: datetime | None) -> datetime:
+    """Return what the clock showed where a photo was taken; the earliest time of all if it is not known."""
+    return datetime.min if taken is None else taken.replace(tzinfo=None)
+
+
 def table(result: SearchResult) -> str:
     """Format the hits for a terminal, one line of `rank relevance path` per hit.
 
@@ -94,5 +124,14 @@ def table(result: SearchResult) -> str:
     lines = []
     for hit in result.hits:
         copies = f"  (+{len(hit.copies)} same)" if hit.copies else ""
-        lines.append(f"{hit.rank:>4}  {hit.relevance:.3f}  {printable(hit.path)}{copies}")
+        lines.append(f"{hit.rank:>4}  {hit.relevance:.3f}  {printable(hit.path)}{copies}{_stack_of(hit)}")
     return "\n".join(lines)
+
+
+def _stack_of(hit: Hit) -> str:
+    """Return the number and the first names of the photos that belong to a hit."""
+    if not hit.stack:
+        return ""
+    names = [printable(os.path.basename(path)) for path in hit.stack[:NAMED]]
+    more = ", ..." if len(hit.stack) > NAMED else ""
+    return f"  (+{len(hit.stack)}: {', '.join(names)}{more})"

@@ -1,56 +1,53 @@
 """Search an index: query -> policy -> text vector -> candidates -> ranking -> hits with a relevance."""
 
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar, Unpack
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+from indexer.building.unfinished_build import missing_note
 from indexer.cpu_count import usable_cores
 from indexer.errors import PhotoseekError
 from indexer.index import Index
-from indexer.storage.vector_files import quantise_directions
-from indexer.views.view import View
-from indexer.views.view_files import damaged_view
 from reranker.models.joint_space import EncodedQueries
 from reranker.ranker import Ranker
+from search.answer_notes import min_score_notes
+from search.gallery import Gallery
 from search.hit_lookup import RankedRows, look_up_hits
-from search.query_encoder import QueryEncoder, check_query_text, timed
-from search.query_text import ParsedQuery, parse_query, unwanted_texts
+from search.opened_view import open_searched_view
+from search.queries.photo_encoder import PhotoEncoder
+from search.queries.query import PartsAsked, PhotosAsked, Query, as_queries, with_parts
+from search.queries.query_reader import QueryReader
+from search.queries.search_options import OptionsByName, SearchOptions
+from search.query_encoder import QueryEncoder, timed
+from search.query_ranking import Opened, QueryRanking
 from search.results import Hit, SearchResult
-from search.spelling import Spelling
-from search.text_ranking import SearchOptions, TextRanking
+from search.stacks import Stacks
 
 if TYPE_CHECKING:
     from search.moderation.policy_filter import Moderation
+    from search.queries.asked_query import AskedQuery
 
 # Queries answered at a time, each block of them by one thread.
 BLOCK = 256
 STAGES = ("encode", "map", "candidates", "rerank", "fetch")
 
 T = TypeVar("T")
-Block = Sequence["_Asked"]
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """A query with its id: as it was typed, and what it asks for."""
-
-    id: str
-    text: str
-    parsed: ParsedQuery
+Block = Sequence["AskedQuery"]
+Progress = Callable[[int, int], None]
 
 
 class Searcher:
-    """An open index with the ranker of its view, ready for queries.
+    """An open index with the ranker of its view, ready for queries; a context manager that closes it.
 
     The first query loads the text encoder and, at the same time, the candidate structure. `index`, `view`, `ranker` and
-    `candidates` may be read; `moderation` is what the index's policy does, None without a policy.
+    `candidates` may be read; `moderation` is what the index's policy does, None without a policy; `notes` hold for
+    every answer. An index without a view, as when its build was cut short, gets one of the shipped ranker. A searcher
+    may be used from several threads, and in a process that is forked before the first query.
 
     Args:
         index: The index to search.
@@ -78,8 +75,7 @@ class Searcher:
         if candidates is not None and candidates < 1:
             raise PhotoseekError(f"candidates must be 1 or more, got {candidates}")
         self.index = index
-        self.view = index.view()
-        self.ranker = ranker_of(self.view)
+        self.view, self.ranker = open_searched_view(index, self)
         if ranker is not None and ranker.id != self.ranker.id:
             raise PhotoseekError(
                 f"index {index.folder} has ranker {self.ranker.id} attached, not {ranker.id}; photoseek use RANKER "
@@ -92,10 +88,10 @@ class Searcher:
             regions = index.regions()
             late_regions = None if regions is None else regions[self.view.rows :]
             self.view = self.view.with_tail(self.ranker.encode_photos(late, late_regions))
-        dead = np.array(index.catalogue.dead_rows(), np.int64)
-        self._alive = np.setdiff1d(np.arange(self.view.total_rows), dead) if len(dead) else None
-        self._encoder = QueryEncoder(self.ranker, self.view.regions is not None, timer)
-        self._ranking = TextRanking(self.view, self.ranker, self._encoder, self.candidates, timer)
+        with_regions = self.view.regions is not None
+        self._encoder = QueryEncoder(self.ranker, with_regions, timer)
+        missing = missing_note(index.folder, index.catalogue)
+        self.notes = () if missing is None else (missing,)
         self._timer = timer
         self._blas = ThreadpoolController()
         self.moderation: Moderation | None = None
@@ -103,99 +99,151 @@ class Searcher:
             from search.moderation import policy_filter
 
             self.moderation = policy_filter.Moderation(index, self.view, self.ranker, self.encode_queries, on_problem)
+        self._gallery = Gallery(index, self.view.total_rows, self.moderation)
+        photo_encoder = PhotoEncoder(index, self.ranker, with_regions)
+        self._reader = QueryReader(index, self.ranker.known_words, self._encoder, photo_encoder, self.moderation)
+        stacks = Stacks(*index.catalogue.stacks.members(), self.view.total_rows)
+        opened = Opened(index, self.view, self.ranker, self._encoder, stacks)
+        self._ranking = QueryRanking(opened, self._gallery, self.candidates, timer)
 
-    def search(self, text: str, k: int = 10) -> list[Hit]:
-        """Return the k most relevant photos for a sentence, best first.
+    def search(
+        self,
+        query: str | Query,
+        k: int = 10,
+        *,
+        like: PhotosAsked = (),
+        without: PartsAsked = (),
+        **options: Unpack[OptionsByName],
+    ) -> list[Hit]:
+        """Return the k most relevant photos for a query, best first.
 
         Args:
-            text: What the photos should show.
+            query: What the photos should show, a sentence or a `Query`.
             k: How many hits; fewer come only if the index holds fewer.
+            like: Photos that hits should look like, too: paths or `Photo`s.
+            without: What hits should not show: texts, and photos as `Path` or `Photo`.
+            options: Any other of `SearchOptions` by its name: `min_score`, `under`, `filters`, `show_all`.
 
         Returns:
             The hits, best first, each with a relevance from 0 to 1.
 
         Raises:
-            PhotoseekError: The text is empty, or `k` is under 1.
+            PhotoseekError: The query is empty, `k` is under 1, or a photo cannot be read.
         """
-        return list(self.answer(text, k).hits)
+        return list(self.answer(query, k, like=like, without=without, **options).hits)
 
     def answer(
-        self, text: str, k: int = 10, *, min_score: float = 0.0, under: str | None = None, without: str | None = None
+        self,
+        query: str | Query,
+        k: int = 10,
+        *,
+        like: PhotosAsked = (),
+        without: PartsAsked = (),
+        **options: Unpack[OptionsByName],
     ) -> SearchResult:
-        """Search for a sentence, and say whether there is a good match.
+        """Search for a query, and say whether there is a good match.
 
         Args:
-            text: What the photos should show, as people type it (`search.query_text`).
+            query: What the photos should show: a sentence as people type it, or a `Query`.
             k: How many hits.
-            min_score: Hits of lower relevance are left out.
-            under: A folder that hits must lie below, named from here or else from a root of the index.
-            without: A sentence that hits should not fit, beside what the text itself excludes.
+            like: Photos that hits should look like, too: paths or `Photo`s.
+            without: What hits should not show, beside what the text itself excludes: texts, and photos as `Path` or
+                `Photo`.
+            options: Any other of `SearchOptions` by its name: `min_score`, `under`, `filters`, `show_all`.
 
         Returns:
-            The hits with `good_match`, the chance of a match and notes; without hits if the policy blocks the text.
+            The hits with `good_match`, the chance of a match and notes; without hits if the policy blocks the query.
 
         Raises:
-            PhotoseekError: A text is empty, `k` is under 1, or no photo of the index lies below `under`.
+            PhotoseekError: The query is empty, `k` is under 1, a photo cannot be read, or no photo of the index lies
+                below `under`.
         """
-        return self.answer_many([("1", text)], k, min_score=min_score, under=under, without=without)[0]
+        asked = with_parts(query if isinstance(query, Query) else Query(query), like, without)
+        return self.answer_queries([asked], SearchOptions(k, **options))[0]
 
     def answer_many(
         self,
-        queries: Sequence[tuple[str, str]],
+        queries: Iterable[Query | str | tuple[str, str]] | Mapping[str, str],
         k: int = 10,
         *,
-        min_score: float = 0.0,
-        under: str | None = None,
-        without: str | None = None,
-        on_progress: Callable[[int, int], None] | None = None,
+        without: PartsAsked = (),
+        on_progress: Progress | None = None,
+        **options: Unpack[OptionsByName],
     ) -> list[SearchResult]:
-        """Search for many sentences at once.
+        """Search for many queries at once.
 
         Args:
-            queries: (id, text) of each query, the text as people type it.
+            queries: The queries, in any iterable: `Query`s, pairs (id, text), or texts, which are numbered from 1.
             k: How many hits per query.
-            min_score: Hits of lower relevance are left out.
-            under: A folder that hits must lie below, named from here or else from a root of the index.
-            without: A sentence that hits should not fit, as what a query itself excludes ("a street without cars"):
-                photos that would be a good match for it come last.
+            without: What no hit should show, as what a query itself excludes ("a street without cars"): photos that
+                would be a good match for it come last.
+            on_progress: Called with (done, total) queries.
+            options: Any other of `SearchOptions` by its name: `min_score`, `under`, `filters`, `show_all`.
+
+        Returns:
+            One result per query, in their order.
+
+        Raises:
+            PhotoseekError: A query is empty, `k` is under 1, a photo cannot be read, or no photo of the index lies
+                below `under`.
+        """
+        asked = [with_parts(query, (), without) for query in as_queries(queries)]
+        return self.answer_queries(asked, SearchOptions(k, **options), on_progress)
+
+    def answer_queries(
+        self, queries: Sequence[Query], options: SearchOptions, on_progress: Progress | None = None
+    ) -> list[SearchResult]:
+        """Search for many queries at once, as `answer_many`, with all options in one object.
+
+        Args:
+            queries: The queries.
+            options: What they have in common.
             on_progress: Called with (done, total) queries.
 
         Returns:
             One result per query, in their order.
 
         Raises:
-            PhotoseekError: A text is empty, `k` is under 1, or no photo of the index lies below `under`.
+            PhotoseekError: As `answer_many`.
         """
-        _check_k(k)
-        for name, text in [*queries, *([] if without is None else [("--without", without)])]:
-            check_query_text(name, text)
-        options = SearchOptions(k, min_score, self._allowed(under))
-        asked = [self._read(*query, without) for query in queries]
-        stops = [None if self.moderation is None else self.moderation.block_text(q.text, q.parsed.text) for q in asked]
-        free = [query for query, stop in zip(asked, stops, strict=True) if stop is None]
-        if free:
-            self._open(free[0].text)
-        results: list[SearchResult] = []
+        if "view" not in self.__dict__:
+            raise PhotoseekError("the searcher is closed; open another: Searcher(Index.open(folder))")
+        options.check()
+        for query in queries:
+            self._reader.check(query)
+        allowed = self._gallery.rows(options)
+        asked = [self._reader.read(query) for query in queries]
+        free = [query for query in asked if query.blocked is None]
+        to_rank = free if allowed is None or len(allowed) else []
+        results = [] if to_rank else [SearchResult(q.id, q.text, (), good_match=False) for q in free]
+        self._open(to_rank)
         # Products this small gain nothing from a second BLAS thread, which then spins beside the encoder's.
         with self._blas.limit(limits=1, user_api="blas"):
-            for found in self._search_blocks(free, options, under):
+            for found in self._search_blocks(to_rank, options, allowed):
                 results += found
                 if on_progress is not None:
                     on_progress(len(queries) - len(free) + len(results), len(queries))
-        passed = iter(results)
+        notes = (*self.notes, *self._gallery.notes(options, allowed))
+        passed = (replace(result, notes=(*result.notes, *notes)) for result in results)
         return [
-            next(passed) if stop is None else SearchResult(query.id, query.text, (), good_match=False, blocked=stop)
-            for query, stop in zip(asked, stops, strict=True)
+            next(passed)
+            if query.blocked is None
+            else SearchResult(query.id, query.text, (), good_match=False, blocked=query.blocked)
+            for query in asked
         ]
 
-    def like(self, photo: str | Path, k: int = 10, *, min_score: float = 0.0, under: str | None = None) -> SearchResult:
+    def like(
+        self,
+        photo: str | Path,
+        k: int = 10,
+        **options: Unpack[OptionsByName],
+    ) -> SearchResult:
         """Search for photos that look like a photo; relevance is the cosine of the embeddings.
 
         Args:
             photo: A photo file, in the index or not.
             k: How many hits.
-            min_score: Hits of lower relevance are left out.
-            under: A folder that hits must lie below, named from here or else from a root of the index.
+            options: Any other of `SearchOptions` by its name: `min_score`, `under`, `filters`, `show_all`.
 
         Returns:
             The hits, with the cosine (-1 to 1) as `score`; without hits if the policy blocks the photo.
@@ -204,41 +252,22 @@ class Searcher:
             PhotoseekError: The photo cannot be read, this machine has another image encoder than the index, `k` is
                 under 1, or no photo of the index lies below `under`.
         """
-        from indexer.photos.decode import UnreadablePhotoError, decode_photo
+        return self.answer(Query(like=photo), k, **options)
 
-        _check_k(k)
-        encoder = self.index.load_encoder()
-        if encoder.fingerprint != self.index.encoder:
-            raise PhotoseekError(
-                f"index {self.index.folder} holds embeddings of {self.index.encoder}, but this machine has "
-                f"{encoder.fingerprint}; build the index again"
-            )
-        try:
-            loaded = decode_photo(os.fsencode(photo), encoder.transform)
-        except UnreadablePhotoError as error:
-            raise PhotoseekError(f"photo {os.fspath(photo)}: {error}") from None
-        regions = None
-        if self.view.regions is None:
-            x = encoder.encode(loaded.pixels[None])
-        else:
-            x, parts = encoder.encode_with_regions(loaded.pixels[None])
-            regions = quantise_directions(parts)
-        encoded = self.ranker.encode_photos(x, regions)
-        name = f"like {os.fspath(photo)}"
-        if self.moderation is not None:
-            row = self.index.catalogue.row_of_digest(loaded.digest)
-            stop = self.moderation.block_photo(os.path.abspath(os.fspath(photo)), encoded, row)
-            if stop is not None:
-                return SearchResult("1", name, (), good_match=False, blocked=stop)
-        query = np.concatenate([encoded.z, np.zeros((1, 1), np.float32)], axis=1)
-        found, _ = self.view.search(query, max(self.candidates, k), self._allowed(under))
-        rows = found[0]
-        cosines = np.asarray(self.index.embeddings()[rows], np.float32) @ x[0]
-        order = np.lexsort((rows, -cosines))[:k]
-        relevance = np.clip(cosines, 0, 1)
-        kept = order[relevance[order] >= min_score]
-        ranked = RankedRows(rows[kept], relevance[kept], cosines[kept], 1.0)
-        return SearchResult("1", name, look_up_hits(self.index.catalogue, [ranked], under)[0], good_match=True)
+    def close(self) -> None:
+        """Close the index and let go of what is in memory. The searcher answers nothing more."""
+        self.index.close()
+        for name in ("view", "_encoder", "_gallery", "_reader", "_ranking", "moderation"):
+            self.__dict__.pop(name, None)
+
+    def __enter__(self) -> "Searcher":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Searcher cannot be pickled: open one in every process, Searcher(Index.open(folder))")
 
     def encode_queries(self, texts: Sequence[str]) -> EncodedQueries:
         """Encode texts as queries by the ranker's text encoder.
@@ -251,81 +280,41 @@ class Searcher:
         """
         return self._encoder.encode(texts)
 
-    def _read(self, name: str, text: str, without: str | None) -> _Asked:
-        """Read a query as people type it; what the search excludes is excluded from it, too."""
-        parsed = parse_query(text, self._spelling)
-        if without is not None:
-            parsed = replace(parsed, unwanted=(*parsed.unwanted, *unwanted_texts(without, self._spelling)))
-        return _Asked(name, text, parsed)
-
-    @cached_property
-    def _spelling(self) -> Spelling:
-        return Spelling(self.ranker.known_words, self._encoder.is_word)
-
-    def _open(self, text: str) -> None:
+    def _open(self, queries: Block) -> None:
         """Compile the text encoder in a thread and read the candidates beside it: a fresh process waits for both."""
-        if self._encoder.is_open:
+        text = next((query.parsed.text for query in queries if query.parsed.text), None)
+        if text is None or self._encoder.is_open:
             return
         with ThreadPoolExecutor(1) as pool:
             ready = pool.submit(self._encoder.text_encoder.encode, [text])
             self.view.open_candidates()
             ready.result()
 
-    def _search_blocks(self, queries: Block, options: SearchOptions, under: str | None) -> Iterator[list[SearchResult]]:
+    def _search_blocks(
+        self, queries: Block, options: SearchOptions, allowed: np.ndarray | None
+    ) -> Iterator[list[SearchResult]]:
         """Yield the results of queries, block by block, in their order."""
         blocks = [queries[start : start + BLOCK] for start in range(0, len(queries), BLOCK)]
         threads = 1 if len(blocks) > 1 else None
-        found = _each(lambda block: self._ranking.rank([q.parsed for q in block], options, threads), blocks)
+        found = _each(lambda block: self._ranking.rank(block, options, allowed, threads), blocks)
         for block, ranked in zip(blocks, found, strict=True):
             with timed("fetch", self._timer):
-                hits = look_up_hits(self.index.catalogue, ranked, under)
+                hits = look_up_hits(self.index.catalogue, ranked, options.under)
             yield [
-                SearchResult(
-                    query.id,
-                    query.text,
-                    own,
-                    of_query.match_probability >= self.ranker.no_match.threshold,
-                    (*query.parsed.notes, *self._encoder.notes(query.text)),
-                    of_query.match_probability,
-                )
+                self._result(query, own, of_query, options.min_score)
                 for query, own, of_query in zip(block, hits, ranked, strict=True)
             ]
 
-    def _allowed(self, under: str | None) -> np.ndarray | None:
-        """Return the sorted rows that may be found, or None if all may."""
-        if under is None:
-            return self._shown
-        here, in_root = os.fsencode(os.path.abspath(under)), os.fsencode(under)
-        rows = self.index.catalogue.rows_under(here) or self.index.catalogue.rows_under(in_root)
-        if not rows:
-            raise PhotoseekError(f"no photos of index {self.index.folder} lie under {under!r}")
-        return self._without_held_back(np.array(rows, np.int64))
-
-    @cached_property
-    def _shown(self) -> np.ndarray | None:
-        """Sorted rows that are neither deleted nor held back by the policy; None where that is every row."""
-        return self._without_held_back(self._alive)
-
-    def _without_held_back(self, rows: np.ndarray | None) -> np.ndarray | None:
-        if self.moderation is None or not len(self.moderation.held_back_rows):
-            return rows
-        every = np.arange(self.view.total_rows) if rows is None else rows
-        return np.setdiff1d(every, self.moderation.held_back_rows, assume_unique=True)
-
-
-def ranker_of(view: View) -> Ranker:
-    """Return the ranker of a view.
-
-    Raises:
-        PhotoseekError: It cannot be read, or it is not the one that made the view.
-    """
-    try:
-        ranker = Ranker.load(view.ranker_folder)
-    except PhotoseekError as error:
-        raise damaged_view(view.folder, str(error).partition(";")[0]) from None
-    if view.ranker_id not in ("", ranker.id):
-        raise damaged_view(view.folder, f"it is of ranker {view.ranker_id} and holds {ranker.id}")
-    return ranker
+    def _result(self, query: "AskedQuery", hits: tuple[Hit, ...], ranked: RankedRows, min_score: float) -> SearchResult:
+        """Return the result of a query; of one without a text, whatever is found is a good match."""
+        notes = min_score_notes(hits, min_score, ranked.best_relevance)
+        if query.asks_no_text:
+            return SearchResult(query.id, query.text, hits, bool(hits), notes)
+        text = query.parsed.text or " ".join(part.text for part in query.unwanted)
+        own = self._encoder.notes(text) if text else ()
+        is_match = bool(hits) and ranked.match_probability >= self.ranker.no_match.threshold
+        notes = (*query.parsed.notes, *own, *notes)
+        return SearchResult(query.id, query.text, hits, is_match, notes, ranked.match_probability)
 
 
 def _each(function: Callable[[Block], T], blocks: Sequence[Block]) -> Iterator[T]:
@@ -338,8 +327,3 @@ def _each(function: Callable[[Block], T], blocks: Sequence[Block]) -> Iterator[T
         yield from pool.map(function, blocks)
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _check_k(k: int) -> None:
-    if k < 1:
-        raise PhotoseekError(f"k must be 1 or more, got {k}")

@@ -10,6 +10,7 @@ import numpy as np
 from indexer.views.ann_search import SearchParameters
 from indexer.views.view import View
 from search.bench.ann_parameters import parameter_grid, with_parameters
+from search.bench.date_filters import FEWEST_KEPT, FILTER_SHARES, date_filters, folder_filters
 from search.bench.exact_search import best_rows, recall, view_blocks
 from search.bench.timing import RECALL_AT, Latency, MeasuredSearch, latency_of, time_searches
 from search.searcher import Searcher
@@ -18,10 +19,6 @@ from search.searcher import Searcher
 MOST_QUERIES = 500
 # One-word queries measured at least.
 WORDS = 100
-# Random filters, by the share of the photos that they keep.
-FILTER_SHARES = {"10%": 0.1, "1%": 0.01, "0.1%": 0.001}
-# A filter that keeps fewer photos than this is not measured.
-FEWEST_KEPT = 5
 # Photos whose folders are tried as a filter.
 FOLDER_SAMPLES = 16
 
@@ -40,14 +37,16 @@ class KindFigures:
 
 @dataclass(frozen=True, slots=True)
 class FilterFigures:
-    """Recall and latency of searches among the photos that a filter keeps."""
+    """Recall and latency of searches among the photos that a filter keeps, and how long it takes to choose these."""
 
     photos: int
     search: MeasuredSearch
+    choose_ms: float | None = None
 
     def as_dict(self) -> dict[str, float]:
-        """Return the JSON form."""
-        return {"photos": self.photos, **self.search.as_dict()}
+        """Return the JSON form; without the time of the choice, if that was not measured."""
+        chosen = {} if self.choose_ms is None else {"choose_ms": self.choose_ms}
+        return {"photos": self.photos, **self.search.as_dict(), **chosen}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,7 @@ class CandidateFigures:
     Attributes:
         recall: Mean recall over all queries, 0 to 1.
         kinds: Figures by kind of query, `captions` and `words`.
-        filters: Figures by filter, for example `1%` or `folder`.
+        filters: Figures by filter, for example `1%`, `folder` or `date 10%`.
         curve: Figures under other settings; empty if the structure has none, as it is exact.
     """
 
@@ -88,11 +87,15 @@ class CandidateFigures:
     curve: tuple[CurvePoint, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the JSON form: `candidates`, `filters` and `curve`."""
+        """Return the JSON form: `candidates`, `filters` (those by date and by folder in objects) and `curve`."""
         kinds = {kind: figures.as_dict() for kind, figures in self.kinds.items()}
+        filters: dict[str, Any] = {}
+        for name, figures in self.filters.items():
+            group, _, share = name.partition(" ")
+            (filters.setdefault(group, {}) if share else filters)[share or name] = figures.as_dict()
         return {
             "candidates": {f"recall@{RECALL_AT}": self.recall, **kinds},
-            "filters": {name: figures.as_dict() for name, figures in self.filters.items()},
+            "filters": filters,
             "curve": [point.as_dict() for point in self.curve],
         }
 
@@ -133,14 +136,15 @@ def measure_candidates(
     by_kind = queries_by_kind(searcher, texts)
     mapped = {kind: searcher.encode_queries(some).candidate for kind, some in by_kind.items()}
     queries = _Queries(mapped, np.concatenate(list(mapped.values())))
-    kept = sample_filters(searcher)
+    chosen = date_filters(searcher) | folder_filters(searcher)
+    kept = sample_filters(searcher) | {name: choice.rows for name, choice in chosen.items()}
     exact = _exact_rows(view, queries.all, kept, on_progress)
     kinds = _measure_kinds(view, queries, exact[ALL])
     total = sum(figures.queries * figures.search.recall for figures in kinds.values()) / len(queries.all)
     return CandidateFigures(
         round(total, 5),
         kinds,
-        _measure_filters(view, queries.all, kept, exact),
+        _measure_filters(view, queries.all, kept, exact, {name: choice.choose_ms for name, choice in chosen.items()}),
         tuple(_measure_setting(view, queries, exact[ALL], setting) for setting in parameter_grid(view)),
     )
 
@@ -220,13 +224,17 @@ def _measure_kinds(view: View, queries: _Queries, exact: np.ndarray) -> dict[str
 
 
 def _measure_filters(
-    view: View, queries: np.ndarray, filters: Mapping[str, np.ndarray], exact: Mapping[str, np.ndarray]
+    view: View,
+    queries: np.ndarray,
+    filters: Mapping[str, np.ndarray],
+    exact: Mapping[str, np.ndarray],
+    choose_ms: Mapping[str, float],
 ) -> dict[str, FilterFigures]:
-    """Measure all queries under each filter. exact: (b, c) rows by filter."""
+    """Measure all queries under each filter. exact: (b, c) rows by filter; choose_ms: what is known of the choice."""
     figures = {}
     for name, allowed in filters.items():
         rows, seconds = time_searches(view, queries, allowed)
-        figures[name] = FilterFigures(len(allowed), _measured(rows, exact[name], seconds))
+        figures[name] = FilterFigures(len(allowed), _measured(rows, exact[name], seconds), choose_ms.get(name))
     return figures
 
 

@@ -19,7 +19,8 @@ from indexer.encoders.image_encoder import IMAGE_BATCH
 from indexer.errors import PhotoseekError
 from indexer.inference.int8 import run_trial
 from indexer.photos.decode_pool import DecodeWorkers
-from indexer.photos.scan import PhotoFile, Skipped, walk
+from indexer.photos.found_files import PhotoFile, Skipped
+from indexer.photos.scan import walk
 from search.bench.indexing_baseline import BATCH_PHOTOS, index_by_torch, load_networks
 from search.bench.memory import peak_megabytes
 

@@ -8,6 +8,7 @@ from indexer.storage.atomic_files import atomic_write
 from search.bench.baseline_comparison import BaselineFigures, MissingBaseline
 from search.bench.candidates import CandidateFigures
 from search.bench.cold_start import ColdStart
+from search.bench.plot_file import plot_metadata
 from search.bench.roofline import Roofline
 from search.bench.search_benchmark import SearchBenchmark
 from search.bench.synthetic.likeness import Likeness
@@ -79,7 +80,7 @@ def plot_recall(figures: SearchBenchmark, path: Path) -> None:
         axes.grid(alpha=0.25)
         axes.legend(frameon=False)
         with atomic_write(path) as scratch:
-            figure.savefig(scratch, metadata={"Date": None} if path.suffix == ".svg" else None)
+            figure.savefig(scratch, metadata=plot_metadata(path))
 
 
 def pareto_front(points: Sequence[MeasuredSearch]) -> list[MeasuredSearch]:
@@ -164,6 +165,11 @@ def _candidate_lines(candidates: CandidateFigures) -> list[str]:
     searches = {kind: figures.search for kind, figures in candidates.kinds.items()}
     searches |= {f"filter, {name}": figures.search for name, figures in candidates.filters.items()}
     lines += [_candidate_line(name, f"{search.recall:.4f}", search.latency) for name, search in searches.items()]
+    lines += [
+        f"filter, {name}: {figures.choose_ms:.2f} ms to choose its {figures.photos} photos"
+        for name, figures in candidates.filters.items()
+        if figures.choose_ms is not None
+    ]
     for point in candidates.curve:
         recall = "/".join(f"{search.recall:.3f}" for search in point.kinds.values())
         setting = f"probes {point.parameters.nprobe} depth {point.parameters.refine_k}"

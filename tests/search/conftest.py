@@ -2,6 +2,7 @@
 the shipped ranker."""
 
 import shutil
+from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from PIL import Image
 
 from indexer.encoders import ImageEncoder, load_image_encoder
 from indexer.index import DEFAULT_ENCODER, Index
+from indexer.storage.catalogue import Catalogue
 from reranker.ranker import Ranker
 
 LAYOUT = {
@@ -58,7 +60,10 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def build_folder(root: Path, folder: Path, encoder: ImageEncoder, ranker: Ranker, regions: bool) -> Path:
+    """Build an index without stacks: coffee and tea are a hit each, as tests of the ranking look at every photo."""
     Index.build(root, folder, encoder=encoder, regions=regions).attach(ranker)
+    with closing(Catalogue(folder / "catalogue.sqlite", writable=True)) as catalogue, catalogue.transaction():
+        catalogue.stacks.replace_stacks([])
     return folder
 
 

@@ -106,7 +106,7 @@ def test_a_number_is_never_the_id_of_two_rows(tmp_path: Path) -> None:
 BAD_ROWS = {
     "empty.csv": ("id,text\n1, \n2,a bus\n", "line 2, column 'text': the query is empty"),
     "after.csv": ('id,text\n1,"two\nlines"\n2,\n3,a bus\n', "line 4, column 'text': the query is empty"),
-    "twice.csv": ("id,text\n7,a dog\n7,a bus\n", "line 3, column 'text': id '7' was there before"),
+    "twice.csv": ("id,text\n7,a dog\n7,a bus\n", "line 3, column 'id': id '7' was there before"),
     "fields.csv": ("id,text\n1,a red, fast bus\n2,a bus\n", "line 2: 3 fields, the header has 2"),
     "quote.csv": ('id,text\n1,"a dog\n2,a bus\n', "line 2: cannot be read (unexpected end of data)"),
     "latin.csv": (b"id,text\n1,caf\xe9\n2,a bus\n", "line 2, column 'text': not UTF-8"),
@@ -143,7 +143,7 @@ def test_keep_going_goes_past_every_bad_row_and_keeps_the_order(tmp_path: Path) 
     path = written(tmp_path, "q.csv", b"id,text\n1,a dog\n1,a cat\n2,x,y\n3,caf\xe9\n4,\n5,a bus\n")
     assert read_queries(path, keep_going=True) == [
         FileQuery("1", "a dog"),
-        FileQuery("1", "", f"{path} line 3, column 'text': id '1' was there before"),
+        FileQuery("1", "", f"{path} line 3, column 'id': id '1' was there before"),
         FileQuery("row-3", "", f"{path} line 4: 3 fields, the header has 2"),
         FileQuery("3", "", f"{path} line 5, column 'text': not UTF-8"),
         FileQuery("4", "", f"{path} line 6, column 'text': the query is empty"),

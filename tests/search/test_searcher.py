@@ -239,7 +239,9 @@ def test_min_score_leaves_out_what_is_below_it(searcher: Searcher) -> None:
     assert kept == tuple(hit for hit in every.hits if hit.relevance >= third)
     assert len(kept) >= 3
     none = searcher.answer("a motorcycle", PHOTOS, min_score=1.0)
-    assert (none.hits, none.good_match, none.match_probability) == ((), every.good_match, every.match_probability)
+    assert (none.hits, none.good_match, none.match_probability) == ((), False, every.match_probability)
+    assert none.notes == (f"no photo has a relevance of 1 or more; the best has {every.hits[0].relevance:.3f}",)
+    assert every.notes == ()
 
 
 def test_without_takes_off_what_it_names(searcher: Searcher) -> None:
@@ -305,6 +307,9 @@ def test_a_photo_is_most_like_itself(searcher: Searcher, photos: Path) -> None:
         assert scores == pytest.approx(cosines, abs=2e-2)
         assert [hit.relevance for hit in answer.hits] == pytest.approx(np.clip(scores, 0, 1))
         assert searcher.like(path, PHOTOS, min_score=answer.hits[2].relevance).hits == answer.hits[:3]
+        none = searcher.like(path, PHOTOS, min_score=1.01)
+        assert (none.hits, none.good_match) == ((), False)
+        assert none.notes == ("no photo has a relevance of 1.01 or more; the best has 1.000",)
 
 
 def test_a_photo_from_elsewhere_finds_what_it_looks_like(searcher: Searcher, photos: Path, tmp_path: Path) -> None:

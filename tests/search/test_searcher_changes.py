@@ -11,6 +11,7 @@ from answers import names, refusal, relevance_of, row_of, score_of
 from indexer.encoders import ImageEncoder
 from indexer.index import DEFAULT_ENCODER, Index
 from reranker.ranker import Ranker
+from search.queries.search_options import SearchOptions
 from search.results import SearchResult
 from search.searcher import Searcher
 
@@ -40,11 +41,13 @@ def test_removed_photos_never_come_back_and_new_ones_are_found_at_once(
     present = {path.name for path in root.iterdir()}
     tail = Searcher(Index.open(folder))
     assert (tail.view.rows, tail.view.total_rows) == (6, 8)
-    late = tail.answer_many([(text, text) for text in QUERIES], PHOTOS)
+    late = tail.answer_many([(text, text) for text in QUERIES], PHOTOS, show_all=True)
     Index.open(folder).attach(ranker)
     folded = Searcher(Index.open(folder))
     assert (folded.view.rows, folded.view.total_rows) == (8, 8)
-    for before, after in zip(late, folded.answer_many([(text, text) for text in QUERIES], PHOTOS), strict=True):
+    for before, after in zip(
+        late, folded.answer_many([(text, text) for text in QUERIES], PHOTOS, show_all=True), strict=True
+    ):
         assert set(names(before)) == set(names(after)) == present
         # The tail is scored in full precision, the view in half.
         assert close(before, after)
@@ -66,15 +69,17 @@ def test_regions_that_come_later_count_from_the_next_view_on(
 ) -> None:
     folder = tmp_path / "index"
     Index.build(photos, folder, encoder=encoder).attach(ranker)
-    before = Searcher(Index.open(folder)).answer_many([(text, text) for text in QUERIES], PHOTOS)
+    before = Searcher(Index.open(folder)).answer_many([(text, text) for text in QUERIES], PHOTOS, show_all=True)
     index = Index.build(photos, folder, encoder=encoder, regions=True)
     unseen = Searcher(index)
     assert index.regions() is not None
     assert unseen.view.regions is None
-    assert unseen.answer_many([(text, text) for text in QUERIES], PHOTOS) == before
+    assert unseen.answer_many([(text, text) for text in QUERIES], PHOTOS, show_all=True) == before
     index.attach(ranker)
-    after = Searcher(Index.open(folder)).answer_many([(text, text) for text in QUERIES], PHOTOS)
-    from_the_start = Searcher(Index.open(regional)).answer_many([(text, text) for text in QUERIES], PHOTOS)
+    after = Searcher(Index.open(folder)).answer_many([(text, text) for text in QUERIES], PHOTOS, show_all=True)
+    from_the_start = Searcher(Index.open(regional)).answer_many(
+        [(text, text) for text in QUERIES], PHOTOS, show_all=True
+    )
     assert [names(answer) for answer in after] == [names(answer) for answer in from_the_start]
     assert all(close(*pair) for pair in zip(after, from_the_start, strict=True))
     assert [score_of(answer) for answer in after] != [score_of(answer) for answer in before]
@@ -88,7 +93,7 @@ def test_a_tail_with_regions_behind_a_view_without_is_scored_like_the_view(
     # The same pixels as other bytes: a row of its own, behind the view.
     (root / "moon 2.png").write_bytes((root / "moon.png").read_bytes() + b"more")
     searcher = Searcher(Index.build(root, folder, encoder=encoder))
-    hits = {Path(hit.path).name: hit for hit in searcher.answer("the moon", PHOTOS).hits}
+    hits = {Path(hit.path).name: hit for hit in searcher.answer("the moon", PHOTOS, show_all=True).hits}
     assert row_of(searcher)[str(root / "moon 2.png")] >= searcher.view.rows
     assert hits["moon.png"].score == pytest.approx(hits["moon 2.png"].score, abs=HALF)
 
@@ -107,7 +112,8 @@ def test_the_ranker_gets_the_regions_of_its_candidates_those_of_the_tail_too(
     monkeypatch.setattr(Ranker, "scores", looking)
     searcher = Searcher(Index.open(folder))
     searcher.search("a cat")
-    rows = searcher.view.search(searcher.encode_queries(["a cat"]).candidate, 200, searcher._alive)[0][0]
+    alive = searcher._gallery.rows(SearchOptions())
+    rows = searcher.view.search(searcher.encode_queries(["a cat"]).candidate, 200, alive)[0][0]
     regions = searcher.index.regions()
     if regions is None:
         assert given == [None]
@@ -149,8 +155,11 @@ def test_a_blocked_query_has_the_disclaimer_and_no_hits(grown: tuple[Path, Path]
     assert Searcher(Index.open(folder)).answer("a child on a horse").blocked is None
 
 
-def test_an_index_without_a_ranker_is_refused(photos: Path, encoder: ImageEncoder, tmp_path: Path) -> None:
+def test_an_index_without_a_ranker_is_refused_where_none_is_shipped_for_its_encoder(
+    photos: Path, encoder: ImageEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     index = Index.build(photos / "animals", tmp_path / "index", encoder=encoder)
+    monkeypatch.setattr(Ranker, "shipped", lambda _encoder: None)
     assert refusal(lambda: Searcher(index)) == (
         f"index {tmp_path / 'index'} has no ranker yet; photoseek use RANKER attaches one, photoseek train JUDGED "
         f"-o RANKER --image-encoder {DEFAULT_ENCODER} makes one"

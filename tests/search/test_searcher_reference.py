@@ -85,9 +85,10 @@ def test_answers_are_those_of_the_plain_steps(built: Path, candidates: int, monk
     for text, batched in zip(TEXTS, together, strict=True):
         rows, order, relevance = reference(searcher, text, candidates)
         places = np.argsort(-order)
-        shown = spread(relevance[places], np.array(falling(relevance[places].tolist()))).tolist()
+        pictures = np.array([picture(row) for row in rows[places].tolist()])
+        shown = spread(relevance[places], np.array(falling(relevance[places].tolist())), pictures).tolist()
         for answer in (batched, searcher.answer(text, 4)):
             found = [picture(row_of(searcher)[hit.path]) for hit in answer.hits]
-            assert found == [picture(row) for row in rows[places][:4].tolist()]
+            assert found == pictures[:4].tolist()
             assert [hit.score for hit in answer.hits] == pytest.approx(order[places][:4].tolist(), abs=2e-3)
             assert [hit.relevance for hit in answer.hits] == pytest.approx(shown[:4], abs=5e-4)

@@ -5,23 +5,27 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 
 from indexer.errors import PhotoseekError
 from indexer.index import Index
+from indexer.photos.metadata.record import NOT_READ, PhotoMetadata
 from indexer.storage import vector_files
 from indexer.storage.atomic_files import write_text_durably
 from indexer.storage.catalogue import Catalogue
 from indexer.storage.records import NewPhoto
 from indexer.storage.write_lock import write_lock
 from search.bench.synthetic.photos import CHOICES, Recipe, nearest_photos, photo_blocks, source_rows, tune
-from search.searcher import ranker_of
+from search.opened_view import ranker_of
 
 # Photos per folder at most, and their width and height in pixels.
 FOLDER_ROWS = 1_000
 SHAPE = (500, 375)
+# When the first photo was taken, and the time between two.
+FIRST_TIME, BETWEEN = datetime(2020, 1, 1), timedelta(minutes=1)
 
 OnStage = Callable[[str, int, int], None]
 
@@ -94,17 +98,24 @@ def _add_photos(folder: Path, sources: np.ndarray, recipe: Recipe, report: OnSta
             root = catalogue.root_id(bytes((folder / "photos").absolute()))
             for start, block in photo_blocks(sources, recipe, done):
                 vector_files.append(folder / "embeddings-1.f16", start, block)
+                photos = list(_photos(start, len(block), recipe.photos))
                 with catalogue.transaction():
-                    catalogue.add_many(root, _photos(start, len(block), recipe.photos), start)
+                    catalogue.add_many(root, photos, start)
+                    catalogue.metadata.put_many((row, p.metadata or NOT_READ, 0) for row, p in enumerate(photos, start))
                 report("photos", start + len(block), recipe.photos)
 
 
 def _photos(start: int, count: int, total: int) -> Iterator[NewPhoto]:
-    """Yield the catalogue entries of `count` photos from row `start` on, in folders of alike photos."""
+    """Yield the catalogue entries of `count` photos from row `start` on, in folders of alike photos, a minute apart.
+
+    Ten folders lie in one, and ten of these in another.
+    """
     per_folder = max(1, min(FOLDER_ROWS, total // 20))
     for row in range(start, start + count):
-        path = b"%06d/%08d.jpg" % (row // per_folder, row)
-        yield NewPhoto(path, 0, 0, row.to_bytes(16, "big"), *SHAPE)
+        folder = row // per_folder
+        path = b"%04d/%05d/%06d/%08d.jpg" % (folder // 100, folder // 10, folder, row)
+        known = PhotoMetadata(FIRST_TIME + row * BETWEEN, "exif", kind="photo")
+        yield NewPhoto(path, 0, 0, row.to_bytes(16, "big"), *SHAPE, metadata=known)
 
 
 def _create(folder: Path, real: Index, recipe: Recipe) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from indexer.views.ann_search import SearchParameters
-from search.bench.candidates import CurvePoint, queries_by_kind, sample_filters
+from search.bench.candidates import CandidateFigures, CurvePoint, FilterFigures, queries_by_kind, sample_filters
 from search.bench.timing import Latency, MeasuredSearch
 from search.searcher import Searcher
 
@@ -41,8 +41,20 @@ def test_filters_keep_random_shares_and_one_folder(searcher: Searcher, values: d
     assert {name: len(rows) for name, rows in kept.items()} == {"10%": 60, "1%": 6, "folder": 50}
     assert kept["folder"].tolist() == list(range(kept["folder"][0], kept["folder"][0] + 50))
     assert all((np.diff(rows) > 0).all() for rows in kept.values())
+    assert set(values["filters"]) == set(kept)  # nothing is known of these photos, and no folder holds such a share
     for name, part in values["filters"].items():
         assert (part["photos"], part["recall@100"]) == (len(kept[name]), 1.0)
+
+
+def test_filters_of_one_kind_are_one_object() -> None:
+    times = Latency(1, 2, 3)
+    search = MeasuredSearch(0.5, times)
+    filters = {"1%": FilterFigures(7, search), "date 1%": FilterFigures(7, search, 0.25)}
+    shared = {"photos": 7, "recall@100": 0.5, **times.as_dict()}
+    assert CandidateFigures(1.0, {}, filters, ()).as_dict()["filters"] == {
+        "1%": shared,
+        "date": {"1%": {**shared, "choose_ms": 0.25}},
+    }
 
 
 def test_a_point_of_the_curve_has_its_setting_its_kinds_and_its_times() -> None:

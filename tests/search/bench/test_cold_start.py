@@ -40,7 +40,8 @@ def test_dropped_files_leave_the_cache(tmp_path: Path) -> None:
     path.write_bytes(os.urandom(1 << 20))
     assert cached_share(path) == 1.0
     drop(tmp_path)
-    assert cached_share(path) == 0.0
+    # Pages that another process is just writing back may stay.
+    assert cached_share(path) < 0.1
     read_through(tmp_path)
     assert cached_share(path) == 1.0
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ import pytest
 
 from answers import refusal
 from indexer.index import Index
+from indexer.photos.metadata.record import PhotoMetadata
 from reranker.ranker import Ranker
+from search.bench import date_filters
 from search.bench.synthetic import photos
 from search.bench.synthetic.index import read_recipe, synthetic_index
 from search.searcher import Searcher
@@ -31,10 +34,33 @@ def test_a_search_needs_no_photo_files(made: Index) -> None:
     hits = searcher.answer("a dog", k=5).hits
     assert len({hit.path for hit in hits}) == 5
     assert not any(os.path.exists(hit.path) for hit in hits)
-    # 2,000 / 20 photos a folder; row 250 is in the third.
-    inside = searcher.answer("a dog", k=3, under="000002").hits
+    # 2,000 / 20 photos a folder; row 250 is in the third, and ten folders are in one.
+    inside = searcher.answer("a dog", k=3, under="0000/00000/000002").hits
     assert {Path(hit.path).parent.name for hit in inside} == {"000002"}
-    assert made.catalogue.rows_under(b"000002") == list(range(200, 300))
+    assert made.catalogue.rows_under(b"0000/00000/000002") == list(range(200, 300))
+    assert made.catalogue.rows_under(b"0000/00001") == list(range(1_000, 2_000))
+
+
+def test_its_photos_were_taken_a_minute_apart(made: Index) -> None:
+    known = made.catalogue.metadata.of_rows([0, 1_999])
+    assert known == {
+        0: PhotoMetadata(datetime(2020, 1, 1), "exif", kind="photo"),
+        1_999: PhotoMetadata(datetime(2020, 1, 2, 9, 19), "exif", kind="photo"),
+    }
+    assert made.catalogue.metadata.missing_count() == 0
+
+
+def test_filters_by_date_and_by_folder_keep_the_same_shares(made: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    searcher = Searcher(made)
+    by_date = {name: chosen.rows.tolist() for name, chosen in date_filters.date_filters(searcher).items()}
+    # 0.1 % would be two photos.
+    assert by_date == {"date 10%": list(range(900, 1_100)), "date 1%": list(range(990, 1_010))}
+    assert date_filters.folder_filters(searcher) == {}
+    monkeypatch.setattr(date_filters, "FILTER_SHARES", {"5%": 0.05, "50%": 0.5})
+    by_folder = date_filters.folder_filters(searcher)
+    kept = {name: chosen.rows.tolist() for name, chosen in by_folder.items()}
+    assert kept == {"under 5%": list(range(1_000, 1_100)), "under 50%": list(range(1_000, 2_000))}
+    assert all(chosen.choose_ms > 0 for chosen in by_folder.values())
 
 
 def test_the_folder_tells_what_made_it(real: Index, made: Index) -> None:

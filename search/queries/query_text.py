@@ -3,8 +3,8 @@
 import re
 from dataclasses import dataclass
 
-from search.exclusions import split_exclusions
-from search.spelling import AMERICAN, Spelling, word_set
+from search.queries.exclusions import split_exclusions
+from search.queries.spelling import AMERICAN, Spelling, word_set
 
 # Words of a query up to which it is read; a longer text is searched for as it is.
 LONGEST_READ = 60

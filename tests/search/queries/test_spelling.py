@@ -2,7 +2,7 @@
 
 import pytest
 
-from search.spelling import AMERICAN, Spelling
+from search.queries.spelling import AMERICAN, Spelling
 
 WORDS = (
     "bicycle",

@@ -8,7 +8,7 @@ ranker has learned from captions what such photos look like, and finds them bett
 import re
 from dataclasses import dataclass
 
-from search.spelling import word_set
+from search.queries.spelling import word_set
 
 # Words of a query that excludes, at most; more are a sentence.
 LONGEST_QUERY = 9
@@ -60,6 +60,13 @@ THE_PHOTO = word_set("it them him her there frame image photo picture scene shot
 # A query that only excludes may begin so.
 ANYTHING = re.compile(
     r"(?:(?:an?|the|any|all|some|my) )?(?:photo(?:graph)?|picture|image|pic|shot|snapshot)s?|(?:any|every|some)thing"
+    r"|there (?:is|are)"
+)
+# Short forms of negations, and the minus sign of web searches, each with what it stands for.
+SHORT_FORMS = (
+    (re.compile(r"\b(is|are|do|does)n['’]t\b"), r"\1 not"),
+    (re.compile(r"(?<!\S)w/o(?!\S)"), "without"),
+    (re.compile(r"(?<=\s)-(?=[^\W\d_])"), "without "),
 )
 
 
@@ -85,7 +92,10 @@ def split_exclusions(text: str) -> tuple[str, tuple[str, ...]]:
         What is wanted, empty if the text only excludes, and the excluded phrases; the text itself if it excludes
         nothing.
     """
-    words = TOKEN.findall(text)
+    written_out = text
+    for short, long in SHORT_FORMS:
+        written_out = short.sub(long, written_out)
+    words = TOKEN.findall(written_out)
     if sum(word not in PUNCTUATION for word in words) > LONGEST_QUERY:
         return text, ()
     kept: list[str] = []
@@ -111,16 +121,20 @@ def _negation_at(words: list[str], i: int) -> _Negation | None:
     while j < len(words) and words[j] in PUNCTUATION | CONJUNCTIONS:
         j += 1
     apart = j > i or i == 0
-    ahead = [*words[j : j + 3], "", "", ""][:3]
+    ahead = [*words[j : j + 4], "", "", "", ""][:4]
     before = words[j - 1] if j else ""
     if ahead[0] in ("without", "excluding"):
         return None if before == "not" else _Negation(j - i + 1, "without", apart)
     if ahead[0] == "except":
         return _Negation(j - i + 1 + (ahead[1] == "for"), "without", apart)
+    if ahead[:2] in (["other", "than"], ["apart", "from"], ["with", "neither"]):
+        return _Negation(j - i + 2, "without", apart)
     if ahead[0] in ("with", "wearing", "has", "have", "having") and ahead[1] == "no":
         return _Negation(j - i + 2, "no", apart)
     if ahead[0] in ("that", "which") and ahead[1] in ("has", "have") and ahead[2] == "no":
         return _Negation(j - i + 3, "no", apart)
+    if ahead[0] in ("that", "which") and ahead[1] in ("do", "does") and ahead[2:] == ["not", "have"]:
+        return _Negation(j - i + 4, "no", apart)
     if ahead[0] in ("that", "which") and ahead[1] in ("is", "are") and ahead[2] == "not":
         return _Negation(j - i + 3, "not", apart=False)
     says_it = before in BEFORE_A_SAYING or _is_verb(before) or not SIGNS.isdisjoint(words[:j])

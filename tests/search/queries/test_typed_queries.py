@@ -9,6 +9,7 @@ import pytest
 from answers import names, row_of, score_of
 from indexer.index import Index
 from search.moderation.audit_log import AuditLog
+from search.query_encoder import NOTHING_KNOWN
 from search.searcher import Searcher
 
 PHOTOS, ROWS = 18, 17
@@ -60,6 +61,14 @@ def test_forms_of_a_query_find_the_same(searcher: Searcher, texts: list[str]) ->
 def test_other_queries_find_other_photos(searcher: Searcher) -> None:
     assert searcher.answer("two dogs play", PHOTOS).hits != searcher.answer("dog", PHOTOS).hits
     assert searcher.answer("glasses", PHOTOS).hits != searcher.answer("glass", PHOTOS).hits
+
+
+def test_what_is_searched_for_is_looked_up_among_the_known_words(searcher: Searcher) -> None:
+    assert searcher.answer("umbrela").notes == ("searched for 'umbrella' instead of 'umbrela'",)
+    for text in ("tyre", "mice", "no mice"):
+        assert NOTHING_KNOWN not in searcher.answer(text).notes, text
+    for text in ("tyrejk", "no tyrejk"):
+        assert NOTHING_KNOWN in searcher.answer(text).notes, text
 
 
 def test_a_negation_excludes_as_the_option_does(searcher: Searcher) -> None:

@@ -7,8 +7,8 @@ import pytest
 
 from indexer.encoders import open_text_encoder
 from reranker.ranker import Ranker
-from search.query_text import LONGEST_READ, ParsedQuery, parse_query
-from search.spelling import Spelling
+from search.queries.query_text import LONGEST_READ, ParsedQuery, parse_query
+from search.queries.spelling import Spelling
 
 with open(Path(__file__).with_name("query_cases.tsv"), encoding="utf-8", newline="") as file:
     CASES = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
