@@ -9,7 +9,8 @@ from indexer.errors import PhotoseekError
 from indexer.index import Index
 from reranker.joint_ranker import make_joint_ranker
 from reranker.ranker import Ranker
-from search.searcher import Searcher, ranker_of
+from search.opened_view import ranker_of
+from search.searcher import Searcher
 
 OnStage = Callable[[str, int, int], None]
 

@@ -6,10 +6,25 @@
 import click
 
 from photoseek.commands.bench import bench
+from photoseek.commands.duplicates import duplicates
 from photoseek.commands.evaluate import evaluate
+from photoseek.commands.folders import forget
 from photoseek.commands.index import build, info, use
 from photoseek.commands.judged import check, explore
 from photoseek.commands.search import batch, search
 from photoseek.commands.train import train
 
-COMMANDS: tuple[click.Command, ...] = (build, search, batch, use, info, check, explore, train, evaluate, bench)
+COMMANDS: tuple[click.Command, ...] = (
+    build,
+    search,
+    batch,
+    use,
+    info,
+    forget,
+    duplicates,
+    check,
+    explore,
+    train,
+    evaluate,
+    bench,
+)

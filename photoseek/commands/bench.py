@@ -9,10 +9,10 @@ import click
 
 from photoseek.commands.console import echo_json, progress_bars
 from photoseek.commands.open_searcher import open_searcher
-from photoseek.commands.options import (
+from photoseek.options.output_files import PLOT, OutputFile, WritingCommand
+from photoseek.options.standard_options import (
     POSITIVE_INTEGER,
     PRECISION,
-    check_output_folder,
     examples,
     index_option,
     quiet_option,
@@ -26,12 +26,11 @@ if TYPE_CHECKING:
 
 # The names of `search.bench.baselines.BASELINES`, written out so that a help page need not import it.
 BASELINES = "every-vector,semantic-search,flat,hnswlib,usearch,autofaiss"
-PLOT_SUFFIXES = (".svg", ".png", ".pdf")
 # Defaults of `--count`.
 WARM_QUERIES, PHOTOS = 200, 500
 
 
-@click.command()
+@click.command(cls=WritingCommand)
 @examples(
     "photoseek bench --synthetic 200000 --compare --plot curve.svg", "photoseek bench --photos ~/Pictures --compare"
 )
@@ -56,7 +55,7 @@ WARM_QUERIES, PHOTOS = 200, 500
 )
 @click.option("--compare", is_flag=True, help="Measure other search libraries beside photoseek.")
 @click.option("--peers", metavar="NAMES", help=f"Which of them, separated by commas.  [default: {BASELINES}]")
-@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw recall against time (.svg, .png).")
+@click.option("--plot", type=OutputFile(PLOT), help="Draw recall against time (.svg, .png).")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @quiet_option
 def bench(
@@ -85,7 +84,6 @@ def bench(
     if encoder is not None or precision is not None:
         raise click.UsageError("--encoder and --precision go with --photos")
     names = _baseline_names(compare, peers)
-    _check_plot(plot)
     task = _SearchTask(folder, ranker, candidates, _read_texts(queries), count or WARM_QUERIES, runs, synthetic)
     figures, likeness = _bench_searches(task, names, quiet)
     _show_searches(figures, likeness, plot, as_json)
@@ -118,13 +116,6 @@ def _baseline_names(compare: bool, peers: str | None) -> list[str]:
     if peers is not None and not compare:
         raise click.UsageError("--peers goes with --compare")
     return check_names([name.strip() for name in (peers or BASELINES).split(",")]) if compare else []
-
-
-def _check_plot(plot: Path | None) -> None:
-    """Refuse a plot that cannot be written, before the work begins."""
-    if plot is not None and plot.suffix.lower() not in PLOT_SUFFIXES:
-        raise click.UsageError(f"--plot {plot}: the ending must be one of {', '.join(PLOT_SUFFIXES)}")
-    check_output_folder("--plot", plot)
 
 
 def _read_texts(queries: Path | None) -> list[str] | None:

@@ -2,12 +2,13 @@
 
 import json
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import click
+
+from photoseek.progress.progress_lines import ProgressLines
 
 # Version of the JSON that commands print.
 JSON_FORMAT = 1
@@ -25,6 +26,16 @@ def echo_json(values: Mapping[str, Any]) -> None:
     click.echo(json.dumps({"format": JSON_FORMAT, **values}))
 
 
+class Stages(Protocol):
+    """A display of the stages of long work, one at a time."""
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Show how far a stage is; `total` is 0 while it is not known."""
+
+    def remark(self, text: str) -> None:
+        """Add a text to the lines about the present stage, in place of an earlier one."""
+
+
 @contextmanager
 def progress_bar(label: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
     """Show one progress bar on stderr while the block runs.
@@ -34,15 +45,15 @@ def progress_bar(label: str, quiet: bool) -> Iterator[Callable[[int, int], None]
         quiet: Show nothing.
 
     Yields:
-        A function of (done, total) that moves the bar. It does nothing when quiet. Where stderr is not a terminal, it
-        writes a line now and then.
+        A function of (done, total) that moves the bar. It does nothing when quiet. Where stderr is not a terminal, a
+        line is written now and then.
     """
     with progress_bars(quiet) as on_stage:
         yield lambda done, total: on_stage(label, done, total)
 
 
 @contextmanager
-def progress_bars(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+def progress_bars(quiet: bool) -> Iterator[Stages]:
     """Show one progress bar per stage on stderr while the block runs.
 
     Args:
@@ -50,50 +61,28 @@ def progress_bars(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
 
     Yields:
         A function of (stage, done, total) that moves the bar of the stage, and adds it at the first call. It does
-        nothing when quiet. Where stderr is not a terminal, it writes a line now and then.
+        nothing when quiet. Where stderr is not a terminal, a line is written now and then.
     """
     if quiet:
-        yield lambda stage, done, total: None
-        return
-    if not sys.stderr.isatty():
-        yield _lines_now_and_then()
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+        yield _NoStages()
+    elif not sys.stderr.isatty():
+        lines = ProgressLines(say, LINE_SECONDS)
+        try:
+            yield lines
+        finally:
+            lines.close()
+    else:
+        from photoseek.progress.progress_bars import ProgressBars
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    tasks: dict[str, Any] = {}
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-
-        def on_stage(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage)
-            bars.update(tasks[stage], completed=done, total=total)
-
-        yield on_stage
+        with ProgressBars() as bars:
+            yield bars
 
 
-def _lines_now_and_then() -> Callable[[str, int, int], None]:
-    """Return a function of (stage, done, total) that says how far a stage is, if the last line is long ago."""
-    said = time.monotonic()
+class _NoStages:
+    """A display that shows nothing."""
 
-    def on_stage(stage: str, done: int, total: int) -> None:
-        nonlocal said
-        if time.monotonic() - said >= LINE_SECONDS:
-            said = time.monotonic()
-            say(f"{stage}: {done} of {total}")
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        pass
 
-    return on_stage
+    def remark(self, text: str) -> None:
+        pass

@@ -10,7 +10,8 @@ import click
 
 from indexer.errors import PhotoseekError
 from photoseek.commands.console import echo_json, progress_bars, say
-from photoseek.commands.options import (
+from photoseek.options.output_files import REPORT, TREC, OutputFile, OutputFolder, WritingCommand
+from photoseek.options.standard_options import (
     PRECISION,
     device_option,
     encoder_options,
@@ -55,7 +56,7 @@ class ThresholdType(click.ParamType):
             self.fail(f"{value!r} is not NAME=VALUE, e.g. {example}.", param, ctx)
 
 
-@click.command()
+@click.command(cls=WritingCommand)
 @examples("photoseek evaluate data/sample --protocol official --json")
 @judged_argument
 @ranker_option("The ranker folder to measure.  [default: the shipped one]")
@@ -86,9 +87,7 @@ class ThresholdType(click.ParamType):
     help="How often each protocol that trains is repeated.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option(
-    "--html", type=click.Path(path_type=Path), help="Also write a report with charts, photos and every query."
-)
+@click.option("--html", type=OutputFile(REPORT), help="Also write a report with charts, photos and every query.")
 @report_policy_option
 @click.option("--compare", type=click.Path(path_type=Path), help="Also measure this ranker, and the differences.")
 @click.option(
@@ -103,7 +102,7 @@ class ThresholdType(click.ParamType):
     type=ThresholdType(at_most=True),
     help="Exit with 1 if a figure is above a value, e.g. hubs.largest_share=0.25; may be given several times.",
 )
-@click.option("--trec", type=click.Path(path_type=Path), help="Also write run and qrels files into this folder.")
+@click.option("--trec", type=OutputFolder(TREC), help="Also write run and qrels files into this folder.")
 @keep_going_option
 @device_option
 @quiet_option
@@ -164,10 +163,7 @@ def evaluate(
     _echo_results(measured, as_json)
     missed, problem = _missed_thresholds(measured, (*fail_under, *fail_over))
     _write_reports(reports, evaluation, measured, missed)
-    if problem is not None:
-        raise click.UsageError(f"--fail-under, --fail-over: {problem}")
-    if missed:
-        raise PhotoseekError(f"figures fall short: {'; '.join(map(str, missed))}")
+    _refuse_missed(missed, problem)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +226,14 @@ def _missed_thresholds(
         return (misses(measured.results, thresholds) if thresholds else None), None
     except UnknownResultError as error:
         return None, str(error)
+
+
+def _refuse_missed(missed: "Sequence[Miss] | None", problem: str | None) -> None:
+    """Refuse a threshold with a name that is none (misuse), and results that fall short of a threshold."""
+    if problem is not None:
+        raise click.UsageError(f"--fail-under, --fail-over: {problem}")
+    if missed:
+        raise PhotoseekError(f"figures fall short: {'; '.join(map(str, missed))}")
 
 
 def _write_reports(

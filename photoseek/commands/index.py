@@ -1,6 +1,5 @@
 """Make an index and look at it: `photoseek build`, `use` and `info`."""
 
-import os
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -10,8 +9,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from indexer.errors import PhotoseekError
-from photoseek.commands.console import echo_json, progress_bars, say
-from photoseek.commands.options import (
+from photoseek.commands.console import Stages, echo_json, progress_bars, say
+from photoseek.commands.folders import (
+    echo_passed_over,
+    echo_passed_over_paths,
+    passed_over_paths,
+    pattern_options,
+    photo_folders,
+)
+from photoseek.commands.watch import watch_until_stopped
+from photoseek.options.standard_options import (
     POSITIVE_INTEGER,
     PRECISION,
     FloatRange,
@@ -22,18 +29,23 @@ from photoseek.commands.options import (
     quiet_option,
     ranker_option,
 )
+from photoseek.progress.build_talk import BuildTalk
 
 if TYPE_CHECKING:
     from indexer.index import Index
-    from indexer.photos.scan import Skipped
+    from indexer.storage.metadata_table import MetadataSummary
     from reranker.ranker import Ranker
     from search.moderation.policy_filter import Moderation
+
+# Cameras that `info` names; `--json` has all.
+SHOWN_CAMERAS = 5
 
 
 @click.command()
 @examples("photoseek build ~/Pictures")
-@click.argument("photos")
+@click.argument("photos", nargs=-1, required=True)
 @index_option
+@pattern_options
 @click.option(
     "--encoder",
     default=None,
@@ -55,11 +67,15 @@ if TYPE_CHECKING:
     "--deadline", type=FloatRange(min=0.1), default=60.0, show_default=True, help="Seconds that one photo may take."
 )
 @click.option("--workers", type=POSITIVE_INTEGER, default=None, help="Decoding processes.  [default: one per core]")
+@click.option("--rehash", is_flag=True, help="Read every file again, whatever its size and time; embed what changed.")
+@click.option("--watch", is_flag=True, help="Go on: index what changes in the folders, until Ctrl-C.")
 @device_option
 @quiet_option
 def build(
-    photos: str,
+    photos: tuple[str, ...],
     folder: Path,
+    exclude: tuple[str, ...],
+    include: tuple[str, ...],
     encoder: str | None,
     weights: str | None,
     preprocess: str | None,
@@ -70,43 +86,53 @@ def build(
     max_pixels: int | None,
     deadline: float,
     workers: int | None,
+    rehash: bool,
+    watch: bool,
     device: str,
     quiet: bool,
 ) -> None:
-    """Index the folder PHOTOS, or bring its index up to date.
+    """Index the folders PHOTOS, or bring their index up to date.
 
     Broken files are skipped and named; a build that was cut short goes on where it stopped.
     """
-    from indexer.callbacks import BuildCallbacks
     from indexer.embedding.pipeline import Decoding
+    from indexer.file_checks import FileChecks
     from indexer.index import Index
     from indexer.photos.decode import MAX_PIXELS
-    from photoseek.attach import attach_ranker, no_ranker_advice, ranker_for
 
-    begin = time.monotonic()
     _check_policy(policy)
     name, options = _encoder_of_build(folder, encoder, encoder_options(weights, preprocess))
-    with progress_bars(quiet) as on_stage:
-        index = Index.build(
-            photos,
-            folder,
-            encoder=name,
-            encoder_options={"device": device, "precision": precision, **options},
-            decoding=Decoding(workers, deadline, max_pixels or MAX_PIXELS),
-            regions=regions or None,
-            callbacks=BuildCallbacks(
-                on_progress=lambda done, total: on_stage("indexing", done, total),
-                on_skip=(lambda _skipped: None) if quiet else _say_skipped,
-                on_note=say,
-            ),
-        )
-        _set_policy(index, policy)
-        chosen = ranker_for(index, ranker, on_stage)
-        if chosen is not None:
-            attach_ranker(index, chosen, on_stage=on_stage, on_problem=say)
-    _echo_build(index, time.monotonic() - begin)
-    if chosen is None:
-        say(no_ranker_advice(index))
+    builds = 0
+
+    def build_once(settle_seconds: float = 0.0) -> bool:
+        nonlocal builds
+        begin, talk, checks = time.monotonic(), BuildTalk(quiet), FileChecks(rehash and not builds, settle_seconds)
+        # Later builds take the patterns that the index keeps by then.
+        folders = photo_folders(photos, *((), ()) if builds else (exclude, include))
+        with progress_bars(quiet) as on_stage:
+            index = Index.build(
+                folders,
+                folder,
+                encoder=name,
+                encoder_options={"device": device, "precision": precision, **options},
+                decoding=Decoding(workers, deadline, max_pixels or MAX_PIXELS, checks),
+                regions=regions or None,
+                callbacks=talk.callbacks(on_stage),
+            )
+            if builds == 0:
+                _set_policy(index, policy)
+            if builds == 0 or _has_new_rows(index):
+                _attach(index, ranker, on_stage)
+        talk.echo_summary(index, time.monotonic() - begin, only_changes=builds > 0)
+        if builds == 0:
+            echo_passed_over(index, photos)
+        builds += 1
+        return talk.unsettled > 0
+
+    if watch:
+        watch_until_stopped(photos, folder, build_once)
+    else:
+        build_once()
 
 
 def _check_policy(policy: str | None) -> None:
@@ -133,25 +159,24 @@ def _set_policy(index: "Index", policy: str | None) -> None:
     """Set the policy of an index as `--policy` says: None keeps what it has, "none" takes it away."""
     if policy is None:
         return
-    # Every search reads the policy file again, whatever folder it is started in.
-    kept = os.path.abspath(policy) if policy.endswith(".toml") else policy
-    index.set_policy(None if policy == "none" else kept)
+    index.set_policy(None if policy == "none" else policy)
 
 
-def _say_skipped(skipped: "Skipped") -> None:
-    """Name a photo that was skipped, and the reason."""
-    from indexer.printable import printable
+def _has_new_rows(index: "Index") -> bool:
+    """Return whether the view of an index lacks some of its rows."""
+    active = index.catalogue.active_view()
+    return active is not None and active.rows < index.rows
 
-    say(f"skipped {printable(os.fsdecode(skipped.path))}: {printable(skipped.reason)}")
 
+def _attach(index: "Index", ranker: Path | None, on_stage: Stages) -> None:
+    """Attach the ranker that a build attaches, or say that there is none."""
+    from photoseek.attach import attach_ranker, no_ranker_advice, ranker_for
 
-def _echo_build(index: "Index", seconds: float) -> None:
-    """Print what the last build of an index did."""
-    last = index.history()[-1]
-    click.echo(
-        f"{index.catalogue.photo_count()} photos in {index.folder}: {last.added} added, {last.changed} changed, "
-        f"{last.removed} removed, {last.skipped} skipped, {seconds:.1f} s"
-    )
+    chosen = ranker_for(index, ranker, on_stage)
+    if chosen is None:
+        say(no_ranker_advice(index))
+    else:
+        attach_ranker(index, chosen, on_stage=on_stage, on_problem=say)
 
 
 @click.command()
@@ -176,15 +201,19 @@ def use(ranker: Path, folder: Path, quiet: bool) -> None:
 @examples("photoseek info")
 @index_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("--skipped", is_flag=True, help="List the skipped photos with their reasons.")
+@click.option("--skipped", is_flag=True, help="List the skipped and the damaged photos with their reasons.")
+@click.option("--passed-over", "passed_over", is_flag=True, help="List what is no photo, or is left out, by kind.")
 @click.option("--held-back", "held_back", is_flag=True, help="List the photos that the policy holds back, and why.")
-def info(folder: Path, as_json: bool, skipped: bool, held_back: bool) -> None:
+def info(folder: Path, as_json: bool, skipped: bool, passed_over: bool, held_back: bool) -> None:
     """Print the state of an index."""
+    from indexer.building.unfinished_build import missing_note
     from indexer.index import Index
     from indexer.printable import printable
     from reranker.ranker import NOT_CALIBRATED
 
     index = Index.open(folder)
+    if (missing := missing_note(index.folder, index.catalogue)) is not None:
+        say(f"note: {missing}")
     moderation = _moderation_of(index)
     held = [] if moderation is None else moderation.held_back_photos()
     facts: dict[str, Any] = dict(index.facts())
@@ -193,12 +222,15 @@ def info(folder: Path, as_json: bool, skipped: bool, held_back: bool) -> None:
     if moderation is not None:
         facts |= {"policy_digest": moderation.policy.digest, "held_back": len(held)}
     if as_json:
-        echo_json(facts | ({"held_back_photos": held} if held_back else {}))
+        facts |= {"held_back_photos": held} if held_back else {}
+        echo_json(facts | ({"passed_over_paths": passed_over_paths(index)} if passed_over else {}))
         return
     _echo_facts(facts)
     if skipped:
-        for path, reason in facts["skipped_photos"]:
+        for path, reason in (*facts["skipped_photos"], *facts["notes"]):
             click.echo(f"  {printable(path)}: {printable(reason)}")
+    if passed_over:
+        echo_passed_over_paths(index)
     if held_back:
         for path, prompt, score in held:
             click.echo(f"  {printable(path)}: {score:.3f} for {prompt!r}")
@@ -206,7 +238,7 @@ def info(folder: Path, as_json: bool, skipped: bool, held_back: bool) -> None:
 
 def _ranker_of(index: "Index") -> "Ranker | None":
     """Return the ranker of an index; None without one, or if it cannot be read, which every search says."""
-    from search.searcher import ranker_of
+    from search.opened_view import ranker_of
 
     with suppress(PhotoseekError):
         return ranker_of(index.view())
@@ -228,10 +260,30 @@ def _moderation_of(index: "Index") -> "Moderation | None":
 
 
 def _echo_facts(facts: Mapping[str, Any]) -> None:
-    """Print the facts of an index, one per line, without the list of skipped photos."""
+    """Print the facts of an index, one per line, without the lists of skipped and damaged photos."""
     from indexer.printable import printable
 
-    for name, value in facts.items():
-        if name != "skipped_photos":
-            shown = ", ".join(value) if isinstance(value, list) else str(value)
-            click.echo(f"{name.replace('_', ' '):<16}{printable(shown)}")
+    counts = ", ".join(f"{count:,} {kind}" for kind, count in facts["passed_over"].items())
+    shown = {name: value for name, value in facts.items() if name not in ("metadata", "notes", "skipped_photos")}
+    if facts["notes"]:
+        shown["damaged"] = f"{len(facts['notes'])} indexed although damaged"
+    shown["passed_over"] = counts or "none"
+    for name, value in (shown | _metadata_lines(facts["metadata"])).items():
+        text = ", ".join(value) or "none" if isinstance(value, list) else str(value)
+        click.echo(f"{name.replace('_', ' '):<16}{printable(text)}")
+
+
+def _metadata_lines(known: "MetadataSummary") -> dict[str, str]:
+    """Return what is known of the photos beside their pictures, by the name of its line."""
+    first, last = (str(known[name])[:10] for name in ("first_taken", "last_taken"))
+    cameras = [f"{name} ({count})" for name, count in list(known["cameras"].items())[:SHOWN_CAMERAS]]
+    more = len(known["cameras"]) - len(cameras)
+    lines = {
+        "taken": "" if known["first_taken"] is None else f"{first} to {last}",
+        "file_times": str(known["file_times"] or ""),
+        "with_a_place": str(known["places"] or ""),
+        "cameras": ", ".join([*cameras, *([f"{more} more"] if more > 0 else [])]),
+        "kinds": ", ".join(f"{kind} ({count})" for kind, count in known["kinds"].items()),
+        "no_metadata_yet": str(known["missing"] or ""),
+    }
+    return {name: line for name, line in lines.items() if line}

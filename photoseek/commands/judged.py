@@ -6,7 +6,8 @@ import click
 
 from indexer.errors import PhotoseekError
 from photoseek.commands.console import echo_json, progress_bar, progress_bars, say
-from photoseek.commands.options import (
+from photoseek.options.output_files import REPORT, OutputFile, WritingCommand
+from photoseek.options.standard_options import (
     device_option,
     examples,
     judged_argument,
@@ -45,10 +46,10 @@ def check(judged: Path, no_photos: bool, as_json: bool, device: str, quiet: bool
         raise PhotoseekError(f"judged data {judged}: {errors} error{'s' * (errors > 1)}; mend what is listed")
 
 
-@click.command()
+@click.command(cls=WritingCommand)
 @examples("photoseek explore data/sample -o report.html")
 @judged_argument
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The HTML file to write.")
+@click.option("-o", "--output", type=OutputFile(REPORT), required=True, help="The HTML file to write.")
 @click.option(
     "--photos", "photo_set", help="Photo folder to look into.  [default: train_images and test_images, else all]"
 )

@@ -41,7 +41,11 @@ def open_searcher(
     """
     from indexer.index import Index
     from reranker.ranker import Ranker
+    from search.opened_view import needs_view
     from search.searcher import Searcher
 
     wanted = None if ranker is None else Ranker.load(ranker)
-    return Searcher(Index.open(folder), wanted, timer, say, candidates=candidates)
+    index = Index.open(folder)
+    if needs_view(index):
+        say(f"note: preparing {index.rows:,} photos for the first search")
+    return Searcher(index, wanted, timer, say, candidates=candidates)

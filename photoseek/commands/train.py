@@ -9,8 +9,9 @@ import click
 
 from indexer.errors import PhotoseekError
 from photoseek.commands.console import progress_bars, say
-from photoseek.commands.judged_sets import JUDGED_SET, JudgedSet, set_names
-from photoseek.commands.options import (
+from photoseek.options.judged_sets import JUDGED_SET, JudgedSet, set_names
+from photoseek.options.output_files import RANKER, OutputFolder, WritingCommand
+from photoseek.options.standard_options import (
     device_option,
     encoder_options,
     examples,
@@ -23,15 +24,16 @@ from photoseek.commands.options import (
 if TYPE_CHECKING:
     from indexer.encoders import ImageEncoder, TextEncoder
     from reranker.judgments.judgments import Judgments
+    from reranker.judgments.tables import BadRow
     from reranker.judgments.training_sets import TrainingSet
     from reranker.ranker import Ranker
     from reranker.training.train import TrainSettings
 
 
-@click.command()
+@click.command(cls=WritingCommand)
 @examples("photoseek train data/sample -o rankers/team")
 @click.argument("judged", nargs=-1, required=True, type=JUDGED_SET)
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The ranker folder to write.")
+@click.option("-o", "--output", type=OutputFolder(RANKER), required=True, help="The ranker folder to write.")
 @click.option(
     "--photos",
     "photo_set",
@@ -104,8 +106,8 @@ def train(
 ) -> None:
     """Train a ranker on judged folders (photos, captions, expert grades, crowd votes).
 
-    JUDGED is FOLDER, FOLDER:PHOTOS with a photo folder or split of it, or FOLDER:PHOTOS=WEIGHT with how often its
-    photos are seen. A JUDGED that is a .tsv file has captions alone.
+    JUDGED is FOLDER[:PHOTOS][=WEIGHT]: PHOTOS is a photo folder or split of it, WEIGHT is how often its photos are
+    seen. A JUDGED that is a .tsv file has captions alone.
     """
     from reranker.ranker import Ranker
     from reranker.ranker_files import check_place
@@ -159,13 +161,21 @@ class _SetReader:
         if not folders:
             raise click.UsageError("JUDGED names captions alone; a training needs a folder with photos")
         folders += [(one, True) for one in relevance]
-        captions = [text for one in judged if not one.folder.is_dir() for text in read_captions(one.folder)]
+        tables = [one.folder for one in judged if not one.folder.is_dir()]
+        captions = [text for table in tables for text in read_captions(table, self._on_bad_row)]
         names = set_names([one for one, _ in folders])
         found = [
             TrainingSet(name, self._read(one), one.weight, relevance_only)
             for name, (one, relevance_only) in zip(names, folders, strict=True)
         ]
         return found, captions
+
+    def _on_bad_row(self, row: "BadRow") -> None:
+        """Refuse a row of captions alone that cannot be used, or name it."""
+        if not self.keep_going:
+            raise PhotoseekError(f"{row} (--keep-going drops such rows)")
+        if not self.quiet:
+            say(str(row))
 
     def _read(self, one: JudgedSet) -> "Judgments":
         """Read the judgments of the photos to train on, without those that the policy protects."""

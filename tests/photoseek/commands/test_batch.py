@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
+from cli import main
 from command_line import misused, photoseek, refused
 from indexer.index import Index
 from search.searcher import Searcher
@@ -27,7 +29,7 @@ def test_batch_answers_a_file(index: Path, tmp_path: Path, ending: str) -> None:
 def test_batch_goes_past_bad_rows_if_told_to(sceptic: Path, tmp_path: Path) -> None:
     queries, output = tmp_path / "q.csv", tmp_path / "r.jsonl"
     queries.write_text("id,text\na,a cat\na,a dog\nb,coins\n")
-    error = f"{queries} line 3, column 'text': id 'a' was there before"
+    error = f"{queries} line 3, column 'id': id 'a' was there before"
     refused(photoseek("batch", queries, "-o", output, "-i", sceptic), f"{error} (--keep-going goes past it)")
     assert not output.exists()
     result = photoseek("batch", queries, "-o", output, "-i", sceptic, "--keep-going", "-k", 1)
@@ -46,7 +48,33 @@ def test_batch_checks_its_output_before_it_works(index: Path, tmp_path: Path) ->
     queries.write_text("a cat\n")
     result = photoseek("batch", queries, "-o", "r.xlsx", "-i", index)
     misused(result, "batch", "-o r.xlsx: the ending must be one of .csv, .jsonl, .parquet, .trec")
-    misused(photoseek("batch", queries, "-i", index), "batch", "Missing option '-o' / '--output'.")
+    result = photoseek("batch", queries, "-o", tmp_path / "none" / "r.csv", "-i", index)
+    misused(result, "batch", f"-o {tmp_path / 'none' / 'r.csv'}: there is no folder {tmp_path / 'none'}")
+    result = photoseek("batch", queries, "--column", "text", "-i", index)
+    misused(result, "batch", f"--column text: {queries} is a text file, which has no columns")
+
+
+@pytest.mark.parametrize(
+    "data", ["a cat\n\n coins on a table\n", '{"query": "a cat"}\n{"query": "coins on a table"}\n']
+)
+def test_batch_reads_standard_input_and_writes_standard_output(index: Path, tmp_path: Path, data: str) -> None:
+    result = CliRunner().invoke(main, ["batch", "-", "-i", str(index), "-k", "2"], input=data)
+    assert result.exit_code == 0
+    assert result.stderr == "2 queries answered, 0 without a good match, 0 with an error\n"
+    (tmp_path / "q.txt").write_text("a cat\ncoins on a table\n")
+    assert photoseek("batch", tmp_path / "q.txt", "-o", tmp_path / "r.jsonl", "-i", index, "-k", 2).exit_code == 0
+    assert result.stdout == (tmp_path / "r.jsonl").read_text()
+    # The same to standard output, by name or by default.
+    assert photoseek("batch", tmp_path / "q.txt", "-o", "-", "-i", index, "-k", 2).stdout == result.stdout
+
+
+def test_batch_names_bad_lines_of_standard_input(index: Path) -> None:
+    result = CliRunner().invoke(
+        main, ["batch", "-", "-i", str(index)], input=b"a cat\ncaf\xe9\n", prog_name="photoseek"
+    )
+    refused(result, "standard input line 2: not UTF-8 (--keep-going goes past it)")
+    result = CliRunner().invoke(main, ["batch", "-", "-i", str(index)], input="\n", prog_name="photoseek")
+    refused(result, "query file standard input holds no queries")
 
 
 def test_batch_writes_scores_that_fall_and_the_chance_of_a_match(index: Path, tmp_path: Path) -> None:

@@ -26,7 +26,15 @@ def test_build_says_what_it_did_and_names_what_it_skipped(photos: Path, tmp_path
     ]
     again = photoseek("build", photos, "-i", tmp_path / "index", "--quiet")
     assert (again.exit_code, again.stderr) == (0, "")
-    assert again.stdout.startswith(f"8 photos in {tmp_path / 'index'}: 0 added, 0 changed, 0 removed, 2 skipped, ")
+    assert again.stdout.startswith(f"8 photos in {tmp_path / 'index'}: 0 added, 0 changed, 0 removed, 2 skipped (2 ")
+    loud = photoseek("build", photos, "-i", tmp_path / "index")
+    assert (loud.exit_code, loud.stderr) == (0, "")
+    assert "2 skipped (2 known from before), " in loud.stdout
+    assert "  empty.png: empty file" in photoseek("info", "-i", tmp_path / "index", "--skipped").stdout.splitlines()
+    rehashed = photoseek("build", photos, "-i", tmp_path / "index", "--rehash")
+    assert len(rehashed.stderr.splitlines()) == 2
+    assert "8 photos in" in rehashed.stdout
+    assert " 0 added, 0 changed, 0 removed, 2 skipped, " in rehashed.stdout
 
 
 def test_build_refuses_what_it_cannot_index(tmp_path: Path) -> None:
@@ -41,11 +49,11 @@ def test_build_refuses_what_it_cannot_index(tmp_path: Path) -> None:
     result = photoseek("build", SAMPLE / "test_images", "-i", index, "--policy", "none such")
     refused(result, "no policy 'none such'; there are: minors, or a path to a .toml file")
     assert not (index / "manifest.json").exists()
-    misused(photoseek("build"), "build", "Missing argument 'PHOTOS'.")
+    misused(photoseek("build"), "build", "Missing argument 'PHOTOS...'.")
 
 
 def test_build_keeps_regions_where_they_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("indexer.builder.load_image_encoder", lambda name, **_: TinyEncoder())
+    monkeypatch.setattr("indexer.building.builder.load_image_encoder", lambda name, **_: TinyEncoder())
     index = tmp_path / "index"
     for arguments in (("--encoder", "tiny"), ("--regions",), ()):
         result = photoseek("build", SAMPLE / "test_images", "-i", index, "-q", *arguments)
@@ -57,7 +65,7 @@ def test_build_keeps_regions_where_they_are_asked_for(tmp_path: Path, monkeypatc
 
 def test_build_refuses_regions_of_an_encoder_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     without = replace(TinyEncoder(), region_shape=(0, 0))
-    monkeypatch.setattr("indexer.builder.load_image_encoder", lambda name, **_: without)
+    monkeypatch.setattr("indexer.building.builder.load_image_encoder", lambda name, **_: without)
     result = photoseek("build", SAMPLE / "test_images", "-i", tmp_path / "index", "--regions", "--encoder", "tiny")
     kinds = "efficientnet-lite, efficientnet-lite2"
     refused(result, f"image encoder tiny gives no region vectors; encoders that do: {kinds}")

@@ -23,7 +23,7 @@ def test_search_prints_rank_relevance_and_path(index: Path) -> None:
 def test_search_prints_paths_alone(index: Path) -> None:
     hits = Searcher(Index.open(index)).search("a cat", 20)
     result = photoseek("search", "a cat", "-i", index, "-k", 20, "--paths")
-    assert result.stdout.splitlines() == [hit.path.replace(ODD, ODD_SHOWN) for hit in hits]
+    assert result.stdout_bytes == b"".join(os.fsencode(hit.path) + b"\n" for hit in hits)
     raw = photoseek("search", "a cat", "-i", index, "-k", 20, "-0")
     assert raw.stdout_bytes == b"".join(os.fsencode(hit.path) + b"\0" for hit in hits)
     assert all(os.path.exists(path) for path in raw.stdout_bytes.split(b"\0")[:-1])
@@ -78,7 +78,11 @@ def test_search_without_takes_off_what_it_names(index: Path) -> None:
 
 def test_search_leaves_out_what_is_below_the_least_score(index: Path) -> None:
     result = photoseek("search", "a cat", "-i", index, "--min-score", "1")
-    assert (result.exit_code, result.stdout, result.stderr) == (0, "nothing of relevance 1 or more for 'a cat'\n", "")
+    assert (result.exit_code, result.stdout) == (0, "nothing of relevance 1 or more for 'a cat'\n")
+    (best,) = photoseek("search", "a cat", "-i", index, "-k", "1").stdout.splitlines()
+    assert result.stderr == f"note: no photo has a relevance of 1 or more; the best has {best.split()[1]}\n"
+    as_json = json.loads(photoseek("search", "a cat", "-i", index, "--min-score", "1", "--json").stdout)
+    assert (as_json["good_match"], as_json["hits"]) == (False, [])
     assert photoseek("search", "a cat", "-i", index, "--min-score", "1", "--fail-if-empty").exit_code == 3
     assert photoseek("search", "a cat", "-i", index, "--min-score", "0", "--fail-if-empty").exit_code == 0
 
@@ -100,9 +104,35 @@ def test_search_writes_a_contact_sheet(index: Path, tmp_path: Path) -> None:
     with Image.open(sheet) as picture:
         assert picture.size == (5 * 228 + 8, 34 + 2 * 248 + 8)
         assert sum(picture.convert("L").histogram()[:128]) > 10_000
-    line = f"contact sheet {tmp_path / 'sheet.doc'}: the ending must name a picture format, as .jpg or .png"
-    result = photoseek("search", "a cat", "-i", index, "--sheet", tmp_path / "sheet.doc", "--paths", "-k", 1)
-    assert (result.exit_code, result.stderr) == (1, f"photoseek: {line}\n")
+
+
+def test_paths_are_the_very_bytes_off_a_terminal(index: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = photoseek("search", "a cat", "-i", index, "-k", 1, "--paths")
+    assert result.stdout_bytes == os.fsencode(photos / ODD) + b"\n"
+    assert photoseek("search", "a cat", "-i", index, "-k", 1, "-0").stdout_bytes == os.fsencode(photos / ODD) + b"\0"
+    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda _self: True, raising=False)
+    assert photoseek("search", "a cat", "-i", index, "-k", 1, "--paths").stdout == f"{photos}/{ODD_SHOWN}\n"
+
+
+def test_json_and_paths_do_not_go_together(index: Path) -> None:
+    for option in ("--paths", "-0"):
+        result = photoseek("search", "a cat", "-i", index, "--json", option)
+        misused(result, "search", "--json and --paths (or -0) are two forms of output; give one")
+
+
+def test_search_asks_with_a_text_photos_and_exclusions(index: Path, photos: Path) -> None:
+    saucer, cat = photos / "crops" / "saucer.jpg", photos / ODD
+
+    def hits(*arguments: object) -> list[str]:
+        result = photoseek("search", *arguments, "-i", index, "-k", 20, "--json")
+        assert result.exit_code == 0, result.stderr
+        return [hit["path"] for hit in json.loads(result.stdout)["hits"]]
+
+    assert hits("a photo", "--like", saucer, "--like-weight", "5")[0] == str(saucer)
+    assert hits("a cat", "--like", saucer, "--like-weight", "0.000001") == hits("a cat")
+    assert hits("an animal", "--unlike", cat)[-1] == str(cat)
+    both = hits("--like", saucer, "--like", cat, "--without", "a cat")
+    assert both.index(str(saucer)) < both.index(str(cat))
 
 
 def test_search_notes_a_query_that_was_cut(index: Path) -> None:
@@ -116,8 +146,13 @@ def test_search_notes_a_query_that_was_cut(index: Path) -> None:
     [
         ([], "give a TEXT that says what the photo shows, or --like PHOTO"),
         ([" "], "give a TEXT that says what the photo shows, or --like PHOTO"),
-        (["a cat", "--like", "x.jpg"], "give a TEXT that says what the photo shows, or --like PHOTO"),
-        (["--like", "x.jpg", "--without", "a cat"], "--without goes with a TEXT, not with --like"),
+        (["--like", "x.jpg", "--like-weight", "2"], "--like-weight goes with a TEXT and --like PHOTO"),
+        (["a cat", "--like-weight", "2"], "--like-weight goes with a TEXT and --like PHOTO"),
+        (
+            ["a cat", "--like", "x", "--like-weight", "0"],
+            "Invalid value for '--like-weight': 0.0 is not in the range x>0.",
+        ),
+        (["a cat", "--without", " "], "--without needs a TEXT that says what photos should not show"),
         (["a cat", "-k", "0"], "Invalid value for '-k': 0 is not in the range x>=1."),
         (["a cat", "--min-score", "2"], "Invalid value for '--min-score': 2.0 is not in the range 0<=x<=1."),
         (["a cat", "--min-score", "nan"], "Invalid value for '--min-score': nan is not a number."),
@@ -192,4 +227,4 @@ def test_a_photo_under_the_policy_is_not_printed_and_cannot_be_asked_with(photos
     rows = (tmp_path / "r.csv").read_text(errors="surrogateescape")
     assert "saucer.jpg" in rows
     assert "caf" not in rows
-    assert "2,cats,,,,,False,No cats." in rows.splitlines()
+    assert "2,cats,,,,,False,No cats.,,,,,,,,,," in rows.splitlines()

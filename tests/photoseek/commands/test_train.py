@@ -36,7 +36,7 @@ def test_train_refuses_a_place_it_cannot_write_before_it_begins(tmp_path: Path) 
 
 def test_train_and_evaluate_refuse_bad_data(tmp_path: Path) -> None:
     none = tmp_path / "none"
-    problem = f"'{none}': no such folder; JUDGED is FOLDER, FOLDER:PHOTOS or FOLDER:PHOTOS=WEIGHT"
+    problem = f"'{none}': no such folder; JUDGED is FOLDER[:PHOTOS][=WEIGHT]"
     misused(photoseek("train", none, "-o", tmp_path / "r"), "train", f"Invalid value for 'JUDGED...': {problem}")
     relevance = photoseek("train", SAMPLE, "-o", tmp_path / "r", "--relevance", none)
     misused(relevance, "train", f"Invalid value for '--relevance': {problem}")
@@ -78,6 +78,7 @@ def test_train_misused_exits_with_2(tmp_path: Path, options: list[str], problem:
         ("n.csv", "name\nspoon\n", ": no column 'names'; it has 'name'"),
         ("n.tsv", "names\tindex\nspoon\tnine\n", " line 2: index 'nine' is no class number"),
         ("n.txt", "\n , \n", ": no names in it"),
+        ("n.md", "names\nspoon\n", ": the ending must be one of .txt, .tsv, .csv"),
     ],
 )
 def test_train_refuses_class_names_that_it_cannot_read(tmp_path: Path, name: str, text: str, problem: str) -> None:
@@ -205,10 +206,13 @@ def test_train_takes_several_sets_with_photos_and_weights_and_captions_alone(
 ) -> None:
     given = stopped(monkeypatch)
     captions = tmp_path / "more.tsv"
-    captions.write_text("caption\tsource\na zebu grazes\tx\nthe zebu\ty\n")
-    arguments = (SAMPLE, f"{SAMPLE}:test_images=0.5", captions, "--relevance", f"{SAMPLE}:test_images", "-q")
+    captions.write_text("caption\tsource\na zebu grazes\tx\n \tx\nthe zebu\ty\n")
+    arguments = (SAMPLE, f"{SAMPLE}:test_images=0.5", captions, "--relevance", f"{SAMPLE}:test_images")
     result = photoseek("train", *arguments, "-o", tmp_path / "own")
-    assert (result.exit_code, result.stderr) == (1, "photoseek: seen enough\n")
+    refused = f"photoseek: {captions} line 3: no text (--keep-going drops such rows)\n"
+    assert (result.exit_code, result.stderr) == (1, refused)
+    result = photoseek("train", *arguments, "--keep-going", "-o", tmp_path / "own")
+    assert (result.exit_code, result.stderr) == (1, f"{captions} line 3: no text\nphotoseek: seen enough\n")
     ((sets, texts),) = given
     assert texts == ["a zebu grazes", "the zebu"]
     assert [(one.name, one.weight, one.relevance_only) for one in sets] == [
@@ -241,6 +245,9 @@ def test_train_needs_a_folder_with_photos(tmp_path: Path) -> None:
     problem = "JUDGED names captions alone; a training needs a folder with photos"
     misused(photoseek("train", captions, "-o", tmp_path / "own"), "train", problem)
     misused(photoseek("train", "-o", tmp_path / "own"), "train", "Missing argument 'JUDGED...'.")
+    for name in (f"{captions}=2", f"{captions}:test"):
+        problem = f"Invalid value for 'JUDGED...': {name!r}: captions without photos have no part and no weight"
+        misused(photoseek("train", SAMPLE, name, "-o", tmp_path / "own"), "train", problem)
 
 
 def test_train_leaves_out_photos_that_look_like_a_test_photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

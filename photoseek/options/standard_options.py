@@ -17,6 +17,19 @@ DEFAULT_INDEX = "indexes/photos"
 Command = TypeVar("Command", bound=Callable[..., None])
 
 
+class UserPath(click.Path):
+    """A path in which `~` is the home directory, for values that no shell has read, as those of the environment."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the path. Raises PhotoseekError if there is no home directory."""
+        from indexer.user_paths import expand_home
+
+        return Path(os.fsdecode(super().convert(expand_home(value), param, ctx)))
+
+
 class FloatRange(click.FloatRange):
     """A range of numbers that refuses NaN. click's own accepts it, as NaN is neither below nor above a limit."""
 
@@ -63,7 +76,7 @@ def index_option(command: Callable[..., None]) -> Callable[..., None]:
         "-i",
         "--index",
         "folder",
-        type=click.Path(path_type=Path),
+        type=UserPath(),
         envvar="PHOTOSEEK_INDEX",
         default=DEFAULT_INDEX,
         show_default=True,
@@ -73,7 +86,7 @@ def index_option(command: Callable[..., None]) -> Callable[..., None]:
 
 def ranker_option(text: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Return a decorator that adds `--ranker FOLDER` with a help text of the command's own."""
-    return click.option("--ranker", type=click.Path(path_type=Path), help=text)
+    return click.option("--ranker", type=UserPath(), help=text)
 
 
 def quiet_option(command: Callable[..., None]) -> Callable[..., None]:
@@ -116,7 +129,9 @@ def encoder_options(weights: str | None, preprocess: str | None) -> dict[str, st
     Returns:
         Keyword arguments of `indexer.encoders.load_image_encoder`.
     """
-    given = {"weights": None if weights is None else os.path.abspath(weights), "preprocess": preprocess}
+    from indexer.user_paths import absolute_path
+
+    given = {"weights": None if weights is None else str(absolute_path(weights)), "preprocess": preprocess}
     return {name: value for name, value in given.items() if value is not None}
 
 
@@ -131,17 +146,3 @@ def report_policy(name: str) -> "Policy | None":
     from reranker.moderation.policy import Policy
 
     return None if name == "none" else Policy.load(name)
-
-
-def check_output_folder(option: str, output: Path | None) -> None:
-    """Refuse an output file whose folder is missing, before the work begins.
-
-    Args:
-        option: The option that names the file, for the message.
-        output: The file; None if the option was not given.
-
-    Raises:
-        click.UsageError: The folder is missing.
-    """
-    if output is not None and not output.parent.is_dir():
-        raise click.UsageError(f"{option} {output}: there is no folder {output.parent}")

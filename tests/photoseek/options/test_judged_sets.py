@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 import pytest
 
-from photoseek.commands.judged_sets import JUDGED_SET, JudgedSet, set_names
+from photoseek.options.judged_sets import JUDGED_SET, JudgedSet, set_names
 
 
 @pytest.fixture
@@ -43,8 +43,8 @@ def test_a_judged_set_is_a_folder_perhaps_with_photos_and_a_weight(root: Path, t
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("none", "no such folder; JUDGED is FOLDER, FOLDER:PHOTOS or FOLDER:PHOTOS=WEIGHT"),
-        ("none:train=2", "no such folder; JUDGED is FOLDER, FOLDER:PHOTOS or FOLDER:PHOTOS=WEIGHT"),
+        ("none", "no such folder; JUDGED is FOLDER[:PHOTOS][=WEIGHT]"),
+        ("none:train=2", "no such folder; JUDGED is FOLDER[:PHOTOS][=WEIGHT]"),
         ("flickr=much", "weight 'much' is not a number"),
         ("flickr:train=", "weight '' is not a number"),
         ("flickr=0", "a weight is above 0 and at most 100"),

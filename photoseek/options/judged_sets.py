@@ -6,6 +6,9 @@ from pathlib import Path
 
 import click
 
+# Photos are not seen more often than this beside those of a set of weight 1.
+MAX_WEIGHT = 100.0
+
 
 @dataclass(frozen=True, slots=True)
 class JudgedSet:
@@ -47,13 +50,13 @@ class JudgedSetType(click.ParamType):
         if not folder.exists() and ":" in rest:
             name, _, photos = rest.rpartition(":")
             folder = Path(name)
+        if folder.is_file():
+            self.fail(f"{text!r}: captions without photos have no part and no weight", param, ctx)
         if not folder.exists():
-            self.fail(f"{text!r}: no such folder; JUDGED is FOLDER, FOLDER:PHOTOS or FOLDER:PHOTOS=WEIGHT", param, ctx)
+            self.fail(f"{text!r}: no such folder; JUDGED is FOLDER[:PHOTOS][=WEIGHT]", param, ctx)
         return JudgedSet(folder, photos, weight)
 
 
-# Photos are not seen more often than this beside those of another set.
-MAX_WEIGHT = 100.0
 JUDGED_SET = JudgedSetType()
 
 

@@ -1,0 +1,5 @@
+"""`python -m photoseek`: the command line."""
+
+from cli import run
+
+run()

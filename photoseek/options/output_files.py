@@ -1,0 +1,217 @@
+"""Keep outputs of commands from replacing anything but older outputs of the same kind.
+
+A command with an output is a `WritingCommand`, and its output is an `OutputFile` or an `OutputFolder`. Before the
+command works, an output is refused if something is there that photoseek did not write as such an output. `--force`
+replaces it all the same, but for what lies in a folder of photos, judged data, an index or a ranker that the command
+names: those are never replaced.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+
+from indexer.errors import PhotoseekError
+from indexer.printable import printable
+from photoseek.options.judged_sets import JudgedSet
+
+# As QUERIES standard input, as an output standard output.
+STANDARD = Path("-")
+# What an index and a ranker are told by.
+INDEX_FILE = "catalogue.sqlite"
+RANKER_FILE = "ranker.json"
+
+
+@dataclass(frozen=True, slots=True)
+class OutputKind:
+    """A kind of output. What it names is imported when it is needed, so that a help page imports nothing.
+
+    Attributes:
+        name: What it is called in a message.
+        recogniser: "module:function" of the function that tells an older output of this kind by its path.
+        endings: "module:function" of the function that returns the endings which its file may have; None if any may.
+    """
+
+    name: str
+    recogniser: str
+    endings: str | None = None
+
+    def is_at(self, path: Path) -> bool:
+        """Return whether an older output of this kind, or an empty file, is at a path."""
+        if path.is_file() and not path.stat().st_size:
+            return True
+        return bool(_imported(self.recogniser)(path))
+
+    def refuses_ending(self, path: Path) -> str | None:
+        """Return what to say of an ending that this output cannot have; None if it can."""
+        allowed = () if self.endings is None else _imported(self.endings)()
+        if not allowed or path.suffix.lower() in allowed:
+            return None
+        return f"the ending must be one of {', '.join(allowed)}"
+
+
+RESULTS = OutputKind("results file", "search.result_files:is_results", "search.result_files:result_suffixes")
+SHEET = OutputKind("contact sheet", "search.contact_sheet:is_sheet", "search.contact_sheet:sheet_suffixes")
+REPORT = OutputKind("report", "reranker.reports.page:is_report")
+PLOT = OutputKind("plot", "search.bench.plot_file:is_plot", "search.bench.plot_file:plot_suffixes")
+TREC = OutputKind("folder of TREC files", "reranker.evaluation.run_files:is_trec_folder")
+RANKER = OutputKind("ranker", "reranker.ranker_files:has_no_ranker")
+
+
+class OutputFile(click.Path):
+    """The path of a file that a command writes.
+
+    Args:
+        kind: What it writes.
+        standard: Whether `-` stands for standard output.
+    """
+
+    def __init__(self, kind: OutputKind, standard: bool = False) -> None:
+        super().__init__(path_type=Path)
+        self.kind, self.standard = kind, standard
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the path. Raises click.UsageError if no such output can be there."""
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        if self.standard and path == STANDARD:
+            return path
+        problem = self.kind.refuses_ending(path)
+        if self.kind is not REPORT and not path.parent.is_dir():
+            problem = f"there is no folder {path.parent}"
+        elif self.kind is not REPORT and path.is_dir():
+            problem = f"it is a folder; give a file for the {self.kind.name}"
+        if problem is not None:
+            option = "" if param is None else f"{param.opts[0]} "
+            raise click.UsageError(f"{option}{path}: {problem}", ctx)
+        return path
+
+
+class OutputFolder(click.Path):
+    """The path of a folder that a command writes.
+
+    Args:
+        kind: What it writes.
+    """
+
+    def __init__(self, kind: OutputKind) -> None:
+        super().__init__(path_type=Path)
+        self.kind = kind
+
+
+class WritingCommand(click.Command):
+    """A command with an output; it gets the option `--force`, and checks its outputs before it works."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        text = "Replace what an output names, unless it lies among the photos, judged data or index that are read."
+        self.params.append(click.Option(["--force"], is_flag=True, help=text))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Check the outputs, then run the command. Raises PhotoseekError if an output may not be written."""
+        force = ctx.params.pop("force")
+        types = {param.name: param.type for param in self.params}
+        inputs = _inputs(value for name, value in ctx.params.items() if not _is_output(types[name]))
+        for param in self.params:
+            path = ctx.params.get(param.name or "")
+            if not isinstance(param.type, OutputFile | OutputFolder) or path in (None, STANDARD):
+                continue
+            # What writes the output refuses a folder for a file, and a file for a folder, in its own words.
+            if path.is_dir() is isinstance(param.type, OutputFolder):
+                check_output(param.opts[0], path, param.type.kind, inputs, force)
+        return super().invoke(ctx)
+
+
+def check_output(option: str, path: Path, kind: OutputKind, inputs: Sequence[Path], force: bool) -> None:
+    """Refuse an output that would replace anything but an older output of its kind.
+
+    Args:
+        option: The option that names the output.
+        path: The output.
+        kind: What is written.
+        inputs: Files and folders that the command reads.
+        force: Whether it may replace other files.
+
+    Raises:
+        PhotoseekError: Something is there that it may not replace.
+    """
+    if not path.exists():
+        return
+    shown = f"{option} {printable(os.fspath(path))}"
+    if not (path.is_dir() or path.is_file()):
+        raise PhotoseekError(f"{shown} is no regular file, so it cannot be replaced")
+    is_input = any(_is_same(path, given) for given in inputs)
+    if kind.is_at(path) and not is_input:
+        return
+    keeper = _keeper(path, inputs)
+    if keeper is not None:
+        raise PhotoseekError(f"{shown} lies in {printable(os.fspath(keeper))}, of which nothing is replaced")
+    if not force:
+        what = "is read by this command" if is_input else f"is there already and was not written as a {kind.name}"
+        if kind is RANKER:
+            what = "holds a ranker already"
+        raise PhotoseekError(f"{shown} {what}; give another name, or --force to replace it")
+
+
+def _is_output(kind: click.ParamType) -> bool:
+    return isinstance(kind, OutputFile | OutputFolder)
+
+
+def _inputs(values: Iterable[object]) -> list[Path]:
+    """Return the files and folders that values of options name, with the photo folders of an index among them."""
+    found: list[Path] = []
+    for value in values:
+        if isinstance(value, tuple | list):
+            found += _inputs(value)
+        elif isinstance(value, JudgedSet):
+            found.append(value.folder)
+        elif isinstance(value, str | Path) and os.path.exists(value):
+            found += [Path(value), *_roots_of(Path(value))]
+    return found
+
+
+def _roots_of(folder: Path) -> list[Path]:
+    """Return the photo folders of an index; none if the folder is no index, or cannot be read, which its use says."""
+    from indexer.storage.catalogue import Catalogue
+
+    file = folder / INDEX_FILE
+    if not file.is_file():
+        return []
+    with suppress(PhotoseekError), closing(Catalogue(file)) as catalogue:
+        return [Path(os.fsdecode(root)) for root in catalogue.roots()]
+    return []
+
+
+def _keeper(path: Path, inputs: Sequence[Path]) -> Path | None:
+    """Return the folder of which nothing may be replaced and that holds a path; None if there is none.
+
+    Folders are told by what they are and not by their names, which may differ by links, letter case or Unicode form.
+    """
+    folders = [given for given in inputs if given.is_dir()]
+    for place in (path.parent.resolve(), path.resolve().parent, path.resolve()):
+        for above in (place, *place.parents):
+            if above != path.resolve() and (above / INDEX_FILE).is_file():
+                return above
+            keeper = next((folder for folder in folders if _is_same(folder, above)), None)
+            if keeper is not None and not (above / RANKER_FILE).is_file():
+                return keeper
+    return None
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    """Return whether two paths name one file or folder, however they are spelled."""
+    try:
+        return os.path.samefile(path, other)
+    except OSError:
+        return False
+
+
+def _imported(name: str) -> Callable[..., Any]:
+    """Return the function that "module:function" names."""
+    module, _, function = name.partition(":")
+    found: Callable[..., Any] = getattr(import_module(module), function)
+    return found

@@ -1,0 +1,1 @@
+"""Follow photo folders: wait until something changes below them, then build."""
