@@ -11,7 +11,7 @@ import click
 
 from indexer.errors import PhotoseekError
 from photoseek.commands import COMMANDS
-from photoseek.commands.options import examples
+from photoseek.options.standard_options import examples
 
 # Exit code after Ctrl-C: 128 + SIGINT, as shells count.
 INTERRUPTED = 130

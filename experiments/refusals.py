@@ -14,7 +14,7 @@ import click
 
 from indexer.index import Index
 from photoseek import Ranker, Searcher, attach_ranker
-from photoseek.commands.options import judged_argument
+from photoseek.options.standard_options import judged_argument
 from reranker.evaluation.data import JUDGED_SET
 from reranker.judgments.judged_folder import load_judgments
 from reranker.judgments.judgments import Judgments, photo_of

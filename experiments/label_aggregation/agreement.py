@@ -14,7 +14,7 @@ from experiments.label_aggregation.crowd_prior import CrowdPrior
 from experiments.label_aggregation.expert_weight import choose_expert_weight
 from experiments.label_aggregation.graded_response import GradedResponse
 from indexer.errors import PhotoseekError
-from photoseek.commands.options import judged_argument
+from photoseek.options.standard_options import judged_argument
 from reranker.evaluation.results import Results, drop_undefined, flatten, value_of
 from reranker.judgments.aggregate import EXPERT_WEIGHT
 from reranker.judgments.agreement import RESAMPLES, expert_agreement, expert_crowd_agreement

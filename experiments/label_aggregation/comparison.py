@@ -13,7 +13,7 @@ import click
 from experiments.label_aggregation.aggregations import ALL_AGGREGATIONS
 from indexer.errors import PhotoseekError
 from photoseek.commands.console import say
-from photoseek.commands.options import judged_argument, ranker_option
+from photoseek.options.standard_options import judged_argument, ranker_option
 from reranker.evaluation.comparison import differences
 from reranker.evaluation.data import EvaluationData
 from reranker.evaluation.evaluation import Evaluation

@@ -17,7 +17,7 @@ from experiments.seed_project.steps import run_seed_project
 from indexer.encoders import load_text_encoder
 from indexer.errors import PhotoseekError
 from photoseek.commands.console import progress_bars, say
-from photoseek.commands.options import (
+from photoseek.options.standard_options import (
     device_option,
     encoder_options,
     image_encoder_options,
