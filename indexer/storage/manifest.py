@@ -157,6 +157,8 @@ def _read_json(folder: Path) -> dict[str, Any]:
         version = values["format"]
     except FileNotFoundError:
         raise PhotoseekError(f"no index at {folder}; make one: photoseek build PHOTOS -i {folder}") from None
+    except NotADirectoryError:
+        raise PhotoseekError(f"{folder} is a file and no index; name the folder of one with -i") from None
     except (OSError, ValueError, KeyError, TypeError):
         raise _damaged(folder) from None
     if version not in READ_FORMATS:

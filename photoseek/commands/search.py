@@ -172,6 +172,8 @@ def batch(
         raise click.UsageError("--sort date: a TREC run is sorted by score; give another ending")
     if output.suffix.lower() == ".trec":
         options = replace(options, show_all=True)  # judgments are of photos, not of stacks
+    if queries == STANDARD and sys.stdin is None:
+        raise click.UsageError("QUERIES is -, but standard input is closed")
     data = sys.stdin.buffer.read() if queries == STANDARD else None
     asked = read_queries(queries, keep_going=keep_going, column=column, data=data)
     searcher = open_searcher(folder, ranker)

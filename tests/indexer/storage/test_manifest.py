@@ -98,3 +98,10 @@ def test_an_index_of_another_format_is_refused(photos, folder):
     line = f"index {folder} has format 3, this photoseek reads 1 and 2; delete it and build it again"
     assert refusal(lambda: Index.open(folder)) == line
     assert refusal(lambda: build(photos, folder)) == line
+
+
+def test_a_file_is_no_damaged_index(tmp_path):
+    file = tmp_path / "queries.csv"
+    file.write_text("query\na cat\n")
+    assert refusal(lambda: Index.open(file)) == f"{file} is a file and no index; name the folder of one with -i"
+    assert file.read_text() == "query\na cat\n"

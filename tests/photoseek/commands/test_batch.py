@@ -1,8 +1,10 @@
 """photoseek batch: whole stdout, whole stderr, the exit code and the file."""
 
 import json
+import sys
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -93,3 +95,9 @@ def test_batch_writes_scores_that_fall_and_the_chance_of_a_match(index: Path, tm
     assert [row["match_probability"] for row in rows] == pytest.approx(
         [searcher.answer(row["query"]).match_probability for row in rows], abs=1e-3
     )
+
+
+def test_batch_says_that_standard_input_is_closed(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(click.UsageError, match="QUERIES is -, but standard input is closed"):
+        main(["batch", "-", "-i", str(index)], standalone_mode=False)
