@@ -15,7 +15,7 @@ from PIL import Image, ImageFilter
 
 @dataclass(frozen=True, slots=True)
 class BurstSettings:
-    """How much the frames of a burst differ; the values are drawn evenly from these ranges.
+    """Differences between the frames of a burst; the values are drawn evenly from these ranges.
 
     Attributes:
         frames: Frames of a burst.

@@ -1,4 +1,4 @@
-"""What a build believes of files: whether one is worth reading again, and whether it is still being written."""
+"""Decide of a file whether a build reads it again, and whether it is still being written."""
 
 import os
 import time

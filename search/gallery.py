@@ -54,7 +54,9 @@ class Gallery:
             options: The options of the search.
             rows: The rows that it may find.
         """
-        notes = [] if self._moderation is None else self._held_back_notes(options, self._moderation)
+        notes: list[str] = []
+        if self._moderation is not None:
+            notes += held_back_notes(self._asked_for(options), self._total_rows, self._moderation)
         if not options.filters:
             return tuple(notes)
         if rows is not None and not len(rows):
@@ -66,20 +68,18 @@ class Gallery:
             )
         return tuple(notes)
 
-    def _held_back_notes(self, options: SearchOptions, moderation: "Moderation") -> list[str]:
-        return list(held_back_notes(self._asked_for(options), self._total_rows, moderation))
-
     @cached_property
     def _missing_metadata(self) -> int:
         return self._index.catalogue.metadata.missing_count()
 
     def _asked_for(self, options: SearchOptions) -> np.ndarray | None:
         """Return the sorted rows that a search may find but for the policy; None for every row."""
-        rows = self._filtered(options.filters) if options.filters else self._alive
+        if not options.filters:
+            return self._alive if options.under is None else self._rows_under(options.under)
+        rows = self._filtered(options.filters)
         if options.under is None:
             return rows
-        below = self._rows_under(options.under)
-        return np.intersect1d(rows, below, assume_unique=True) if options.filters and rows is not None else below
+        return np.intersect1d(rows, self._rows_under(options.under), assume_unique=True)
 
     def _filtered(self, filters: Filters) -> np.ndarray:
         """Return the sorted rows that live and meet filters; the last answer is kept, as searches repeat it."""

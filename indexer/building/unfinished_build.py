@@ -1,4 +1,4 @@
-"""What is missing in an index whose build goes on or was interrupted, and why an index has no view."""
+"""Say what an index lacks whose build goes on or was interrupted, and why an index has no view."""
 
 import shlex
 from collections.abc import Iterable

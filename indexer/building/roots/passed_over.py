@@ -1,4 +1,4 @@
-"""What walks passed over, in words."""
+"""Put into words what walks passed over."""
 
 from collections.abc import Iterable
 

@@ -35,7 +35,7 @@ XMP_UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 
 @dataclass(slots=True)
 class FoundTags:
-    """What the blocks of a file hold: values of EXIF's main and EXIF directory, of its GPS part, and XMP as text."""
+    """Contents of the blocks of a file: values of EXIF's main and EXIF directory, of its GPS part, and XMP as text."""
 
     image: Directory = field(default_factory=dict)
     gps: Directory = field(default_factory=dict)
