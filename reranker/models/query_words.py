@@ -1,6 +1,5 @@
 """Look at the words of a query: how many there are, how rare they are, and whether the ranker has ever read them."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -13,7 +12,6 @@ QUERY_WORDS = ("word_count", "rarity", "captioned", "known")
 CAPTIONED = QUERY_WORDS.index("captioned")
 # Scales that bring word counts and inverse document frequencies to about 1.
 COUNT_SCALE, RARITY_SCALE = 2.0, 8.0
-_PLURAL = re.compile(r"e?s$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +30,7 @@ class KnownWords:
 
     def __contains__(self, word: str) -> bool:
         """Tell whether a lower-case word is known as it is or without its ending "es" or "s"."""
-        return word in self._set or _PLURAL.sub("", word) in self._set
+        return not self._set.isdisjoint((word, word.removesuffix("s"), word.removesuffix("es")))
 
     def share(self, text: str) -> float:
         """Return the share of a text's words that are known, 0..1; 0 of a text without words, 1 if nothing is known."""
