@@ -312,9 +312,9 @@ class Searcher:
             return SearchResult(query.id, query.text, hits, bool(hits), notes)
         text = query.parsed.text or " ".join(part.text for part in query.unwanted)
         own = self._encoder.notes(text) if text else ()
-        is_match = bool(hits) and ranked.match_probability >= self.ranker.no_match.threshold
-        notes = (*query.parsed.notes, *own, *notes)
-        return SearchResult(query.id, query.text, hits, is_match, notes, ranked.match_probability)
+        chance = 0.0 if query.parsed.names_nothing else ranked.match_probability
+        is_match = bool(hits) and chance >= self.ranker.no_match.threshold
+        return SearchResult(query.id, query.text, hits, is_match, (*query.parsed.notes, *own, *notes), chance)
 
 
 def _each(function: Callable[[Block], T], blocks: Sequence[Block]) -> Iterator[T]:

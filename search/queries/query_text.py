@@ -1,7 +1,7 @@
 """Read a query as people type it: capitals, typing errors, "a photo of", plurals, and what it excludes."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from search.queries.exclusions import split_exclusions
 from search.queries.spelling import AMERICAN, Spelling, word_set
@@ -26,6 +26,16 @@ FUNCTION_WORDS = word_set(
     "eight nine ten his her its their my your our i me you he she it they we and or but of in on at by with from to "
     "for as is are was were be has have near under over behind beside between through into onto around"
 )
+# Words of the frame of a query, which say nothing of what a photo shows.
+FRAME_WORDS = word_set(
+    "anything everything find image images me no not photo photograph photographs photos pic pics picture pictures "
+    "please search show showing snapshot snapshots something without"
+)
+# What is said of a query of nothing but frame and function words.
+NAMES_NOTHING = "no word of the query says what a photo shows, so the hits mean little"
+# Marks that people put behind a query, behind a few words also a full stop; and a query as a quotation.
+MARKS, STOPS = "!?… ", ".,;:"
+QUOTATION = re.compile(r"""["'“‘]([^"“”]+)["'”’]""")
 # Words of a bare noun phrase, at most.
 LONGEST_NAME = 3
 # Words behind which a noun stands, and not a verb.
@@ -54,6 +64,12 @@ class ParsedQuery:
     unwanted: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
+    @property
+    def names_nothing(self) -> bool:
+        """Whether the text has words, but none that says what a photo shows ("photo", "the", "no")."""
+        words = re.findall(r"\w+", self.text)
+        return bool(words) and not self.excluded and FUNCTION_WORDS.union(FRAME_WORDS).issuperset(words)
+
 
 def parse_query(text: str, known: Spelling) -> ParsedQuery:
     """Read a query as people type it.
@@ -76,12 +92,13 @@ def parse_query(text: str, known: Spelling) -> ParsedQuery:
     carrier = CARRIER.match(plain)
     asked = PLEASE.sub("", plain if carrier is None else plain[carrier.end() :])
     wanted, excluded = split_exclusions(asked)
-    wanted = _singular_name(wanted, known)
+    wanted = _singular_name(_without_marks(wanted), known)
     if excluded:
         without = ", ".join(f"'{phrase}'" for phrase in excluded)
         notes.append(f"searched for {f'{wanted!r},' if wanted else 'photos'} without {without}")
     unwanted = tuple(text for phrase in excluded for text in unwanted_texts(phrase, known))
-    return ParsedQuery(wanted, excluded, unwanted, tuple(notes))
+    parsed = ParsedQuery(wanted, excluded, unwanted, tuple(notes))
+    return replace(parsed, notes=(*notes, NAMES_NOTHING)) if parsed.names_nothing else parsed
 
 
 def unwanted_texts(excluded: str, known: Spelling) -> tuple[str, ...]:
@@ -117,9 +134,16 @@ def _mend(text: str, known: Spelling) -> tuple[str, list[str]]:
     return WORD.sub(mend, text), notes
 
 
+def _without_marks(text: str) -> str:
+    """Return a text without the marks around it; a text of nothing else as it is."""
+    quoted = QUOTATION.fullmatch(text)
+    marks = MARKS + STOPS if len(text.split()) <= LONGEST_NAME else MARKS
+    return (text if quoted is None else quoted[1]).rstrip(marks) or text
+
+
 def _singular_name(text: str, known: Spelling) -> str:
     """Return a bare name, such as "dogs" or "red cars", in the singular; any other text as it is."""
-    words = text.rstrip(" !?").split()
+    words = text.split()
     if not 1 <= len(words) <= LONGEST_NAME or not all(w.isalpha() and w not in FUNCTION_WORDS for w in words):
         return text
     singular = known.singular(words[-1])

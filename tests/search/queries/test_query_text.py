@@ -7,7 +7,7 @@ import pytest
 
 from indexer.encoders import open_text_encoder
 from reranker.ranker import Ranker
-from search.queries.query_text import LONGEST_READ, ParsedQuery, parse_query
+from search.queries.query_text import LONGEST_READ, NAMES_NOTHING, ParsedQuery, parse_query
 from search.queries.spelling import Spelling
 
 with open(Path(__file__).with_name("query_cases.tsv"), encoding="utf-8", newline="") as file:
@@ -85,12 +85,38 @@ def test_notes_tell_of_corrections_and_exclusions_and_of_nothing_else(
 
 
 @pytest.mark.parametrize(
+    "text", ["dogs!", "Dogs?!", "dog.", '"dogs"', "“dog”", "dog …", "'dog'", "dog,", "a photo of dogs!"]
+)
+def test_marks_around_a_query_change_nothing(known: Spelling, text: str) -> None:
+    assert parse_query(text, known) == ParsedQuery("dog")
+
+
+def test_marks_that_belong_to_a_text_stay(known: Spelling) -> None:
+    for text in ("two dogs run across the grass .", '"stop" sign', "a sign that says “no dogs”", "u.s. flag", "c++"):
+        assert parse_query(text, known).text == text
+
+
+@pytest.mark.parametrize(
+    "text", ["photo", "the", "no", "Pictures!", "show me", "a photo of a photo of", "without", "two"]
+)
+def test_a_query_of_frame_words_names_nothing(known: Spelling, text: str) -> None:
+    assert parse_query(text, known).names_nothing
+
+
+@pytest.mark.parametrize(
+    "text", ["a dog", "no dogs", "photo album", "7", "🐈", "一只猫", "?", "without cars", "show jumping"]
+)
+def test_any_other_query_names_something(known: Spelling, text: str) -> None:
+    assert not parse_query(text, known).names_nothing
+
+
+@pytest.mark.parametrize(
     "text", ["photo of", "show me", "no", "without", "not", "no no", "with no", "a photo of a photo of"]
 )
 def test_something_is_searched_for_where_nothing_but_the_frame_was_typed(known: Spelling, text: str) -> None:
     parsed = parse_query(text, known)
     assert parsed.text != ""
-    assert (parsed.excluded, parsed.notes) == ((), ())
+    assert (parsed.excluded, parsed.notes) == ((), (NAMES_NOTHING,))
 
 
 def test_names_file_names_and_numbers_are_not_corrected(known: Spelling) -> None:

@@ -9,6 +9,7 @@ import pytest
 from answers import names, row_of, score_of
 from indexer.index import Index
 from search.moderation.audit_log import AuditLog
+from search.queries.query_text import NAMES_NOTHING
 from search.query_encoder import NOTHING_KNOWN
 from search.searcher import Searcher
 
@@ -43,12 +44,13 @@ def exact_relevance(searcher: Searcher, text: str) -> np.ndarray:
     "texts",
     [
         ["dog", "dogs", "Dog", "DOG", "DOGS", "show me dogs", "pictures of dogs"],
+        ["dog", "dogs!", "dog.", "\u201cdogs\u201d", "Dog?"],
         ["motorcycle", "motorcycles", "motorcyle", "Motorcyle"],
         ["a gray cat", "a grey cat", "A GREY CAT", "a photo of a grey cat"],
         ["color", "colour", "colours"],
         ["a cup of coffee on a table", "find pictures of a cup of coffee on a table"],
     ],
-    ids=lambda texts: texts[0],
+    ids=lambda texts: texts[1],
 )
 def test_forms_of_a_query_find_the_same(searcher: Searcher, texts: list[str]) -> None:
     first, *others = [searcher.answer(text, PHOTOS) for text in texts]
@@ -164,3 +166,11 @@ def test_what_stripping_joins_is_read_by_the_policy(guarded: tuple[Path, Searche
     text = "high (no cars) school"
     assert not searcher.moderation.policy.blocks(text)
     assert searcher.answer(text).blocked == MINORS
+
+
+@pytest.mark.parametrize("text", ["photo", "no", "the", "show me pictures"])
+def test_a_query_that_names_nothing_is_no_good_match(searcher: Searcher, text: str) -> None:
+    result = searcher.answer(text)
+    assert (result.good_match, result.match_probability) == (False, 0.0)
+    assert result.hits
+    assert NAMES_NOTHING in result.notes
