@@ -20,12 +20,15 @@ from indexer.stacks.photo_groups import GroupedPhoto, photo_groups
 from indexer.storage import manifest, vector_files
 from indexer.storage.atomic_files import explain_disk_errors
 from indexer.storage.catalogue import Catalogue
+from indexer.storage.consistency import check_consistency
 from indexer.storage.manifest import Manifest
 from indexer.storage.records import ActiveView, BuildRecord
 from indexer.storage.write_lock import write_lock
 from indexer.user_paths import absolute_path
 from indexer.views.build import ViewMaker, renew_view
 from indexer.views.view import View, open_view
+from indexer.views.view_checksums import file_of_view, view_checksums
+from indexer.views.view_files import STRUCTURE
 
 if TYPE_CHECKING:
     # The decoders, which a search does not need.
@@ -78,7 +81,13 @@ class Index:
             PhotoseekError: The index is missing, damaged or of another format.
         """
         path = absolute_path(folder)
-        return cls(path, manifest.read(path), Catalogue(path / "catalogue.sqlite"))
+        described, catalogue = manifest.read(path), Catalogue(path / "catalogue.sqlite")
+        try:
+            check_consistency(path, described, catalogue)
+        except PhotoseekError:
+            catalogue.close()
+            raise
+        return cls(path, described, catalogue)
 
     @classmethod
     def build(
@@ -226,7 +235,9 @@ class Index:
             with explain_disk_errors(self.folder):
                 renewed = renew_view(views, active, ranker, self.embeddings(), self.regions(), on_progress)
                 if renewed != active:
-                    catalogue.activate_view(renewed)
+                    first_row = active.rows if renewed.id == active.id else 0
+                    checksums = view_checksums(views / renewed.id, first_row, renewed.rows)
+                    catalogue.activate_view(renewed, list(checksums))
             for path in views.iterdir():
                 if path.name != renewed.id:
                     shutil.rmtree(path, ignore_errors=True)
@@ -240,7 +251,9 @@ class Index:
         active = self.catalogue.active_view()
         while active is not None:
             try:
-                view = open_view(self.folder / "views" / active.id, active.rows)
+                checksums = self.catalogue.checksums.of_file(file_of_view(active.id, STRUCTURE))
+                digest = checksums[0].digest if checksums else None
+                view = open_view(self.folder / "views" / active.id, active.rows, digest)
             except PhotoseekError:
                 # It may have been replaced between its name and its files.
                 before, active = active, self.catalogue.active_view()

@@ -9,7 +9,7 @@ from indexer.embedding.index_precision import SETTING
 from indexer.photos.rules.patterns import Patterns
 from indexer.storage.catalogue import Catalogue
 from indexer.storage.manifest import Manifest
-from indexer.storage.metadata_table import MetadataSummary
+from indexer.storage.tables.metadata_table import MetadataSummary
 
 
 class IndexFacts(TypedDict):

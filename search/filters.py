@@ -8,7 +8,7 @@ import numpy as np
 
 from indexer.errors import PhotoseekError
 from indexer.photos.metadata.record import KINDS
-from indexer.storage.metadata_table import MetadataConditions, MetadataTable
+from indexer.storage.tables.metadata_table import MetadataConditions, MetadataTable
 
 # The mean radius of the Earth in kilometres (IUGG).
 EARTH_RADIUS = 6371.0088

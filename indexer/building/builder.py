@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from indexer.building.bring_up import bring_up
 from indexer.building.changes import Changes, Scan
 from indexer.building.missing_metadata import fill_metadata
 from indexer.building.photo_writer import WritableIndex, embed_new
@@ -33,6 +34,7 @@ from indexer.stacks.stacking import fill_hashes, mark_stale, update_stacks
 from indexer.storage import manifest, vector_files
 from indexer.storage.atomic_files import explain_disk_errors
 from indexer.storage.catalogue import Catalogue
+from indexer.storage.consistency import check_consistency, check_every_row
 from indexer.storage.manifest import Manifest
 from indexer.storage.records import BuildCounts
 from indexer.storage.write_lock import write_lock
@@ -138,6 +140,8 @@ def _check_index(index: WritableIndex, encoder: ImageEncoder, settings: BuildSet
             f"index {index.folder} holds embeddings of {index.manifest.encoder}, not of {encoder.fingerprint}; "
             "give another folder with -i, or that encoder with --encoder"
         )
+    check_consistency(index.folder, index.manifest, index.catalogue)
+    check_every_row(index.folder, index.catalogue)
     if settings.regions is False and index.manifest.has_regions:
         raise PhotoseekError(f"index {index.folder} keeps region vectors; give another folder for one without")
 
@@ -177,7 +181,7 @@ def _update(
     for note in notes:
         callbacks.on_note(note)
     fill_metadata(catalogue, callbacks.on_progress)
-    manifest.bring_up(index.folder)
+    bring_up(index)
     _update_stacks(index, encoder, decoding, callbacks)
     if settings.regions and not index.manifest.has_regions:
         _add_regions(index, encoder, decoding, callbacks)

@@ -16,6 +16,7 @@ from indexer.photos.known_digests import KnownDigests
 from indexer.storage import vector_files
 from indexer.storage.atomic_files import explain_disk_errors
 from indexer.storage.catalogue import Catalogue
+from indexer.storage.checksums import BlockChecksum
 from indexer.storage.manifest import Manifest
 from indexer.storage.records import BuildCounts, KnownFile
 
@@ -89,8 +90,10 @@ def _kind_of(catalogue: Catalogue, result: Result, before: KnownFile | None) -> 
 def _commit(index: WritableIndex, root_id: int, pending: list[tuple[PhotoFile, Result]]) -> None:
     """Append the new embeddings and regions and fsync them, then make their rows exist in one transaction."""
     catalogue = index.catalogue
-    rows = _append_vectors(index, [result for _, result in pending if isinstance(result, EmbeddedPhoto)])
+    rows, checksums = _append_vectors(index, [result for _, result in pending if isinstance(result, EmbeddedPhoto)])
     with catalogue.transaction():
+        for name, block in checksums.items():
+            catalogue.checksums.put(name, block)
         for file, result in pending:
             if isinstance(result, Skipped):
                 catalogue.add_skipped(root_id, file, result.reason, result.retry)
@@ -106,8 +109,10 @@ def _commit(index: WritableIndex, root_id: int, pending: list[tuple[PhotoFile, R
                 catalogue.metadata.put(row, result.photo.metadata, file.mtime_ns)
 
 
-def _append_vectors(index: WritableIndex, embedded: list[EmbeddedPhoto]) -> dict[bytes, int]:
-    """Append the vectors of digests that have no row yet, and return their rows by digest."""
+def _append_vectors(
+    index: WritableIndex, embedded: list[EmbeddedPhoto]
+) -> tuple[dict[bytes, int], dict[str, BlockChecksum]]:
+    """Append the vectors of digests that have no row yet; return their rows by digest, and checksums by file name."""
     catalogue = index.catalogue
     first_row = catalogue.row_count()
     rows: dict[bytes, int] = {}
@@ -120,9 +125,12 @@ def _append_vectors(index: WritableIndex, embedded: list[EmbeddedPhoto]) -> dict
             vectors.append(item.vector)
             if item.regions is not None:
                 regions.append(item.regions.ravel())
+    checksums = {}
     with explain_disk_errors(index.folder):
         if vectors:
-            vector_files.append(index.folder / index.manifest.embeddings, first_row, np.stack(vectors))
+            name = index.manifest.embeddings
+            checksums[name] = vector_files.append(index.folder / name, first_row, np.stack(vectors))
         if regions:
-            vector_files.append(index.region_file, first_row, np.stack(regions), vector_files.REGION_DTYPE)
-    return rows
+            name, dtype = index.manifest.region_file, vector_files.REGION_DTYPE
+            checksums[name] = vector_files.append(index.folder / name, first_row, np.stack(regions), dtype)
+    return rows, checksums

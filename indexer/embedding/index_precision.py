@@ -12,6 +12,7 @@ from indexer.errors import PhotoseekError
 from indexer.inference.int8 import INT8_FROM, try_int8
 from indexer.storage.atomic_files import publish_folder, scratch_folder
 from indexer.storage.catalogue import Catalogue
+from indexer.storage.checksums import BlockChecksum, digest_of_file
 
 # The catalogue's setting that names the precision.
 SETTING = "precision"
@@ -51,7 +52,12 @@ def choose_index_precision(
         reason = _try_int8(folder, encoder, decode_sample)
         if reason:
             on_note(f"{reason}: {encoder.resolve_precision()} is used")
-    catalogue.set_setting(SETTING, encoder.resolve_precision())
+    with catalogue.transaction():
+        catalogue.set_setting(SETTING, encoder.resolve_precision())
+        catalogue.checksums.drop(INT8_FOLDER)
+        if encoder.int8_folder is not None:
+            for path in sorted(path for path in encoder.int8_folder.iterdir() if path.is_file()):
+                catalogue.checksums.put(f"{INT8_FOLDER}/{path.name}", BlockChecksum(0, 0, digest_of_file(path)))
 
 
 def restore_precision(folder: Path, catalogue: Catalogue, encoder: ImageEncoder) -> bool:

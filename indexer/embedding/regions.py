@@ -51,8 +51,9 @@ def fill_regions(
         vectors = np.zeros((len(block), *encoder.region_shape), np.int8)
         for row, regions in found.items():
             vectors[row - start] = regions
-        vector_files.append(file, start, vectors.reshape(len(block), -1), vector_files.REGION_DTYPE)
+        checksum = vector_files.append(file, start, vectors.reshape(len(block), -1), vector_files.REGION_DTYPE)
         with catalogue.transaction():
+            catalogue.checksums.put(file.name, checksum)
             for row in block:
                 if row not in found:
                     catalogue.forget(row)

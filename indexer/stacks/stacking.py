@@ -21,7 +21,7 @@ from indexer.stacks.looks_alike import EVERY_PAIR_ROWS, Looks, links_of_neighbou
 from indexer.stacks.same_shot import rows_of_one_shot
 from indexer.storage.catalogue import Catalogue
 from indexer.storage.records import CataloguedPhoto
-from indexer.storage.stack_tables import CURRENT_SETTING
+from indexer.storage.tables.stack_tables import CURRENT_SETTING
 
 # The catalogue's settings: how many rows were compared with each other, and the encoder's cosine of unrelated photos.
 COMPARED_SETTING, UNRELATED_SETTING = "stacks_compared_rows", "unrelated_cosine"

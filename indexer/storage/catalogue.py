@@ -11,8 +11,7 @@ import numpy as np
 
 from indexer.photos.folder_names import places_below
 from indexer.photos.found_files import PhotoFile
-from indexer.storage.database import Database
-from indexer.storage.metadata_table import MetadataTable
+from indexer.storage.checksums import BlockChecksum
 from indexer.storage.records import (
     ActiveView,
     BuildCounts,
@@ -21,9 +20,12 @@ from indexer.storage.records import (
     KnownFile,
     NewPhoto,
 )
-from indexer.storage.root_folders import RootFolders
-from indexer.storage.stack_tables import StackTables
-from indexer.storage.unindexed import Unindexed
+from indexer.storage.tables.checksum_table import ChecksumTable
+from indexer.storage.tables.database import Database
+from indexer.storage.tables.metadata_table import MetadataTable
+from indexer.storage.tables.root_folders import RootFolders
+from indexer.storage.tables.stack_tables import StackTables
+from indexer.storage.tables.unindexed import Unindexed
 
 # Rows named in one statement; SQLite takes 999 or more values, by its version.
 ROWS_PER_STATEMENT = 500
@@ -44,6 +46,7 @@ class Catalogue:
         path: The file.
         root_folders: The names of the roots, and what moves between them.
         unindexed: The files that searches do not find.
+        checksums: The checksums of the index's files.
 
     Raises:
         PhotoseekError: There is no file, or it is not a catalogue.
@@ -57,6 +60,7 @@ class Catalogue:
         self.stacks = StackTables(self._database)
         self.root_folders = RootFolders(self._database)
         self.unindexed = Unindexed(self._database)
+        self.checksums = ChecksumTable(self._database)
 
     def close(self) -> None:
         """Close the file."""
@@ -65,6 +69,14 @@ class Catalogue:
     def transaction(self) -> AbstractContextManager[None]:
         """Return a context in which all changes are made or none, durable when it ends."""
         return self._database.transaction()
+
+    def integrity_problems(self) -> list[str]:
+        """Return what SQLite finds wrong in the file, and which tables are not as they were written."""
+        return self._database.integrity_problems()
+
+    def begin_sums(self) -> None:
+        """Compute the sums of all tables, by which a changed value is noticed; later transactions keep them."""
+        self._database.begin_sums()
 
     # settings
 
@@ -196,6 +208,25 @@ class Catalogue:
         """Return how many rows of the embedding file exist, dead ones included."""
         return int(self._run("SELECT coalesce(max(row) + 1, 0) FROM embeddings")[0][0])
 
+    def row_counts(self, files: Sequence[str]) -> tuple[int, int, dict[str, int]]:
+        """Return what must fit together, all of the same moment.
+
+        Args:
+            files: Files whose rows have checksums.
+
+        Returns:
+            How many rows there are, the last row that a photo has (-1 if none has), and how many rows of each file have
+            a checksum.
+        """
+        sums = "".join(", (SELECT coalesce(sum(rows), 0) FROM checksums WHERE file = ?)" for _ in files)
+        query = "SELECT (SELECT coalesce(max(row) + 1, 0) FROM embeddings), (SELECT coalesce(max(row), -1) FROM photos)"
+        rows, last_photo_row, *checked = self._run(query + sums, *files)[0]
+        return rows, last_photo_row, dict(zip(files, checked, strict=True))
+
+    def present_rows(self) -> int:
+        """Return how many rows are in the catalogue one by one, which takes a moment where there are millions."""
+        return int(self._run("SELECT count(*) FROM embeddings")[0][0])
+
     def photo_count(self) -> int:
         """Return how many photos have a row; exact duplicates count each."""
         return int(self._run("SELECT count(*) FROM photos WHERE row IS NOT NULL")[0][0])
@@ -301,11 +332,19 @@ class Catalogue:
         found = self._run("SELECT id, rows FROM views WHERE active = 1")
         return ActiveView(str(found[0][0]), int(found[0][1])) if found else None
 
-    def activate_view(self, view: ActiveView) -> None:
-        """Name a finished view as the one that searches use, instead of any other."""
+    def activate_view(self, view: ActiveView, checksums: Iterable[tuple[str, BlockChecksum]] = ()) -> None:
+        """Name a finished view as the one that searches use, instead of any other.
+
+        Args:
+            view: The view.
+            checksums: Those of its files that it has not had before, by path below the index folder.
+        """
         with self.transaction():
             self._run("DELETE FROM views")
             self._run("INSERT INTO views VALUES (?, ?, ?, 1)", view.id, view.rows, time.time())
+            self.checksums.drop("views", but=f"views/{view.id}")
+            for file, block in checksums:
+                self.checksums.put(file, block)
 
     def start_build(self) -> int:
         """Add a build to the history, and return its id."""

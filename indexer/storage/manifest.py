@@ -1,6 +1,8 @@
 """The manifest of an index: one JSON file that says what the folder holds, and makes it an index."""
 
+import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,10 +12,16 @@ from indexer.errors import DAMAGED, PhotoseekError
 from indexer.storage.atomic_files import write_text_durably
 
 NAME = "manifest.json"
-# Format 2 keeps in the catalogue what photos are beside their pictures. An index of format 1 is read as it is, and a
-# build brings it up; a version that knows only format 1 would leave the new tables behind the photos.
-FORMAT = 2
-READ_FORMATS = (1, 2)
+# Format 2 keeps in the catalogue what photos are beside their pictures, format 3 checksums of everything. An index of
+# an older format is read as it is, and a build brings it up; a version that knows only the older one would leave the
+# new tables behind the photos.
+FORMAT = 3
+READ_FORMATS = (1, 2, 3)
+# The first format that has checksums, and the manifest's own: SHA-256 of all other entries.
+CHECKSUMS_FORMAT = 3
+CHECKSUM = "sha256"
+# Names of the files of embeddings; another name would lead out of the index, or to another of its files.
+EMBEDDINGS = re.compile(r"embeddings-[1-9][0-9]{0,8}\.f16")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +38,7 @@ class Manifest:
         dtype: Type of the numbers in that file.
         metric: How two embeddings are compared.
         normalisation: What is done to an embedding before it is stored.
+        format: The format of the index.
     """
 
     encoder: str
@@ -41,6 +50,12 @@ class Manifest:
     dtype: str = "float16"
     metric: str = "inner product"
     normalisation: str = "unit rows"
+    format: int = FORMAT
+
+    @property
+    def has_checksums(self) -> bool:
+        """Whether the catalogue has checksums of everything."""
+        return self.format >= CHECKSUMS_FORMAT
 
     @property
     def has_regions(self) -> bool:
@@ -56,7 +71,7 @@ class Manifest:
     def to_json(self) -> dict[str, Any]:
         """Return the object that `manifest.json` holds."""
         return {
-            "format": FORMAT,
+            "format": self.format,
             "encoder": self.encoder,
             "encoder_name": self.encoder_name,
             "encoder_options": dict(self.encoder_options),
@@ -77,15 +92,19 @@ class Manifest:
             TypeError: A value is of another type.
             ValueError: A value is of another type.
         """
-        count, width = values.get("regions", (0, 0))
+        count, width = map(_whole_number, values.get("regions", (0, 0)))
+        embeddings = str(values["embeddings"])
+        if not EMBEDDINGS.fullmatch(embeddings):
+            raise ValueError(f"{embeddings!r} is no file of embeddings")
         described = {name: str(values[name]) for name in ("dtype", "metric", "normalisation") if name in values}
         return cls(
             encoder=str(values["encoder"]),
             encoder_name=str(values["encoder_name"]),
-            dim=int(values["dim"]),
+            dim=_whole_number(values["dim"]),
             encoder_options=dict(values.get("encoder_options", {})),
-            region_shape=(int(count), int(width)),
-            embeddings=str(values["embeddings"]),
+            region_shape=(count, width),
+            embeddings=embeddings,
+            format=_whole_number(values["format"]),
             **described,
         )
 
@@ -106,7 +125,7 @@ def write(folder: Path, manifest: Manifest) -> None:
         folder: The index folder.
         manifest: What it holds.
     """
-    _write_json(folder, manifest.to_json())
+    write_values(folder, manifest.to_json())
 
 
 def add_regions(folder: Path, region_shape: tuple[int, int]) -> None:
@@ -116,7 +135,7 @@ def add_regions(folder: Path, region_shape: tuple[int, int]) -> None:
         folder: The index folder.
         region_shape: (how many per photo, how wide).
     """
-    _write_json(folder, _read_json(folder) | {"regions": region_shape})
+    write_values(folder, _read_json(folder) | {"regions": region_shape})
 
 
 def bring_up(folder: Path) -> None:
@@ -127,7 +146,7 @@ def bring_up(folder: Path) -> None:
     """
     values = _read_json(folder)
     if values["format"] != FORMAT:
-        _write_json(folder, values | {"format": FORMAT})
+        write_values(folder, values | {"format": FORMAT})
 
 
 def read(folder: Path) -> Manifest:
@@ -146,8 +165,28 @@ def read(folder: Path) -> Manifest:
         raise _damaged(folder) from None
 
 
-def _write_json(folder: Path, values: dict[str, Any]) -> None:
-    write_text_durably(folder / NAME, json.dumps(values, indent=1) + "\n")
+def write_values(folder: Path, values: Mapping[str, Any]) -> None:
+    """Write the object of a manifest durably, with its checksum.
+
+    Args:
+        folder: The index folder.
+        values: JSON values by name, those of `Manifest.to_json` among them.
+    """
+    values = {name: value for name, value in values.items() if name != CHECKSUM}
+    write_text_durably(folder / NAME, json.dumps({**values, CHECKSUM: _checksum(values)}, indent=1) + "\n")
+
+
+def _checksum(values: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a manifest's entries, in hex digits."""
+    others = {name: value for name, value in values.items() if name != CHECKSUM}
+    return hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()
+
+
+def _whole_number(value: Any) -> int:
+    """Return a value that is a number of something. Raises ValueError for any other."""
+    if type(value) is not int or value < 0:
+        raise ValueError(f"{value!r} is no whole number")
+    return value
 
 
 def _read_json(folder: Path) -> dict[str, Any]:
@@ -162,10 +201,12 @@ def _read_json(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError):
         raise _damaged(folder) from None
     if version not in READ_FORMATS:
-        known = " and ".join(map(str, READ_FORMATS))
         raise PhotoseekError(
-            f"index {folder} has format {version}, this photoseek reads {known}; delete it and build it again"
+            f"index {folder} has format {version}, this photoseek reads {READ_FORMATS[0]} to {READ_FORMATS[-1]}; "
+            "delete it and build it again"
         )
+    if (version >= CHECKSUMS_FORMAT or CHECKSUM in values) and values.get(CHECKSUM) != _checksum(values):
+        raise _damaged(folder)
     return values
 
 

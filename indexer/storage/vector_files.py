@@ -1,5 +1,6 @@
 """The vector store: append-only files of rows, float16 embeddings and int8 regions; the catalogue counts the rows."""
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -7,12 +8,13 @@ import numpy as np
 
 from indexer.errors import DAMAGED, PhotoseekError
 from indexer.storage.atomic_files import fsync
+from indexer.storage.checksums import BlockChecksum
 
 EMBEDDING_DTYPE = np.dtype("<f2")
 REGION_DTYPE = np.dtype("i1")
 
 
-def append(path: Path, rows: int, vectors: np.ndarray, dtype: np.dtype = EMBEDDING_DTYPE) -> None:
+def append(path: Path, rows: int, vectors: np.ndarray, dtype: np.dtype = EMBEDDING_DTYPE) -> BlockChecksum:
     """Write vectors behind the first rows of a file, and fsync.
 
     Bytes behind those rows, which an interrupted build left and no transaction has named, are overwritten.
@@ -23,9 +25,13 @@ def append(path: Path, rows: int, vectors: np.ndarray, dtype: np.dtype = EMBEDDI
         vectors: (n, d), finite in `dtype`.
         dtype: What the file holds.
 
+    Returns:
+        The checksum of the new rows, which the transaction that makes them exist keeps.
+
     Raises:
         PhotoseekError: The file is shorter than `rows` rows, which only damage explains.
     """
+    data = vectors.astype(dtype).tobytes()
     offset = rows * vectors.shape[1] * dtype.itemsize
     is_new = not path.exists()
     if is_new and rows:
@@ -34,11 +40,12 @@ def append(path: Path, rows: int, vectors: np.ndarray, dtype: np.dtype = EMBEDDI
         if file.seek(0, os.SEEK_END) < offset:
             raise _too_short(path, rows)
         file.seek(offset)
-        file.write(vectors.astype(dtype).tobytes())
+        file.write(data)
         file.flush()
         os.fsync(file.fileno())
     if is_new:
         fsync(path.parent)
+    return BlockChecksum(rows, len(vectors), hashlib.sha256(data).digest())
 
 
 def read(path: Path, rows: int, dim: int, dtype: np.dtype = EMBEDDING_DTYPE) -> np.ndarray:

@@ -6,6 +6,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from indexer.storage.checked_files import has_checksum
 from indexer.storage.fork_safe_lock import ForkSafeLock
 from indexer.views.ann_search import CandidateStructure
 from indexer.views.byte_codes import ByteCodes
@@ -22,12 +23,20 @@ class LazyStructure:
         hubness: (n,) float32 of all rows.
         codes: 8-bit codes of the rows in the structure, None where every row is scored.
         rows: How many rows are in it.
+        digest: SHA-256 of the file, which is checked before it is read; None if it is not known.
     """
 
     def __init__(
-        self, folder: Path, file: BinaryIO, z: np.ndarray, hubness: np.ndarray, codes: ByteCodes | None, rows: int
+        self,
+        folder: Path,
+        file: BinaryIO,
+        z: np.ndarray,
+        hubness: np.ndarray,
+        codes: ByteCodes | None,
+        rows: int,
+        digest: bytes | None,
     ) -> None:
-        self._folder, self._file, self._rows = folder, file, rows
+        self._folder, self._file, self._rows, self._digest = folder, file, rows, digest
         self._arrays = (z, hubness, codes)
         self._lock = ForkSafeLock()
         self._structure: CandidateStructure | None = None
@@ -41,6 +50,9 @@ class LazyStructure:
         with self._lock:
             if self._structure is None:
                 try:
+                    # A library that reads a damaged file may take any amount of memory, or end the process.
+                    if self._digest is not None and not has_checksum(self._file.fileno(), self._digest):
+                        raise RuntimeError("not as it was written")
                     structure = CandidateStructure.read(_FromStart(self._file), *self._arrays)
                     if structure.rows != self._rows:
                         raise RuntimeError("not of these rows")

@@ -240,12 +240,14 @@ class View:
             prefetch(self.regions, needed, self.regions.strides[0])
 
 
-def open_view(folder: Path, rows: int | None = None) -> View:
+def open_view(folder: Path, rows: int | None = None, structure_digest: bytes | None = None) -> View:
     """Map a finished view read-only.
 
     Args:
         folder: Its folder.
         rows: How many rows it has by now, by default those that it was built with.
+        structure_digest: SHA-256 of its candidate structure, which is checked before it is read; None if it is not
+            known.
 
     Raises:
         PhotoseekError: It is damaged.
@@ -273,7 +275,7 @@ def open_view(folder: Path, rows: int | None = None) -> View:
         hubness=hubness,
         hidden=hidden,
         regions=regions,
-        structure=LazyStructure(folder, file, z, hubness, codes, card.rows),
+        structure=LazyStructure(folder, file, z, hubness, codes, card.rows, structure_digest),
         tuning=tuning,
         codes=codes,
         built_with_regions=card.built_with_regions,

@@ -13,6 +13,7 @@ from photoseek.commands.index import build, info, use
 from photoseek.commands.judged import check, explore
 from photoseek.commands.search import batch, search
 from photoseek.commands.train import train
+from photoseek.commands.verify import verify
 
 COMMANDS: tuple[click.Command, ...] = (
     build,
@@ -21,6 +22,7 @@ COMMANDS: tuple[click.Command, ...] = (
     use,
     info,
     forget,
+    verify,
     duplicates,
     check,
     explore,

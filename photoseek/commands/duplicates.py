@@ -24,7 +24,7 @@ def duplicates(folder: Path, as_json: bool) -> None:
     Every group has its best copy first, the one of most pixels and then of most bytes.
     """
     from indexer.index import Index
-    from indexer.storage.stack_tables import CURRENT_SETTING
+    from indexer.storage.tables.stack_tables import CURRENT_SETTING
 
     index = Index.open(folder)
     groups = index.groups()

@@ -33,7 +33,7 @@ from photoseek.progress.build_talk import BuildTalk
 
 if TYPE_CHECKING:
     from indexer.index import Index
-    from indexer.storage.metadata_table import MetadataSummary
+    from indexer.storage.tables.metadata_table import MetadataSummary
     from reranker.ranker import Ranker
     from search.moderation.policy_filter import Moderation
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+
+from indexer.storage.checked_tensors import load_arrays, save_arrays
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def read_scores(path: Path) -> PhotoScores:
         The scores; those of no photo if the file is missing or damaged.
     """
     try:
-        arrays = load_file(path)
+        arrays = load_arrays(path)
         return PhotoScores(arrays["values"], arrays["prompts"])
     except (OSError, KeyError, SafetensorError):
         return PhotoScores.zeros(0)
@@ -71,6 +72,6 @@ def write_scores(path: Path, scores: PhotoScores) -> None:
             older.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(prefix=".policy-", dir=path.parent) as scratch:
         written = Path(scratch) / path.name
-        save_file({"values": scores.shares, "prompts": scores.prompts}, written)
+        save_arrays(written, {"values": scores.shares, "prompts": scores.prompts})
         written.chmod(0o644)
         os.replace(written, path)

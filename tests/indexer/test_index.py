@@ -6,7 +6,7 @@ import numpy as np
 from indexer.index import POLICIES, Index
 from indexer.photos.rules.patterns import Patterns, PhotoFolders
 from reranker.moderation.policy import SHIPPED
-from tiny_index import DAMAGED, INTACT, build, grey, refusal
+from tiny_index import INTACT, build, grey, refusal
 from tiny_ranker import TinyRanker
 
 RANKER = TinyRanker()
@@ -19,8 +19,11 @@ def full(*_, **__):
 def test_an_index_without_its_embeddings_is_refused(photos, folder):
     build(photos, folder)
     os.truncate(folder / "embeddings-1.f16", 9)
-    line = f"{folder}/embeddings-1.f16 is shorter than its 4 rows: {DAMAGED}"
-    assert refusal(lambda: Index.open(folder).embeddings()) == line
+    line = (
+        f"index {folder} is damaged: embeddings-1.f16 is shorter than its 4 rows; nothing was written; "
+        f"run: photoseek verify -i {folder}"
+    )
+    assert refusal(lambda: Index.open(folder)) == line
     grey(photos, new=1)
     assert refusal(lambda: build(photos, folder)) == line
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from indexer.printable import counted
-from indexer.storage.unindexed import PassedOverFiles
+from indexer.storage.tables.unindexed import PassedOverFiles
 
 # How files of each kind are called, with {s} for a plural, from what a user may miss to what nobody does.
 PHRASES = {

@@ -14,8 +14,8 @@ from indexer.errors import PhotoseekError
 from indexer.index import Index
 from indexer.photos.metadata.record import NOT_READ, PhotoMetadata
 from indexer.storage import vector_files
-from indexer.storage.atomic_files import write_text_durably
 from indexer.storage.catalogue import Catalogue
+from indexer.storage.manifest import FORMAT, write_values
 from indexer.storage.records import NewPhoto
 from indexer.storage.write_lock import write_lock
 from search.bench.synthetic.photos import CHOICES, Recipe, nearest_photos, photo_blocks, source_rows, tune
@@ -97,9 +97,10 @@ def _add_photos(folder: Path, sources: np.ndarray, recipe: Recipe, report: OnSta
         if done < recipe.photos:
             root = catalogue.root_id(bytes((folder / "photos").absolute()))
             for start, block in photo_blocks(sources, recipe, done):
-                vector_files.append(folder / "embeddings-1.f16", start, block)
+                checksum = vector_files.append(folder / "embeddings-1.f16", start, block)
                 photos = list(_photos(start, len(block), recipe.photos))
                 with catalogue.transaction():
+                    catalogue.checksums.put("embeddings-1.f16", checksum)
                     catalogue.add_many(root, photos, start)
                     catalogue.metadata.put_many((row, p.metadata or NOT_READ, 0) for row, p in enumerate(photos, start))
                 report("photos", start + len(block), recipe.photos)
@@ -122,6 +123,5 @@ def _create(folder: Path, real: Index, recipe: Recipe) -> None:
     """Begin a synthetic index: an empty catalogue, and the manifest of the real index with the recipe in it."""
     folder.mkdir(parents=True, exist_ok=True)
     Catalogue(folder / "catalogue.sqlite", create=True).close()
-    manifest = replace(real.manifest, embeddings="embeddings-1.f16", region_shape=(0, 0))
-    values = {**manifest.to_json(), "synthetic": asdict(recipe)}
-    write_text_durably(folder / "manifest.json", json.dumps(values, indent=1) + "\n")
+    manifest = replace(real.manifest, embeddings="embeddings-1.f16", region_shape=(0, 0), format=FORMAT)
+    write_values(folder, {**manifest.to_json(), "synthetic": asdict(recipe)})

@@ -10,7 +10,7 @@ from indexer.index import Index
 from indexer.photos.rules.patterns import Patterns, PhotoFolders
 from indexer.stacks import stacking
 from indexer.storage.catalogue import Catalogue
-from indexer.storage.stack_tables import CURRENT_SETTING
+from indexer.storage.tables.stack_tables import CURRENT_SETTING
 from photo_samples import JPEG, dng
 from unusual_photos.made_stacks import GENTLE, build, groups, sample_photo, write_burst, write_single
 

@@ -10,8 +10,9 @@ import pytest
 from indexer.errors import PhotoseekError
 from indexer.photos.found_files import PhotoFile
 from indexer.storage.catalogue import Catalogue
-from indexer.storage.database import ADDED_TABLES, Database
 from indexer.storage.records import ActiveView, BuildCounts, BuildRecord, CataloguedPhoto, KnownFile, NewPhoto
+from indexer.storage.tables.database import Database
+from indexer.storage.tables.schema import ADDED_TABLES
 from indexer.storage.write_lock import write_lock
 
 DAMAGED = "the index is damaged; delete it and build it again"

@@ -10,7 +10,7 @@ from tiny_index import DAMAGED, build, refusal
 
 # Every byte of a manifest: the format on disk.
 TEXT = """{
- "format": 2,
+ "format": 3,
  "encoder": "tiny@1",
  "encoder_name": "tiny",
  "encoder_options": {
@@ -24,7 +24,8 @@ TEXT = """{
  "regions": [
   2,
   4
- ]
+ ],
+ "sha256": "fa9315666ba2c3f7c6493bcd67950c3f9e66e4c836254dfcef7159cfa9bc4c13"
 }
 """
 WRITTEN = Manifest("tiny@1", "tiny", 4, encoder_options={"weights": "/w.pth"}, region_shape=(2, 4))
@@ -32,8 +33,10 @@ WRITTEN = Manifest("tiny@1", "tiny", 4, encoder_options={"weights": "/w.pth"}, r
 
 def test_the_manifest_says_what_the_index_is(photos, folder):
     build(photos, folder)
-    assert json.loads((folder / "manifest.json").read_text()) == {
-        "format": 2,
+    values = json.loads((folder / "manifest.json").read_text())
+    assert len(values.pop("sha256")) == 64
+    assert values == {
+        "format": 3,
         "encoder": "tiny@1",
         "encoder_name": "tiny",
         "encoder_options": {},
@@ -57,7 +60,8 @@ def test_a_manifest_of_before_lacks_what_has_a_default(tmp_path):
     values = {"format": 1, "encoder": "tiny@1", "encoder_name": "tiny", "dim": 4, "embeddings": "embeddings-7.f16"}
     (tmp_path / "manifest.json").write_text(json.dumps(values))
     read = manifest.read(tmp_path)
-    assert read == Manifest("tiny@1", "tiny", 4, embeddings="embeddings-7.f16")
+    assert read == Manifest("tiny@1", "tiny", 4, embeddings="embeddings-7.f16", format=1)
+    assert not read.has_checksums
     assert (read.has_regions, read.region_file, read.encoder_options) == (False, "regions-7.i8", {})
 
 
@@ -65,15 +69,16 @@ def test_regions_are_added_and_every_other_key_stays(tmp_path):
     values = {"format": 1, "encoder": "tiny@1", "encoder_name": "tiny", "dim": 4, "embeddings": "embeddings-1.f16"}
     (tmp_path / "manifest.json").write_text(json.dumps(values | {"regions": [0, 0], "synthetic": {"seed": 3}}))
     manifest.add_regions(tmp_path, (2, 4))
-    expected = values | {"regions": [2, 4], "synthetic": {"seed": 3}}
-    assert (tmp_path / "manifest.json").read_text() == json.dumps(expected, indent=1) + "\n"
+    written = json.loads((tmp_path / "manifest.json").read_text())
+    assert len(written.pop("sha256")) == 64
+    assert written == values | {"regions": [2, 4], "synthetic": {"seed": 3}}
 
 
 @pytest.mark.parametrize("key", ["encoder", "encoder_name", "dim", "embeddings"])
 def test_a_manifest_that_lacks_what_it_takes_is_damaged(tmp_path, key):
     values = json.loads(TEXT)
-    del values[key]
-    (tmp_path / "manifest.json").write_text(json.dumps(values))
+    del values[key], values["sha256"]
+    (tmp_path / "manifest.json").write_text(json.dumps({**values, "format": 2}))
     assert refusal(lambda: Index.open(tmp_path)) == f"{tmp_path}/manifest.json cannot be read: {DAMAGED}"
 
 
@@ -94,10 +99,39 @@ def test_a_damaged_manifest_is_refused(photos, folder, content):
 def test_an_index_of_another_format_is_refused(photos, folder):
     build(photos, folder)
     manifest = json.loads((folder / "manifest.json").read_text())
-    (folder / "manifest.json").write_text(json.dumps({**manifest, "format": 3}))
-    line = f"index {folder} has format 3, this photoseek reads 1 and 2; delete it and build it again"
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "format": 4}))
+    line = f"index {folder} has format 4, this photoseek reads 1 to 3; delete it and build it again"
     assert refusal(lambda: Index.open(folder)) == line
     assert refusal(lambda: build(photos, folder)) == line
+
+
+def test_a_manifest_with_any_other_byte_in_an_entry_is_damaged(tmp_path):
+    line = f"{tmp_path}/manifest.json cannot be read: {DAMAGED}"
+    for old, new in (("tiny@1", "tiny@3"), ('"dim": 4', '"dim": 5'), ("  4\n", "  6\n"), ("s-1.f16", "s-2.f16")):
+        assert TEXT.count(old) == 1
+        (tmp_path / "manifest.json").write_text(TEXT.replace(old, new))
+        assert refusal(lambda: manifest.read(tmp_path)) == line, new
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"embeddings": "../embeddings-1.f16"},
+        {"embeddings": "/etc/passwd"},
+        {"embeddings": "catalogue.sqlite"},
+        {"dim": "4"},
+        {"dim": -4},
+        {"dim": True},
+        {"dim": 4.0},
+        {"regions": [2, -4]},
+        {"regions": [2]},
+        {"regions": ["2", "4"]},
+    ],
+    ids=str,
+)
+def test_a_manifest_of_other_types_or_that_leads_out_of_the_index_is_damaged(tmp_path, entry):
+    manifest.write_values(tmp_path, {**WRITTEN.to_json(), **entry})
+    assert refusal(lambda: manifest.read(tmp_path)) == f"{tmp_path}/manifest.json cannot be read: {DAMAGED}"
 
 
 def test_a_file_is_no_damaged_index(tmp_path):

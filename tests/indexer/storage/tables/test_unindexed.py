@@ -7,9 +7,9 @@ import pytest
 
 from indexer.photos.found_files import PhotoFile
 from indexer.storage.catalogue import Catalogue
-from indexer.storage.database import ADDED_TABLES
 from indexer.storage.records import KnownFile, NewPhoto
-from indexer.storage.unindexed import PassedOverFiles
+from indexer.storage.tables.schema import ADDED_TABLES
+from indexer.storage.tables.unindexed import PassedOverFiles
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from indexer.photos.perceptual_hash import WIDTH
-from indexer.storage.database import Database
+from indexer.storage.tables.database import Database
 
 # The catalogue's setting that is there while the stacks are those of its photos.
 CURRENT_SETTING = "stacks_current"

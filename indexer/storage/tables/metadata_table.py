@@ -13,7 +13,7 @@ from typing import Any, TypedDict
 import numpy as np
 
 from indexer.photos.metadata.record import PhotoMetadata, file_time
-from indexer.storage.database import Database
+from indexer.storage.tables.database import Database
 
 # Rows named in one statement; SQLite takes 999 or more values, by its version.
 ROWS_PER_STATEMENT = 500

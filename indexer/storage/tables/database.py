@@ -3,13 +3,16 @@
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from indexer.errors import DAMAGED, INTACT, PhotoseekError
 from indexer.storage.fork_safe_lock import ForkSafeLock
+from indexer.storage.tables.schema import SCHEMA, add_tables
+from indexer.storage.tables.seal import seal_problem, write_seal
+from indexer.storage.tables.table_sums import TableSums, computed_sums, kept_sums
 
 # Errors of the disk and its permissions, rather than of this code.
 OUTSIDE_ERRORS = (
@@ -28,62 +31,11 @@ SHARED: dict[str, Any] = {"uri": True, "isolation_level": None, "check_same_thre
 MOVE_TIMEOUT_MS = 1000
 # The files beside the catalogue that SQLite keeps: its last changes, before they are copied into the file itself.
 CHANGES = "-wal"
+# How statements begin that change rows.
+CHANGING = ("INSERT", "UPDATE", "DELETE")
+# How the file begins, https://www.sqlite.org/fileformat.html.
+MAGIC = b"SQLite format 3\0"
 
-SCHEMA = """
-CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE roots (id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE);
-CREATE TABLE embeddings (
-    row INTEGER PRIMARY KEY,           -- the row in the embedding file
-    digest BLOB NOT NULL UNIQUE,       -- of the file's bytes: exact duplicates share a row
-    width INTEGER NOT NULL, height INTEGER NOT NULL,
-    live INTEGER NOT NULL DEFAULT 1    -- 0: no photo has this row any more
-);
-CREATE INDEX dead_rows ON embeddings (row) WHERE live = 0;
-CREATE TABLE photos (
-    root INTEGER NOT NULL REFERENCES roots, path BLOB NOT NULL,
-    size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
-    row INTEGER REFERENCES embeddings, -- NULL: skipped, for `reason`
-    reason TEXT,
-    PRIMARY KEY (root, path)
-) WITHOUT ROWID;
-CREATE INDEX photos_by_row ON photos (row);
-CREATE TABLE views (id TEXT PRIMARY KEY, rows INTEGER NOT NULL, created REAL NOT NULL, active INTEGER NOT NULL);
-CREATE TABLE builds (
-    id INTEGER PRIMARY KEY, started REAL NOT NULL, finished REAL,
-    seen INTEGER, added INTEGER, changed INTEGER, removed INTEGER, skipped INTEGER
-);
-"""
-# Tables that catalogues of older versions lack. A build makes them; a reader of an older catalogue finds them empty.
-ADDED_TABLES = {
-    "notes": "(row INTEGER PRIMARY KEY, note TEXT NOT NULL)",  # what was damaged in a photo that was indexed
-    # What a row's photo is beside its picture. `taken` is what the clock showed where it was taken, in microseconds
-    # from 1970 on, `taken_offset` its minutes from UTC; `taken_from` is 'file' if that is when the file was changed.
-    "metadata": "(row INTEGER PRIMARY KEY, taken INTEGER NOT NULL, taken_offset INTEGER, taken_from TEXT NOT NULL, "
-    "camera TEXT, lens TEXT, latitude REAL, longitude REAL, orientation INTEGER, kind TEXT NOT NULL)",
-    # What belongs together: hashes of pictures, pairs of rows that look alike, and the rows of each stack as int64.
-    "perceptual_hashes": "(row INTEGER PRIMARY KEY, hash BLOB NOT NULL)",
-    "links": "(row INTEGER NOT NULL, other INTEGER NOT NULL, PRIMARY KEY (row, other)) WITHOUT ROWID",
-    "stacks": "(id INTEGER PRIMARY KEY, rows BLOB NOT NULL)",
-    # when a skipped photo is worth another try: a word of indexer.photos.retry
-    "failures": "(root INTEGER, path BLOB, retry TEXT NOT NULL, PRIMARY KEY (root, path)) WITHOUT ROWID",
-    # photos that were embedded and are left out now: their rows are dead, and wait for them
-    "left_out": "(root INTEGER NOT NULL REFERENCES roots, path BLOB NOT NULL, size INTEGER NOT NULL, "
-    "mtime_ns INTEGER NOT NULL, row INTEGER NOT NULL, PRIMARY KEY (root, path)) WITHOUT ROWID",
-    # what the last walk of a root passed over: counts by kind, and the first paths with a NUL between them
-    "passed_over": "(root INTEGER NOT NULL REFERENCES roots, kind TEXT NOT NULL, files INTEGER NOT NULL, "
-    "folders INTEGER NOT NULL, photos INTEGER NOT NULL, all_counted INTEGER NOT NULL, paths BLOB NOT NULL, "
-    "PRIMARY KEY (root, kind)) WITHOUT ROWID",
-    # what the last walk of a root should have read and did not
-    "unseen": "(root INTEGER NOT NULL REFERENCES roots, path BLOB NOT NULL, reason TEXT NOT NULL, "
-    "PRIMARY KEY (root, path)) WITHOUT ROWID",
-}
-# Indexes of these tables, by which filters find their rows.
-ADDED_INDEXES = {
-    "metadata_by_time": "metadata (taken)",
-    "metadata_by_camera": "metadata (camera) WHERE camera IS NOT NULL",
-    "metadata_by_place": "metadata (latitude, longitude) WHERE latitude IS NOT NULL",
-    "metadata_by_kind": "metadata (kind)",
-}
 # Connections that a forked child found open. They are never closed.
 _PARENTS: list[sqlite3.Connection] = []
 
@@ -110,6 +62,8 @@ class Database:
         self._writable = writable or create
         if not create and not path.is_file():
             raise PhotoseekError(f"{path.parent} has no catalogue: {DAMAGED}")
+        if _is_cut(path):
+            raise PhotoseekError(f"{path} is shorter than it says: {DAMAGED}")
         try:
             self._connection = _connect(path, writable, create)
             if create:
@@ -117,7 +71,7 @@ class Database:
                 self._move_changes_into_file()
             self._process: int | None = os.getpid()
             self._connection.execute("SELECT count(*) FROM settings").fetchone()
-            _add_tables(self._connection, temporary=not (writable or create))
+            self._sums = self._prepare()
         except sqlite3.DatabaseError as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_ERROR:  # no such table
                 if _lacks_changes(path):
@@ -128,12 +82,18 @@ class Database:
                 raise PhotoseekError(f"{path} is not a catalogue ({error}): {DAMAGED}") from None
             raise _refusal(path, error) from None
 
+        if create:
+            self.begin_sums()
+
     def close(self) -> None:
         """Close the file; what was written is in the file itself then, and in no other."""
         with self._lock:
             if self._process == os.getpid():
                 if self._writable:
                     self._move_changes_into_file()
+                    if not _has_changes_beside(self.path):
+                        with suppress(OSError, sqlite3.DatabaseError):
+                            write_seal(self.path, self._connection)
                 self._connection.close()
                 self._process = None
 
@@ -154,7 +114,7 @@ class Database:
             statement: SQL with a `?` for each value.
             values: What stands for them.
         """
-        with self._lock:
+        with self._lock, self._transaction_for(statement):
             try:
                 return self._opened().execute(statement, values).fetchall()
             except sqlite3.DatabaseError as error:
@@ -167,7 +127,7 @@ class Database:
             statement: SQL with a `?` for each value of a row.
             rows: The values of each time.
         """
-        with self._lock:
+        with self._lock, self._transaction_for(statement):
             try:
                 self._opened().executemany(statement, rows)
             except sqlite3.DatabaseError as error:
@@ -180,12 +140,61 @@ class Database:
             self.run("BEGIN IMMEDIATE")
             try:
                 yield
+                self._write_sums()
                 self.run("COMMIT")
                 self.run("PRAGMA wal_checkpoint(PASSIVE)")  # a copy of the file alone has it, too
             except BaseException:
                 if self._connection.in_transaction:  # SQLite rolls back by itself when the disk is full
                     self._connection.execute("ROLLBACK")
+                if self._sums is not None:
+                    self._sums.forget()
                 raise
+
+    def integrity_problems(self) -> list[str]:
+        """Return what SQLite finds wrong in the file, and which tables are not as they were written.
+
+        Raises:
+            PhotoseekError: The file cannot be read at all.
+        """
+        problems = [str(line) for (line,) in self.run("PRAGMA integrity_check(20)") if line != "ok"]
+        problems += [f"a row of {table} names what is not there" for table, *_ in self.run("PRAGMA foreign_key_check")]
+        with self._lock:
+            try:
+                kept, computed = kept_sums(self._opened()), computed_sums(self._opened())
+            except sqlite3.DatabaseError as error:
+                raise _refusal(self.path, error) from None
+        changed = sorted(table for table in computed if kept and kept.get(table) != computed[table])
+        problems += [f"table {table} is not as it was written" for table in changed]
+        if not problems and not _has_changes_beside(self.path):
+            problem = seal_problem(self.path, self._opened())
+            problems += [] if problem is None else [problem]
+        return [*dict.fromkeys(problems)]
+
+    def begin_sums(self) -> None:
+        """Compute the sums of all tables anew, in a transaction; from then on every transaction keeps them."""
+        with self.transaction():
+            assert self._sums is not None, "only a file that is open for writing has sums to begin"
+            try:
+                self._sums.begin()
+            except sqlite3.DatabaseError as error:
+                raise _refusal(self.path, error) from None
+
+    def _write_sums(self) -> None:
+        if self._sums is not None:
+            try:
+                self._sums.write()
+            except sqlite3.DatabaseError as error:
+                raise _refusal(self.path, error) from None
+
+    def _transaction_for(self, statement: str) -> AbstractContextManager[None]:
+        """Return the transaction that a statement needs for itself: sums change with the tables or not at all."""
+        is_alone = self._writable and not self._opened().in_transaction
+        return self.transaction() if is_alone and statement.startswith(CHANGING) else nullcontext()
+
+    def _prepare(self) -> TableSums | None:
+        """Add what a new connection needs; return the sums that it keeps, None if it only reads."""
+        add_tables(self._connection, temporary=not self._writable)
+        return TableSums(self._connection) if self._writable else None
 
     def _opened(self) -> sqlite3.Connection:
         """Return the connection, a new one in a forked child or after `close`."""
@@ -193,7 +202,7 @@ class Database:
             # SQLite forbids a child to use, or to close, what its parent opened.
             _PARENTS.append(self._connection)
             self._connection = _connect(self.path, self._writable, create=False)
-            _add_tables(self._connection, temporary=not self._writable)
+            self._sums = self._prepare()
             self._process = os.getpid()
         return self._connection
 
@@ -237,21 +246,29 @@ def _lacks_changes(path: Path) -> bool:
     return header[18:20] == b"\x02\x02" and not _has_changes_beside(path)
 
 
-def _add_tables(connection: sqlite3.Connection, *, temporary: bool) -> None:
-    """Add tables and indexes that an older version did not make, for this connection alone if the file is only read."""
-    present = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
-    for name, columns in ADDED_TABLES.items():
-        if name not in present:
-            connection.execute(f"CREATE {'TEMP ' if temporary else ''}TABLE IF NOT EXISTS {name} {columns}")
-    if not temporary:
-        for name, columns in ADDED_INDEXES.items():
-            if name not in present:
-                connection.execute(f"CREATE INDEX IF NOT EXISTS {name} ON {columns}")
+def _is_cut(path: Path) -> bool:
+    """Return whether a file lacks pages that its header counts; what is beside it may hold them."""
+    try:
+        with open(path, "rb") as file:
+            header = file.read(100)
+    except OSError:  # for SQLite to say
+        return False
+    if (
+        len(header) < 100
+        or header[: len(MAGIC)] != MAGIC
+        or header[24:28] != header[92:96]
+        or _has_changes_beside(path)
+    ):
+        return False
+    page_size = int.from_bytes(header[16:18], "big")
+    pages = int.from_bytes(header[28:32], "big")
+    return path.stat().st_size < pages * (0x10000 if page_size == 1 else page_size)
 
 
 def _refusal(path: Path, error: sqlite3.DatabaseError) -> Exception:
     """Return the line for what is wrong with the file or its disk; any other error is a bug and returned as it is."""
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    # Python itself refuses a text that is no UTF-8, without a code.
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return PhotoseekError(f"{path} cannot be read ({error}): {DAMAGED}")
     if code == sqlite3.SQLITE_FULL:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from indexer.storage.database import Database
+from indexer.storage.tables.database import Database
 
 # Paths of one kind and root that are kept, so that a folder of a million videos costs a megabyte at most.
 KEPT_PATHS = 10_000

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from indexer.storage.database import ADDED_TABLES, Database
+from indexer.storage.tables.database import Database
+from indexer.storage.tables.schema import ADDED_TABLES
 
 # Tables beside `photos` whose rows are of a root, and those of them whose rows are of a path in it.
 OF_ROOT = [name for name, columns in ADDED_TABLES.items() if columns.startswith("(root ")]

@@ -6,8 +6,8 @@ import pytest
 
 from indexer.photos.metadata.record import NOTHING_SAID, PhotoMetadata, file_time
 from indexer.storage.catalogue import Catalogue
-from indexer.storage.metadata_table import MetadataConditions
 from indexer.storage.records import NewPhoto
+from indexer.storage.tables.metadata_table import MetadataConditions
 
 SECOND = 1_000_000_000
 NOON = PhotoMetadata(datetime(2020, 7, 14, 12), "exif", "Nikon D90", "50mm", 48.5, -2.25, 6, "photo")

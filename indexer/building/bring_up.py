@@ -1,0 +1,51 @@
+"""Bring an index of an older version up to the present format; nothing is embedded."""
+
+from collections.abc import Iterator
+
+from indexer.building.photo_writer import WritableIndex
+from indexer.embedding.regions import FILLED_SETTING
+from indexer.storage import manifest
+from indexer.storage.atomic_files import explain_disk_errors
+from indexer.storage.checksums import BlockChecksum, blocks_of_rows
+from indexer.storage.vector_files import EMBEDDING_DTYPE
+from indexer.views.view_checksums import view_checksums
+
+
+def bring_up(index: WritableIndex) -> None:
+    """Give an index of an older version checksums of everything, then the present format.
+
+    Args:
+        index: The index, whose catalogue holds all else that the present format asks for.
+
+    Raises:
+        PhotoseekError: One of its files cannot be read, or the index cannot be written.
+    """
+    if index.manifest.has_checksums:
+        return
+    catalogue = index.catalogue
+    with explain_disk_errors(index.folder):
+        checksums = list(_checksums(index))
+        with catalogue.transaction():
+            # An older version that wrote in the meantime left those of rows that are no more.
+            catalogue.checksums.drop()
+            # Region vectors that an interrupted build began have none either: they are made anew from the first row.
+            catalogue.set_setting(FILLED_SETTING, None)
+            for file, block in checksums:
+                catalogue.checksums.put(file, block)
+        catalogue.begin_sums()
+        manifest.bring_up(index.folder)
+
+
+def _checksums(index: WritableIndex) -> Iterator[tuple[str, BlockChecksum]]:
+    """Yield the checksums of all files, each with the path below the index folder."""
+    described, catalogue = index.manifest, index.catalogue
+    row_bytes = {described.embeddings: (catalogue.row_count(), described.dim * EMBEDDING_DTYPE.itemsize)}
+    count, width = described.region_shape
+    if count:
+        row_bytes[described.region_file] = catalogue.row_count(), count * width
+    for name, (rows, size) in row_bytes.items():
+        for block in blocks_of_rows(index.folder / name, 0, rows, size):
+            yield name, block
+    view = catalogue.active_view()
+    if view is not None and (index.folder / "views" / view.id).is_dir():
+        yield from view_checksums(index.folder / "views" / view.id, 0, view.rows)

@@ -1,0 +1,63 @@
+"""Cheap checks that the parts of an index fit together, at every open and before every write."""
+
+import shlex
+from pathlib import Path
+
+from indexer.errors import PhotoseekError
+from indexer.storage.catalogue import Catalogue
+from indexer.storage.manifest import Manifest
+from indexer.storage.vector_files import EMBEDDING_DTYPE
+
+
+def check_consistency(folder: Path, manifest: Manifest, catalogue: Catalogue) -> None:
+    """Refuse an index whose catalogue has lost rows, or whose files are shorter than the catalogue says.
+
+    Args:
+        folder: The index folder.
+        manifest: Its manifest.
+        catalogue: Its catalogue, opened after the manifest was read.
+
+    Raises:
+        PhotoseekError: The parts do not fit together; nothing was written.
+    """
+    count, width = manifest.region_shape
+    row_bytes = {manifest.embeddings: manifest.dim * EMBEDDING_DTYPE.itemsize}
+    if count:
+        row_bytes[manifest.region_file] = count * width
+    rows, last_photo_row, checked = catalogue.row_counts([*row_bytes])
+    if last_photo_row >= rows:
+        raise _refusal(folder, f"a photo has row {last_photo_row}, and there are {rows} rows")
+    for name, size in row_bytes.items():
+        if manifest.has_checksums and checked[name] != rows:
+            raise _refusal(folder, f"{name} has checksums of {checked[name]} rows, and the catalogue has {rows} rows")
+        if rows and _length(folder / name) < rows * size:
+            raise _refusal(folder, f"{name} is shorter than its {rows} rows")
+
+
+def check_every_row(folder: Path, catalogue: Catalogue) -> None:
+    """Refuse an index whose catalogue lacks a row before its last one, behind which the next would be written.
+
+    Args:
+        folder: The index folder.
+        catalogue: Its catalogue.
+
+    Raises:
+        PhotoseekError: A row is missing; nothing was written.
+    """
+    rows, present = catalogue.row_count(), catalogue.present_rows()
+    if present != rows:
+        raise _refusal(folder, f"its catalogue holds {present} of {rows} rows")
+
+
+def _length(path: Path) -> int:
+    """Return the size of a file in bytes, 0 if there is none."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _refusal(folder: Path, reason: str) -> PhotoseekError:
+    return PhotoseekError(
+        f"index {folder} is damaged: {reason}; nothing was written; run: photoseek verify -i {shlex.quote(str(folder))}"
+    )

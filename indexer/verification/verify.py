@@ -1,0 +1,178 @@
+"""Verify an index: manifest, catalogue, rows, view; every check goes on after what others have found."""
+
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from indexer.errors import PhotoseekError
+from indexer.storage import manifest, vector_files
+from indexer.storage.catalogue import Catalogue
+from indexer.storage.checksums import digest_of_file
+from indexer.storage.consistency import check_consistency, check_every_row
+from indexer.storage.manifest import Manifest
+from indexer.storage.records import ActiveView
+from indexer.verification.attached_view import (
+    StoredRows,
+    open_verified_view,
+    verify_view_files,
+    verify_view_rows,
+)
+from indexer.verification.findings import Verification
+from indexer.verification.stored_rows import verify_blocks, verify_norms
+from indexer.views.build import ViewMaker
+
+# Rows that are compared with the view unless all are.
+SAMPLE_ROWS = 1_000
+# Gets (what is looked at, done, total).
+OnStage = Callable[[str, int, int], None]
+# What reading a file may raise that anything may have been written into.
+UNREADABLE = (PhotoseekError, OSError, ValueError, TypeError, KeyError, OverflowError)
+
+
+@dataclass(frozen=True, slots=True)
+class VerifySettings:
+    """Options of a verification.
+
+    Attributes:
+        load_maker: Loads the ranker of a folder.
+        sample: How many rows are compared with the view, None for all.
+        seed: The seed by which they are drawn.
+    """
+
+    load_maker: Callable[[Path], ViewMaker]
+    sample: int | None = SAMPLE_ROWS
+    seed: int = 0
+
+
+def verify_index(folder: Path, settings: VerifySettings, on_stage: OnStage | None = None) -> Verification:
+    """Read everything that an index keeps, and compare it with its checksums; nothing is written.
+
+    Args:
+        folder: The index folder.
+        settings: Options.
+        on_stage: Called with (what is looked at, done, total).
+
+    Returns:
+        What was looked at and what was found.
+
+    Raises:
+        PhotoseekError: There is no index.
+    """
+    found = Verification()
+    report = on_stage or (lambda _stage, _done, _total: None)
+    described = _read_manifest(folder, found)
+    try:
+        catalogue = Catalogue(folder / "catalogue.sqlite")
+    except PhotoseekError as error:
+        found.add("catalogue.sqlite", str(error))
+        return found
+    with closing(catalogue):
+        report("catalogue", 0, 0)
+        _verify_catalogue(folder, described, catalogue, found)
+        if described is not None:
+            try:
+                found.rows = catalogue.row_count()
+                _verify_rows(folder, described, catalogue, found, report)
+                _verify_other_files(folder, catalogue, found)
+                view = catalogue.active_view()
+                if view is not None:
+                    _verify_view(folder, described, catalogue, view, settings, found, report)
+            except UNREADABLE as error:
+                found.add("catalogue.sqlite", f"cannot be used: {error}")
+    return found
+
+
+def _read_manifest(folder: Path, found: Verification) -> Manifest | None:
+    """Read the manifest; None, with a finding, if it is damaged."""
+    if not manifest.exists(folder):
+        return manifest.read(folder)  # raises what is to be done
+    try:
+        described = manifest.read(folder)
+    except PhotoseekError as error:
+        found.add(manifest.NAME, str(error))
+        return None
+    if not described.has_checksums:
+        found.notes.append("the index has no checksums; the next build adds them")
+    return described
+
+
+def _verify_catalogue(folder: Path, described: Manifest | None, catalogue: Catalogue, found: Verification) -> None:
+    """Verify the catalogue, and that it fits the files beside it."""
+    try:
+        for problem in catalogue.integrity_problems():
+            found.add("catalogue.sqlite", problem)
+        if described is not None:
+            check_consistency(folder, described, catalogue)
+        check_every_row(folder, catalogue)
+    except UNREADABLE as error:
+        found.add("catalogue.sqlite", str(error))
+
+
+def _verify_rows(folder: Path, described: Manifest, catalogue: Catalogue, found: Verification, report: OnStage) -> None:
+    """Verify embeddings and regions."""
+    count, width = described.region_shape
+    sizes = {described.embeddings: described.dim * vector_files.EMBEDDING_DTYPE.itemsize}
+    if count:
+        sizes[described.region_file] = count * width
+    for name, row_bytes in sizes.items():
+        verify_blocks(folder, name, row_bytes, catalogue, found, partial(report, name))
+    try:
+        verify_norms(
+            folder / described.embeddings,
+            found.rows,
+            described.dim,
+            catalogue,
+            found,
+            partial(report, "unit vectors"),
+        )
+    except PhotoseekError as error:
+        found.add(described.embeddings, str(error))
+
+
+def _verify_other_files(folder: Path, catalogue: Catalogue, found: Verification) -> None:
+    """Verify the files that are neither rows nor of a view."""
+    for name in catalogue.checksums.files():
+        if "/" in name and not name.startswith("views/"):
+            try:
+                same = digest_of_file(folder / name) == catalogue.checksums.of_file(name)[0].digest
+            except OSError as error:
+                found.add(name, f"cannot be read: {error.strerror or error}")
+                continue
+            if not same:
+                found.add(name, "it is not as it was written")
+
+
+def _verify_view(
+    folder: Path,
+    described: Manifest,
+    catalogue: Catalogue,
+    view: ActiveView,
+    settings: VerifySettings,
+    found: Verification,
+    report: OnStage,
+) -> None:
+    """Verify the view that searches use."""
+    verify_view_files(folder, view, catalogue, found, partial(report, "view"))
+    opened = open_verified_view(folder, view, settings.load_maker, found)
+    if opened is None:
+        return
+    count, width = described.region_shape
+    embeddings = vector_files.read(folder / described.embeddings, found.rows, described.dim)
+    regions = None
+    if count:
+        stored = vector_files.read(folder / described.region_file, found.rows, count * width, vector_files.REGION_DTYPE)
+        regions = stored.reshape(found.rows, count, width)
+    rows = np.arange(min(view.rows, found.rows))
+    if settings.sample is not None and settings.sample < len(rows):
+        rows = np.sort(np.random.default_rng(settings.seed).choice(rows, settings.sample, replace=False))
+    verify_view_rows(
+        *opened,
+        StoredRows(embeddings, regions, catalogue),
+        rows,
+        found,
+        partial(report, "view against rows"),
+    )
