@@ -9,6 +9,7 @@ import numpy as np
 
 from indexer.callbacks import Progress
 from indexer.errors import PhotoseekError
+from indexer.printable import counted
 from indexer.storage.catalogue import Catalogue
 from indexer.storage.checksums import digest_of_file
 from indexer.storage.half_precision import to_float32
@@ -18,7 +19,7 @@ from indexer.verification.stored_rows import verify_blocks
 from indexer.views.build import ViewMaker
 from indexer.views.view import View, open_view
 from indexer.views.view_checksums import file_of_view
-from indexer.views.view_files import DTYPES, RANKER, ViewCard, read_card
+from indexer.views.view_files import DTYPES, ViewCard, read_card
 
 # Rows that are compared with the view at a time.
 BLOCK_ROWS = 4_096
@@ -42,8 +43,6 @@ def verify_view_files(
     place = folder / "views" / view.id
     card = _card(place, found)
     kept = [name for name in catalogue.checksums.files() if name.startswith(file_of_view(view.id, ""))]
-    if not kept:
-        found.notes.append(f"the view has no checksums; they are written by: photoseek use {place / RANKER}")
     for name in kept:
         base = name.removeprefix(file_of_view(view.id, ""))
         if base in DTYPES:
@@ -99,7 +98,9 @@ def verify_view_rows(
         on_progress(min(start + BLOCK_ROWS, len(rows)), len(rows))
     found.compared_rows = len(rows)
     if wrong:
-        found.add(f"views/{view.folder.name}", f"{len(wrong)} rows are not of their photos", wrong, stored.catalogue)
+        found.add(
+            f"views/{view.folder.name}", f"{counted(len(wrong), 'row')} not of their photos", wrong, stored.catalogue
+        )
 
 
 def open_verified_view(

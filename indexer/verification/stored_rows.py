@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from indexer.callbacks import Progress
+from indexer.printable import counted
 from indexer.storage import vector_files
 from indexer.storage.catalogue import Catalogue
 from indexer.storage.checksums import digest_of_bytes
@@ -72,4 +73,4 @@ def verify_norms(
         release_pages(vectors)
         on_progress(min(start + BLOCK_ROWS, rows), rows)
     if wrong:
-        found.add(path.name, f"{len(wrong)} rows are no unit vectors", wrong, catalogue)
+        found.add(path.name, f"{counted(len(wrong), 'row')} not of unit length", wrong, catalogue)

@@ -1,0 +1,55 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from command_line import photoseek
+from unusual_photos.made_stacks import build, write_single
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("verify")
+    write_single(folder / "photos", "cat", "coins", "rocket")
+    build(folder / "photos", folder / "index").close()
+    return folder / "index"
+
+
+def test_a_whole_index_is_called_whole(index: Path) -> None:
+    result = photoseek("verify", "-i", index)
+    assert (result.exit_code, result.stderr) == (0, "")
+    read = (index / "embeddings-1.f16").stat().st_size / 1e6
+    assert result.stdout == f"{index} is whole; 3 rows, {read:,.1f} MB read, 0 compared with the view\n"
+
+
+def test_damage_is_named_with_its_photos_and_the_status_is_1(index: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(index, tmp_path / "index"))
+    data = bytearray((folder / "embeddings-1.f16").read_bytes())
+    data[0] ^= 1
+    (folder / "embeddings-1.f16").write_bytes(data)
+    photos = [f"{index.parent}/photos/{name}.jpg" for name in ("cat", "coins", "rocket")]
+    result = photoseek("verify", "-i", folder)
+    assert result.exit_code == 1
+    lines = result.stdout.splitlines()
+    assert lines[:4] == [
+        "embeddings-1.f16: rows 0 to 2 are not as they were written",
+        *(f"  {photo}" for photo in photos),
+    ]
+    assert lines[-1].startswith(f"{folder} is damaged: 1 finding; 3 rows, ")
+    found = json.loads(photoseek("verify", "-i", folder, "--json").stdout)
+    assert (found["format"], found["whole"], found["rows"]) == (1, False, 3)
+    assert found["findings"] == [
+        {
+            "file": "embeddings-1.f16",
+            "problem": "rows 0 to 2 are not as they were written",
+            "rows": [0, 1, 2],
+            "photos": photos,
+        }
+    ]
+
+
+def test_what_is_no_index_is_refused(tmp_path: Path) -> None:
+    result = photoseek("verify", "-i", tmp_path)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "no index at" in result.stderr
