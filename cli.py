@@ -5,11 +5,12 @@ import errno
 import gc
 import os
 import sys
+import warnings
 from typing import Any
 
 import click
 
-from indexer.errors import PhotoseekError
+from indexer.errors import PhotoseekError, PhotoseekWarning
 from photoseek.commands import COMMANDS
 from photoseek.options.standard_options import examples
 
@@ -56,6 +57,17 @@ for command in COMMANDS:
     main.add_command(command)
 
 
+def _show_warning(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+    """Print our own warnings as a note, and others as Python does."""
+    if issubclass(category, PhotoseekWarning):
+        click.echo(f"note: {message}", err=True)
+    else:
+        _python_shows(message, category, *place, **more)
+
+
+_python_shows = warnings.showwarning
+
+
 def run() -> None:
     """Run the console script: call `main`, then leave the process at once.
 
@@ -63,6 +75,7 @@ def run() -> None:
     of a whole search, and the system takes the memory back anyway.
     """
     gc.set_threshold(COLLECT_EVERY)
+    warnings.showwarning = _show_warning
     try:
         main()
     except SystemExit as done:

@@ -14,6 +14,10 @@ class PhotoseekError(Exception):
     """
 
 
+class PhotoseekWarning(RuntimeWarning):
+    """Something that a person should know although the work goes on. The command line prints it as a note."""
+
+
 def first_line(error: Exception) -> str:
     """Return the first line of an error's text, where transformers and its hub say what is wrong, or its kind."""
     lines = _lines(str(error))

@@ -232,15 +232,14 @@ class Index:
         with write_lock(self.folder), closing(Catalogue(self.folder / "catalogue.sqlite", writable=True)) as catalogue:
             self._refresh()
             active = catalogue.active_view() or ActiveView("", 0)
+            _remove_all_but(views, active.id)  # what a killed process left would take the room
             with explain_disk_errors(self.folder):
                 renewed = renew_view(views, active, ranker, self.embeddings(), self.regions(), on_progress)
                 if renewed != active:
                     first_row = active.rows if renewed.id == active.id else 0
                     checksums = view_checksums(views / renewed.id, first_row, renewed.rows)
                     catalogue.activate_view(renewed, list(checksums))
-            for path in views.iterdir():
-                if path.name != renewed.id:
-                    shutil.rmtree(path, ignore_errors=True)
+            _remove_all_but(views, renewed.id)
 
     def view(self) -> View:
         """Open the view that searches use, mapped read-only.
@@ -297,3 +296,10 @@ class Index:
         """
         self.manifest = manifest.read(self.folder)
         self.rows = self.catalogue.row_count()
+
+
+def _remove_all_but(views: Path, kept: str) -> None:
+    """Remove whatever lies among the views but one."""
+    for path in views.iterdir() if views.is_dir() else ():
+        if path.name != kept:
+            shutil.rmtree(path, ignore_errors=True)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,13 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from indexer.errors import PhotoseekError
-from indexer.storage.atomic_files import scratch_folder
+from indexer.storage.atomic_files import fsync, scratch_folder
 
 FORMAT = 4
-CARD_NAME, WEIGHTS_NAME = "ranker.json", "weights.safetensors"
+CARD_NAME = "ranker.json"
+# The card names the file of the weights. A ranker that replaces another one takes the other name, so that the switch is
+# the renaming of one file, the card.
+WEIGHTS_NAMES = ("weights.safetensors", "weights-2.safetensors")
 
 # Entries of the card that the checksum covers beside the weights; `results` and `training` change no ranking.
 _ENCODERS = ("image_encoder", "text_encoder", "text_encoder_name")
@@ -115,7 +119,7 @@ def read_folder(folder: Path) -> RankerFolder:
             f"ranker {folder} has format {version}, this photoseek reads 2 to {FORMAT}; train it again"
         )
     try:
-        weights = (folder / WEIGHTS_NAME).read_bytes()
+        weights = (folder / _weights_of(values)).read_bytes()
         arrays = unpack(load(weights))
         card = _card_of(_upgraded(values))
         # Making the digest takes longer than all else of a start. What is stored is what was saved under this id if the
@@ -130,7 +134,7 @@ def read_folder(folder: Path) -> RankerFolder:
 
 
 def write_folder(folder: Path, card: RankerCard, arrays: dict[str, np.ndarray]) -> None:
-    """Write a ranker folder, each file beside and renamed.
+    """Write a ranker folder; one that holds a ranker has the old one or the new one at any time.
 
     Args:
         folder: Where to write; see `check_place`.
@@ -162,12 +166,34 @@ def write_folder(folder: Path, card: RankerCard, arrays: dict[str, np.ndarray]) 
             "image_encoder_options": card.image_encoder_options,
         }
         values["checksum"] = _checksum(values, weights, _CHECKED)
+        weights_name = values["weights"] = _free_weights_name(folder)
         (scratch / CARD_NAME).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-        (scratch / WEIGHTS_NAME).write_bytes(weights)
+        (scratch / weights_name).write_bytes(weights)
         folder.mkdir(exist_ok=True)
-        for name in (WEIGHTS_NAME, CARD_NAME):
+        for name in (weights_name, CARD_NAME):
             (scratch / name).chmod(0o644)
+            fsync(scratch / name)
             os.replace(scratch / name, folder / name)
+            fsync(folder)
+        for name in set(WEIGHTS_NAMES) - {weights_name}:
+            (folder / name).unlink(missing_ok=True)
+
+
+def _weights_of(values: Mapping[str, Any]) -> str:
+    """Return the name of the weights' file that a card gives. Raises ValueError for any that no ranker has."""
+    name = values.get("weights", WEIGHTS_NAMES[0])
+    if name not in WEIGHTS_NAMES:
+        raise ValueError(f"no file of weights: {name!r}")
+    return str(name)
+
+
+def _free_weights_name(folder: Path) -> str:
+    """Return a name of weights that the card of a folder does not give."""
+    try:
+        taken = _weights_of(_read_card(folder))
+    except (PhotoseekError, ValueError):
+        return WEIGHTS_NAMES[0]
+    return next(name for name in WEIGHTS_NAMES if name != taken)
 
 
 def has_no_ranker(folder: Path) -> bool:
@@ -187,7 +213,8 @@ def check_place(folder: Path) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise PhotoseekError(f"{folder} is a file; give a folder for the ranker with -o")
-    if folder.exists() and not (folder / CARD_NAME).exists() and any(folder.iterdir()):
+    begun = folder.is_dir() and all(path.name in WEIGHTS_NAMES for path in folder.iterdir())
+    if folder.exists() and not (folder / CARD_NAME).exists() and not begun:
         raise PhotoseekError(f"{folder} is not a ranker and not empty; give another folder with -o")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,7 @@ from indexer.encoders.image_encoder import ImageEncoder
 from indexer.encoders.text_encoder import TextEncoder, TextExport
 from indexer.encoders.tokens import Tokens
 from indexer.errors import PhotoseekError
-from indexer.inference.export import export_folder
+from indexer.inference.export import kept_export
 from indexer.inference.openvino_runtime import openvino_runtime
 
 __all__ = [
@@ -123,8 +123,8 @@ def open_text_encoder(fingerprint: str, name: str) -> TextEncoder:
     Raises:
         PhotoseekError: The encoder of that name is another one.
     """
-    folder = export_folder(fingerprint)
-    if folder.is_dir():
+    folder = kept_export(fingerprint)
+    if folder is not None:
         return _open_export(folder, fingerprint, name)
     encoder = load_text_encoder(name)
     if encoder.fingerprint != fingerprint:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from indexer.cache_folder import ADVICE, cache_folder
-from indexer.errors import PhotoseekError, last_line
+from indexer.errors import PhotoseekError, PhotoseekWarning, last_line
 from indexer.inference.network import COMPILED, MODEL, Network
-from indexer.storage.atomic_files import publish_folder, scratch_folder
+from indexer.storage.atomic_files import fsync, publish_folder, scratch_folder
+from indexer.storage.sealed_folder import LIST, is_sealed, seal_folder
 
 # The largest difference between the rows of an export and those of the network itself (components of unit rows).
 EXPORT_TOLERANCE = 1e-3
@@ -52,9 +54,10 @@ def export_folder(key: str) -> Path:
 
 
 def export_once(key: str, write: Callable[[Path], None]) -> Path:
-    """Export a network into the cache, unless it is there.
+    """Export a network into the cache, unless it is there as it was written.
 
-    It is written beside and renamed, under a lock: a killed or a second process leaves nothing half-written.
+    It is written beside and renamed, under a lock: a killed or a second process leaves nothing half-written. An export
+    that is damaged, or of a version that kept no checksums, is replaced.
 
     Args:
         key: The encoder's fingerprint.
@@ -67,18 +70,26 @@ def export_once(key: str, write: Callable[[Path], None]) -> Path:
         PhotoseekError: The cache cannot be written.
     """
     folder = export_folder(key)
-    if folder.is_dir():
+    if is_sealed(folder):
         return folder
     from filelock import FileLock
 
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_name(folder.name + ".lock")):
-            if not folder.is_dir():
+            if not is_sealed(folder):
+                if (folder / LIST).exists():
+                    warnings.warn(f"{folder} was damaged and is made again", PhotoseekWarning, stacklevel=2)
                 with scratch_folder(folder.parent, ".export-") as scratch:
                     write(scratch)
+                    seal_folder(scratch)
+                    if folder.is_dir():
+                        shutil.rmtree(folder)
                     publish_folder(scratch, folder)
+                    fsync(folder.parent)
     except OSError as error:
+        if folder.is_dir() and not (folder / LIST).exists():
+            return folder  # of an older version, where it cannot be replaced
         raise _not_kept(folder, error.strerror or str(error)) from None
     except RuntimeError:
         # OpenVINO says of a full disk no more than that it cannot write.
@@ -86,6 +97,16 @@ def export_once(key: str, write: Callable[[Path], None]) -> Path:
             raise
         raise _not_kept(folder, "disk is full") from None
     return folder
+
+
+def kept_export(key: str) -> Path | None:
+    """Return the folder of an export, None if it is not there or not as it was written.
+
+    Args:
+        key: The encoder's fingerprint.
+    """
+    folder = export_folder(key)
+    return folder if is_sealed(folder) else None
 
 
 def _not_kept(folder: Path, reason: str) -> PhotoseekError:
@@ -101,8 +122,6 @@ def export_module(module: Any, example: tuple[Any, ...], folder: Path) -> None:
         example: Its inputs, torch tensors. The first axis stays free, and of integer inputs the second, too.
         folder: Where the export is written.
     """
-    import warnings
-
     import openvino
     import torch
 

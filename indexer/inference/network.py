@@ -3,6 +3,7 @@
 import hashlib
 import os
 import queue
+import shutil
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -16,6 +17,7 @@ import numpy as np
 from indexer.errors import PhotoseekError
 from indexer.inference.openvino_runtime import openvino_core, openvino_runtime
 from indexer.storage.atomic_files import publish_folder, scratch_folder
+from indexer.storage.sealed_folder import is_sealed, seal_folder
 
 # A sentence gains nothing from a second thread, which spins while it waits, and a pinned one cannot leave a busy core.
 MODES: dict[str, dict[str, Any]] = {
@@ -182,13 +184,16 @@ def _compile(model: Any, settings: dict[str, Any], kept: Path) -> Any:
     OpenVINO maps its files into memory, where another process may not write.
     """
     core = openvino_core()
-    if kept.is_dir():
+    if is_sealed(kept):
         return core.compile_model(model, "CPU", {**settings, "CACHE_DIR": str(kept)})
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
         with scratch_folder(kept.parent, ".compile-") as scratch:
             compiled = core.compile_model(model, "CPU", {**settings, "CACHE_DIR": str(scratch)})
             with suppress(OSError):  # another process was first
+                if kept.is_dir() and not is_sealed(kept):
+                    shutil.rmtree(kept)
+                seal_folder(scratch)
                 publish_folder(scratch, kept)
             return compiled
     except (OSError, RuntimeError):  # the cache cannot be written, or OpenVINO says so of a full disk

@@ -5,6 +5,7 @@ A faster precision is used only where it hardly moves the embeddings.
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -86,14 +87,23 @@ def choose_precision(
     if not has_bf16():
         return "f32"
     verdict = compiled_folder(folder) / VERDICT
-    if not verdict.exists():
-        inputs = sample()
-        exact, fast = (Network(folder, precision, "latency")(*inputs)[:, :dim] for precision in ("f32", "bf16"))
-        agreement = Agreement.between(exact, fast)
-        chosen = "bf16" if agreement.holds else "f32"
-        if not keep_verdict(verdict, {"precision": chosen, **asdict(agreement)}):
-            return chosen
-    return str(json.loads(verdict.read_text())["precision"])
+    kept = _kept_precision(verdict)
+    if kept is not None:
+        return kept
+    inputs = sample()
+    exact, fast = (Network(folder, precision, "latency")(*inputs)[:, :dim] for precision in ("f32", "bf16"))
+    agreement = Agreement.between(exact, fast)
+    chosen = "bf16" if agreement.holds else "f32"
+    keep_verdict(verdict, {"precision": chosen, **asdict(agreement)})
+    return chosen
+
+
+def _kept_precision(verdict: Path) -> str | None:
+    """Read the precision of a verdict, None if there is none that can be read."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        precision = json.loads(verdict.read_text())["precision"]
+        return precision if precision in ("bf16", "f32") else None
+    return None
 
 
 def keep_verdict(path: Path, record: dict[str, object]) -> bool:

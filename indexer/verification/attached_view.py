@@ -6,11 +6,13 @@ from math import prod
 from pathlib import Path
 
 import numpy as np
+from safetensors import SafetensorError
 
 from indexer.callbacks import Progress
 from indexer.errors import PhotoseekError
 from indexer.printable import counted
 from indexer.storage.catalogue import Catalogue
+from indexer.storage.checked_tensors import load_arrays
 from indexer.storage.checksums import digest_of_file
 from indexer.storage.half_precision import to_float32
 from indexer.storage.records import ActiveView
@@ -57,6 +59,11 @@ def verify_view_files(
                 found.read_bytes += (folder / name).stat().st_size
             except OSError as error:
                 found.add(name, f"cannot be read: {error.strerror or error}")
+    for path in sorted(place.glob("policy-*.safetensors")):
+        try:
+            load_arrays(path)
+        except (OSError, SafetensorError) as error:
+            found.add(file_of_view(view.id, path.name), f"{error}; the next search computes these scores again")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,6 +14,7 @@ import numpy as np
 from filelock import FileLock
 from safetensors import SafetensorError
 
+from indexer.errors import PhotoseekWarning
 from indexer.index import Index
 from indexer.views.view import EncodedPhotos, View
 from reranker.models.joint_space import EncodedQueries
@@ -235,5 +236,5 @@ def _reason(error: Exception) -> str:
 
 
 def _warn(problem: str) -> None:
-    """Report a problem as a RuntimeWarning."""
-    warnings.warn(problem, RuntimeWarning, stacklevel=2)
+    """Report a problem as a warning."""
+    warnings.warn(problem, PhotoseekWarning, stacklevel=2)

@@ -1,6 +1,9 @@
 """Ranker folders: what is in one, which are refused, and the shipped ones."""
 
+import contextlib
+import itertools
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -102,7 +105,7 @@ PLACE = ["image_encoder_name", "image_encoder_options"]
 
 
 def test_a_card_has_these_entries_and_no_others(saved):
-    assert list(json.loads((saved / "ranker.json").read_text())) == [*CARD.split(), *PLACE, "checksum"]
+    assert list(json.loads((saved / "ranker.json").read_text())) == [*CARD.split(), *PLACE, "checksum", "weights"]
 
 
 def test_a_card_without_the_place_of_its_image_encoder_has_that_of_the_fingerprint(saved):
@@ -188,6 +191,41 @@ def test_a_ranker_replaces_a_ranker_and_an_empty_folder(saved):
     (saved.parent / "empty").mkdir()
     make_ranker(2).finished().save(saved.parent / "empty")
     assert Ranker.load(saved.parent / "empty").id == make_ranker(2).finished().id
+
+
+class Killed(BaseException):
+    pass
+
+
+def kill_before(name: str, call: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the n-th call of a function of the disk end the process, as far as a test can see."""
+    real, calls = getattr(os, name), itertools.count(1)
+
+    def dies(*values, **options):
+        if next(calls) == call:
+            raise Killed
+        return real(*values, **options)
+
+    monkeypatch.setattr(os, name, dies)
+
+
+@pytest.mark.parametrize("had_one", [True, False])
+@pytest.mark.parametrize(("name", "calls"), [("replace", 2), ("fsync", 4), ("unlink", 1)])
+def test_a_save_that_is_killed_leaves_the_old_ranker_or_the_new_one(tmp_path, monkeypatch, had_one, name, calls):
+    old, new = make_ranker().finished(), replace(make_ranker(), text_encoder="other@1").finished()
+    for call in range(1, calls + 1):
+        folder = tmp_path / str(call)
+        if had_one:
+            old.save(folder)
+        with monkeypatch.context() as patch:
+            kill_before(name, call, patch)
+            with contextlib.suppress(Killed):
+                new.save(folder)
+        if had_one:
+            assert Ranker.load(folder).id in (old.id, new.id)
+        new.save(folder)
+        assert Ranker.load(folder).id == new.id
+        assert len(list(folder.iterdir())) == 2
 
 
 def test_the_shipped_ranker_loads():

@@ -11,6 +11,7 @@ import pytest
 
 from answers import names, row_of
 from indexer.encoders import ImageEncoder
+from indexer.errors import PhotoseekWarning
 from indexer.index import Index
 from reranker.moderation.photo_rule import photo_scores
 from reranker.ranker import Ranker
@@ -247,7 +248,7 @@ def test_a_search_goes_on_where_nothing_can_be_logged_or_kept_and_says_so_once(g
     with pytest.warns(RuntimeWarning) as caught:
         Searcher(Index.open(folder)).answer("a cat")
     # Others may be of files that earlier tests left open, whenever these are collected.
-    assert [str(warning.message) for warning in caught if warning.category is RuntimeWarning] == problems
+    assert [str(warning.message) for warning in caught if warning.category is PhotoseekWarning] == problems
 
 
 def test_a_policy_without_a_photo_rule_holds_no_photo_back(unguarded: tuple[Path, Path], policy: Path) -> None:
