@@ -2,15 +2,15 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TypeVar, Unpack
+from typing import TYPE_CHECKING, NoReturn, Unpack
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from indexer.building.unfinished_build import missing_note
-from indexer.cpu_count import usable_cores
 from indexer.errors import PhotoseekError
 from indexer.index import Index
 from reranker.models.joint_space import EncodedQueries
@@ -22,6 +22,7 @@ from search.opened_view import open_searched_view
 from search.queries.photo_encoder import PhotoEncoder
 from search.queries.query import PartsAsked, PhotosAsked, Query, as_queries, with_parts
 from search.queries.query_reader import QueryReader
+from search.queries.running_queries import RunningQueries
 from search.queries.search_options import OptionsByName, SearchOptions
 from search.query_encoder import QueryEncoder, timed
 from search.query_ranking import Opened, QueryRanking
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 BLOCK = 256
 STAGES = ("encode", "map", "candidates", "rerank", "fetch")
 
-T = TypeVar("T")
 Block = Sequence["AskedQuery"]
 Progress = Callable[[int, int], None]
 
@@ -76,6 +76,7 @@ class Searcher:
             raise PhotoseekError(f"candidates must be 1 or more, got {candidates}")
         self.index = index
         self.view, self.ranker = open_searched_view(index, self)
+        self._running = RunningQueries()
         if ranker is not None and ranker.id != self.ranker.id:
             raise PhotoseekError(
                 f"index {index.folder} has ranker {self.ranker.id} attached, not {ranker.id}; photoseek use RANKER "
@@ -206,8 +207,13 @@ class Searcher:
         Raises:
             PhotoseekError: As `answer_many`.
         """
-        if "view" not in self.__dict__:
-            raise PhotoseekError("the searcher is closed; open another: Searcher(Index.open(folder))")
+        with self._in_use():
+            return self._answer(queries, options, on_progress)
+
+    def _answer(
+        self, queries: Sequence[Query], options: SearchOptions, on_progress: Progress | None
+    ) -> list[SearchResult]:
+        """Answer queries while everything is open."""
         options.check()
         for query in queries:
             self._reader.check(query)
@@ -255,12 +261,31 @@ class Searcher:
         return self.answer(Query(like=photo), k, **options)
 
     def close(self) -> None:
-        """Close the index and let go of what is in memory. The searcher answers nothing more."""
+        """Close the index and let go of what is in memory. The searcher answers nothing more.
+
+        Queries that run in other threads are answered; all is closed when the last of them ends.
+        """
+        if self._running.close():
+            self._let_go()
+
+    @contextmanager
+    def _in_use(self) -> Iterator[None]:
+        """Keep everything open during a block. Raises PhotoseekError if the searcher is closed."""
+        self._running.begin()
+        try:
+            yield
+        finally:
+            if self._running.end():
+                self._let_go()
+
+    def _let_go(self) -> None:
         self.index.close()
+        self.view.close()
         for name in ("view", "_encoder", "_gallery", "_reader", "_ranking", "moderation"):
             self.__dict__.pop(name, None)
 
     def __enter__(self) -> "Searcher":
+        self._running.check_open()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -277,8 +302,12 @@ class Searcher:
 
         Returns:
             What ranking needs of each query, b rows per array.
+
+        Raises:
+            PhotoseekError: The searcher is closed.
         """
-        return self._encoder.encode(texts)
+        with self._in_use():
+            return self._encoder.encode(texts)
 
     def _open(self, queries: Block) -> None:
         """Compile the text encoder in a thread and read the candidates beside it: a fresh process waits for both."""
@@ -295,9 +324,7 @@ class Searcher:
     ) -> Iterator[list[SearchResult]]:
         """Yield the results of queries, block by block, in their order."""
         blocks = [queries[start : start + BLOCK] for start in range(0, len(queries), BLOCK)]
-        threads = 1 if len(blocks) > 1 else None
-        found = _each(lambda block: self._ranking.rank(block, options, allowed, threads), blocks)
-        for block, ranked in zip(blocks, found, strict=True):
+        for block, ranked in zip(blocks, self._ranking.rank_blocks(blocks, options, allowed), strict=True):
             with timed("fetch", self._timer):
                 hits = look_up_hits(self.index.catalogue, ranked, options.under)
             yield [
@@ -315,15 +342,3 @@ class Searcher:
         chance = 0.0 if query.parsed.names_nothing else ranked.match_probability
         is_match = bool(hits) and chance >= self.ranker.no_match.threshold
         return SearchResult(query.id, query.text, hits, is_match, (*query.parsed.notes, *own, *notes), chance)
-
-
-def _each(function: Callable[[Block], T], blocks: Sequence[Block]) -> Iterator[T]:
-    """Yield the results of the blocks in their order, computed in one thread per core."""
-    if len(blocks) < 2:
-        yield from map(function, blocks)
-        return
-    pool = ThreadPoolExecutor(usable_cores())
-    try:
-        yield from pool.map(function, blocks)
-    finally:
-        pool.shutdown(cancel_futures=True)
