@@ -7,7 +7,7 @@ from math import isfinite
 import numpy as np
 
 from indexer.errors import PhotoseekError
-from indexer.photos.metadata.record import KINDS
+from indexer.photos.metadata.record import KINDS, PhotoMetadata
 from indexer.storage.metadata_table import MetadataConditions, MetadataTable
 
 # The mean radius of the Earth in kilometres (IUGG).
@@ -43,6 +43,18 @@ class Circle:
             )
         if not (self.km > 0 and isfinite(self.km)):
             raise PhotoseekError(f"a distance must be above 0 km, got {self.km:g}")
+
+    def holds(self, places: np.ndarray) -> np.ndarray:
+        """Return whether each of some places is within the circle.
+
+        Args:
+            places: (m, 2) latitude and longitude in degrees.
+
+        Returns:
+            (m,) bool.
+        """
+        inside: np.ndarray = kilometres(places, self) <= self.km + ROUNDING
+        return inside
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +95,29 @@ class Filters:
         """Return whether there is any condition."""
         return self != NO_FILTERS
 
+    @property
+    def ask_for_time(self) -> bool:
+        """Whether there is a condition on the time at which photos were taken."""
+        return self.after is not None or self.before is not None
+
+    def meets(self, photo: PhotoMetadata) -> bool:
+        """Return whether a photo meets all conditions.
+
+        Args:
+            photo: What is known of it.
+        """
+        after, before = _beginning(self.after), _beginning(self.before)
+        clock = None if photo.taken is None else photo.taken.replace(tzinfo=None)
+        camera = "" if photo.camera is None else photo.camera.lower()
+        place = (photo.latitude, photo.longitude)
+        return (
+            (after is None or (clock is not None and clock >= after))
+            and (before is None or (clock is not None and clock < before))
+            and (self.camera is None or all(word.lower() in camera for word in self.camera.split()))
+            and (self.kind is None or photo.kind == self.kind)
+            and (self.near is None or (None not in place and self.near.holds(np.array([place], np.float64)).all()))
+        )
+
     def rows(self, table: MetadataTable) -> np.ndarray:
         """Return the rows whose photos meet all conditions.
 
@@ -102,7 +137,7 @@ class Filters:
         if self.near is None:
             return table.select(conditions)
         rows, places = table.select_places(conditions)
-        return rows[kilometres(places, self.near) <= self.near.km + ROUNDING]
+        return rows[self.near.holds(places)]
 
 
 NO_FILTERS = Filters()

@@ -12,6 +12,7 @@ from indexer.user_paths import absolute_path
 from search.answer_notes import held_back_notes
 from search.filters import Filters
 from search.queries.search_options import SearchOptions
+from search.wanted_photos import wanted_photos
 
 if TYPE_CHECKING:
     from search.moderation.policy_filter import Moderation
@@ -79,7 +80,27 @@ class Gallery:
         rows = self._filtered(options.filters)
         if options.under is None:
             return rows
-        return np.intersect1d(rows, self._rows_under(options.under), assume_unique=True)
+        rows = np.intersect1d(rows, self._rows_under(options.under), assume_unique=True)
+        if not options.filters.ask_for_time:
+            return rows
+        # One copy may lie there and another one pass.
+        return self._with_wanted(rows, np.intersect1d(rows, self._copies, assume_unique=True), options)
+
+    def _with_wanted(self, rows: np.ndarray, copies: np.ndarray, options: SearchOptions) -> np.ndarray:
+        """Return sorted rows with those of some copies of which a photo is asked for, and without the others."""
+        if not len(copies):
+            return rows
+        wanted = wanted_photos(self._index.catalogue, copies.tolist(), options)
+        kept = np.array([row for row, photos in wanted.items() if photos], np.int64)
+        return np.union1d(np.setdiff1d(rows, copies, assume_unique=True), kept)
+
+    @cached_property
+    def _copies(self) -> np.ndarray:
+        """Sorted rows of exact copies that may differ in their time, because it is that of the file."""
+        catalogue = self._index.catalogue
+        known = catalogue.metadata.of_rows(catalogue.rows_of_duplicates())
+        rows = [row for row, one in known.items() if one.taken_from == "file" and row < self._total_rows]
+        return np.array(sorted(rows), np.int64)
 
     def _filtered(self, filters: Filters) -> np.ndarray:
         """Return the sorted rows that live and meet filters; the last answer is kept, as searches repeat it."""
@@ -97,6 +118,8 @@ class Gallery:
                 is_alive = np.zeros(self._total_rows, bool)
                 is_alive[self._alive] = True
                 rows = rows[is_alive[rows]]
+            if filters.ask_for_time:
+                rows = self._with_wanted(rows, self._copies, SearchOptions(filters=filters))
             kept = self._last_filtered = filters, rows
         return kept[1]
 

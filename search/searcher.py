@@ -326,7 +326,7 @@ class Searcher:
         blocks = [queries[start : start + BLOCK] for start in range(0, len(queries), BLOCK)]
         for block, ranked in zip(blocks, self._ranking.rank_blocks(blocks, options, allowed), strict=True):
             with timed("fetch", self._timer):
-                hits = look_up_hits(self.index.catalogue, ranked, options.under)
+                hits = look_up_hits(self.index.catalogue, ranked, options)
             yield [
                 self._result(query, own, of_query, options.min_score)
                 for query, own, of_query in zip(block, hits, ranked, strict=True)

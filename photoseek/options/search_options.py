@@ -61,7 +61,7 @@ def _read(
         kind.fail(str(error), param, ctx)
 
 
-ALL_HELP = "Show every photo of a burst or in several sizes, not only the best."
+ALL_HELP = "Show every photo of a burst, in several sizes or copied, not only the best."
 
 
 def search_options(count_help: str) -> Callable[[Function], Function]:

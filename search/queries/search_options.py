@@ -18,7 +18,8 @@ class SearchOptions:
         under: A folder that hits must lie below, named from the current folder or else from a root of the index; None
             for every photo.
         filters: Conditions that hits must meet: when, where and with what they were taken, and their kind.
-        show_all: Whether photos that belong together are a hit each; otherwise the best of them is one for all.
+        show_all: Whether photos that belong together, and exact copies, are a hit each; otherwise the best of them is
+            one for all.
     """
 
     k: int = 10
