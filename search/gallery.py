@@ -2,6 +2,7 @@
 
 import os
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -123,13 +124,13 @@ class Gallery:
             kept = self._last_filtered = filters, rows
         return kept[1]
 
-    def _rows_under(self, under: str) -> np.ndarray:
+    def _rows_under(self, under: str | Path) -> np.ndarray:
         """Return the sorted rows of the photos below a folder."""
         here, in_root = os.fsencode(absolute_path(under)), os.fsencode(under)
         catalogue = self._index.catalogue
         rows = catalogue.rows_under(here) or catalogue.rows_under(in_root)
         if not rows:
-            raise PhotoseekError(f"no photos of index {self._index.folder} lie under {under!r}")
+            raise PhotoseekError(f"no photos of index {self._index.folder} lie under {str(under)!r}")
         return np.array(rows, np.int64)
 
     def _without_held_back(self, rows: np.ndarray | None) -> np.ndarray | None:

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, NoReturn, Unpack
 
 import numpy as np
@@ -19,6 +20,7 @@ from search.answer_notes import min_score_notes
 from search.gallery import Gallery
 from search.hit_lookup import RankedRows, look_up_hits
 from search.opened_view import open_searched_view
+from search.queries.argument_checks import check_count, check_kind
 from search.queries.photo_encoder import PhotoEncoder
 from search.queries.query import PartsAsked, PhotosAsked, Query, as_queries, with_parts
 from search.queries.query_reader import QueryReader
@@ -60,7 +62,8 @@ class Searcher:
             more, a photo is missed less often; each costs about a microsecond.
 
     Raises:
-        PhotoseekError: The index has no ranker or another one, its policy cannot be read, or `candidates` is under 1.
+        PhotoseekError: The index has no ranker or another one, its policy cannot be read, `candidates` is under 1, or
+            an argument is of another type.
     """
 
     def __init__(
@@ -72,8 +75,10 @@ class Searcher:
         *,
         candidates: int | None = None,
     ) -> None:
-        if candidates is not None and candidates < 1:
-            raise PhotoseekError(f"candidates must be 1 or more, got {candidates}")
+        check_kind("index", index, Index, "an open index, as Index.open('indexes/photos')")
+        check_kind("ranker", ranker, (Ranker, NoneType), "a Ranker, as Ranker.load('rankers/team')")
+        if candidates is not None:
+            check_count("candidates", candidates)
         self.index = index
         self.view, self.ranker = open_searched_view(index, self)
         self._running = RunningQueries()

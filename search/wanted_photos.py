@@ -7,6 +7,7 @@ filters if one photo of it meets all that is asked, and only such photos are sho
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from indexer.photos.folder_names import places_below
 from indexer.photos.metadata.record import NOT_READ, PhotoMetadata, file_time
@@ -74,7 +75,7 @@ def _own_time(photo: CataloguedPhoto, known: PhotoMetadata) -> PhotoMetadata:
     return replace(known, taken=file_time(photo.mtime_ns))
 
 
-def _places(photos: Iterable[CataloguedPhoto], under: str) -> Places:
+def _places(photos: Iterable[CataloguedPhoto], under: str | Path) -> Places:
     """Return how paths below a folder begin in each root, for photos that are known to lie there.
 
     The folder is named from the current folder or else from a root, and links are followed if nothing else is found:

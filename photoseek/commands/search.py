@@ -14,6 +14,7 @@ from photoseek.commands.open_searcher import one_blas_thread, open_searcher
 from photoseek.options.output_files import RESULTS, SHEET, STANDARD, OutputFile, WritingCommand
 from photoseek.options.search_options import QueryParts, query_parts, search_options
 from photoseek.options.standard_options import (
+    UserPath,
     examples,
     index_option,
     quiet_option,
@@ -127,7 +128,7 @@ def _write_sheet(results: "Sequence[SearchResult]", path: Path, quiet: bool) -> 
 
 @click.command(cls=WritingCommand)
 @examples("photoseek batch queries.csv -o results.jsonl -k 5")
-@click.argument("queries", type=click.Path(exists=True, dir_okay=False, path_type=Path, allow_dash=True))
+@click.argument("queries", type=UserPath(exists=True, dir_okay=False, allow_dash=True))
 @click.option(
     "-o",
     "--output",

@@ -12,6 +12,7 @@ from photoseek.commands.console import progress_bars, say
 from photoseek.options.judged_sets import JUDGED_SET, JudgedSet, set_names
 from photoseek.options.output_files import RANKER, OutputFolder, WritingCommand
 from photoseek.options.standard_options import (
+    UserPath,
     device_option,
     encoder_options,
     examples,
@@ -59,12 +60,12 @@ if TYPE_CHECKING:
 @click.option(
     "--from",
     "base",
-    type=click.Path(path_type=Path),
+    type=UserPath(),
     help="A ranker to fine-tune: its space is kept, its MLPs go on learning. It must not have seen these photos.",
 )
 @click.option(
     "--class-names",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=UserPath(exists=True, dir_okay=False),
     help="Your own vocabulary (.txt, .tsv, .csv), so that its words are found as names.",
 )
 @click.option("--keep-order", is_flag=True, help="With --from: learn relevance only, and leave the ranking as it is.")

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from indexer.user_paths import expand_home
+
 # Photos are not seen more often than this beside those of a set of weight 1.
 MAX_WEIGHT = 100.0
 
@@ -34,7 +36,7 @@ class JudgedSetType(click.ParamType):
         """Parse `FOLDER[:PHOTOS][=WEIGHT]`; a folder whose name has these signs is taken as it is."""
         if isinstance(value, JudgedSet):
             return value
-        text = str(value)
+        text = expand_home(str(value))
         if Path(text).exists():
             return JudgedSet(Path(text))
         rest, weight = text, 1.0
