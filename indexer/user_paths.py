@@ -38,6 +38,6 @@ def expand_home(path: str | Path) -> str:
         raise PhotoseekError(f"{written}: there is no home directory; write the path out")
     if first.startswith("~") and slash and not os.path.lexists(first):
         raise PhotoseekError(
-            f"{written}: there is no user {first[1:]}; for a folder of the name {first} write ./{written}"
+            f"{written}: there is no user {first[1:]}; if it is a folder's own name, write ./{written}"
         )
     return expanded

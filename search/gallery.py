@@ -70,6 +70,11 @@ class Gallery:
             )
         return tuple(notes)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether the index holds no photos."""
+        return not (self._total_rows if self._alive is None else len(self._alive))
+
     @cached_property
     def _missing_metadata(self) -> int:
         return self._index.catalogue.metadata.missing_count()

@@ -16,7 +16,7 @@ from indexer.errors import PhotoseekError
 from indexer.index import Index
 from reranker.models.joint_space import EncodedQueries
 from reranker.ranker import Ranker
-from search.answer_notes import min_score_notes
+from search.answer_notes import NO_PHOTOS, min_score_notes
 from search.gallery import Gallery
 from search.hit_lookup import RankedRows, look_up_hits
 from search.opened_view import open_searched_view
@@ -96,8 +96,6 @@ class Searcher:
             self.view = self.view.with_tail(self.ranker.encode_photos(late, late_regions))
         with_regions = self.view.regions is not None
         self._encoder = QueryEncoder(self.ranker, with_regions, timer)
-        missing = missing_note(index.folder, index.catalogue)
-        self.notes = () if missing is None else (missing,)
         self._timer = timer
         self._blas = ThreadpoolController()
         self.moderation: Moderation | None = None
@@ -106,6 +104,8 @@ class Searcher:
 
             self.moderation = policy_filter.Moderation(index, self.view, self.ranker, self.encode_queries, on_problem)
         self._gallery = Gallery(index, self.view.total_rows, self.moderation)
+        note = missing_note(index.folder, index.catalogue) or (NO_PHOTOS if self._gallery.is_empty else None)
+        self.notes = () if note is None else (note,)
         photo_encoder = PhotoEncoder(index, self.ranker, with_regions)
         self._reader = QueryReader(index, self.ranker.known_words, self._encoder, photo_encoder, self.moderation)
         stacks = Stacks(*index.catalogue.stacks.members(), self.view.total_rows)

@@ -157,6 +157,7 @@ def evaluate(
     options = encoder_options(weights, preprocess)
     load_encoders = partial(encoders_of, chosen, device, image_encoder, options, precision=precision)
     data = EvaluationData(judgments, load_encoders, breadth, precision, elsewhere)
+    data.check_folders()
     with progress_bars(quiet) as on_stage:
         evaluation = Evaluation(data, chosen, seeds, on_stage=on_stage)
         measured = _measure(evaluation, names, other)

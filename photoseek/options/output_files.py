@@ -183,8 +183,8 @@ def check_no_index(option: str, path: Path, is_folder: bool) -> None:
     Raises:
         PhotoseekError: It lies in an index, or it is one.
     """
-    resolved = path.resolve()
-    for place in (*([resolved] if is_folder else []), *resolved.parents, *path.parent.resolve().parents):
+    resolved, folder = path.resolve(), path.parent.resolve()  # a link lies in one place and leads to another
+    for place in (*([resolved] if is_folder else []), *resolved.parents, folder, *folder.parents):
         if (place / INDEX_FILE).is_file():
             what = "is" if place == resolved else "lies in"
             raise PhotoseekError(f"{option} {printable(os.fspath(path))} {what} an index; nothing is written into one")
