@@ -94,7 +94,8 @@ def write_sheet(results: Sequence[SearchResult], path: Path) -> None:
     height = sum(LAYOUT.height_of(result) for result in results) + LAYOUT.gap
     if height > LARGEST_SIDE:
         raise PhotoseekError(
-            f"contact sheet {path}: it would be {height:,} pixels high, and {LARGEST_SIDE:,} is the most; ask for fewer photos with -k, or fewer queries"
+            f"contact sheet {path}: {len(results)} queries make it {height:,} pixels high, and {LARGEST_SIDE:,} is the "
+            "most; ask for fewer photos with -k, or fewer queries"
         )
     sheet = Image.new("RGB", (LAYOUT.width, height), "white")
     top = LAYOUT.gap

@@ -121,12 +121,12 @@ class Filters:
         clock = None if photo.taken is None else photo.taken.replace(tzinfo=None)
         camera = "" if photo.camera is None else photo.camera.lower()
         place = (photo.latitude, photo.longitude)
-        return (
+        return bool(
             (after is None or (clock is not None and clock >= after))
             and (before is None or (clock is not None and clock < before))
             and (self.camera is None or all(word.lower() in camera for word in self.camera.split()))
             and (self.kind is None or photo.kind == self.kind)
-            and (self.near is None or (None not in place and self.near.holds(np.array([place], np.float64)).all()))
+            and (self.near is None or (None not in place and self.near.holds(np.array([place], np.float64))[0]))
         )
 
     def rows(self, table: MetadataTable) -> np.ndarray:

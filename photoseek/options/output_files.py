@@ -118,7 +118,7 @@ class WritingCommand(click.Command):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        text = "Replace what an output names, unless it lies among the photos, judged data or index that are read."
+        text = "Replace what an output names, unless it is read, lies among what is read, or a camera took it."
         self.params.append(click.Option(["--force"], is_flag=True, help=text))
 
     def invoke(self, ctx: click.Context) -> Any:
