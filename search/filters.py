@@ -7,10 +7,10 @@ from types import NoneType
 
 import numpy as np
 
+from indexer.argument_checks import check_kind, is_number, shown
 from indexer.errors import PhotoseekError
 from indexer.photos.metadata.record import KINDS, PhotoMetadata
 from indexer.storage.metadata_table import MetadataConditions, MetadataTable
-from search.queries.argument_checks import check_kind, is_number, shown
 
 # The mean radius of the Earth in kilometres (IUGG).
 EARTH_RADIUS = 6371.0088

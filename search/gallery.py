@@ -13,7 +13,7 @@ from indexer.user_paths import absolute_path
 from search.answer_notes import held_back_notes
 from search.filters import Filters
 from search.queries.search_options import SearchOptions
-from search.wanted_photos import wanted_photos
+from search.queries.wanted_photos import wanted_photos
 
 if TYPE_CHECKING:
     from search.moderation.policy_filter import Moderation

@@ -7,8 +7,8 @@ import numpy as np
 
 from indexer.storage.catalogue import Catalogue
 from search.queries.search_options import SearchOptions
+from search.queries.wanted_photos import wanted_photos
 from search.results import Hit
-from search.wanted_photos import wanted_photos
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NoReturn, Unpack
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+from indexer.argument_checks import check_count, check_kind
 from indexer.building.unfinished_build import missing_note
 from indexer.errors import PhotoseekError
 from indexer.index import Index
@@ -20,7 +21,6 @@ from search.answer_notes import NO_PHOTOS, min_score_notes
 from search.gallery import Gallery
 from search.hit_lookup import RankedRows, look_up_hits
 from search.opened_view import open_searched_view
-from search.queries.argument_checks import check_count, check_kind
 from search.queries.photo_encoder import PhotoEncoder
 from search.queries.query import PartsAsked, PhotosAsked, Query, as_queries, with_parts
 from search.queries.query_reader import QueryReader

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from indexer.argument_checks import check_kind, is_number, shown
 from indexer.errors import PhotoseekError
-from search.queries.argument_checks import check_kind, is_number, shown
 
 # Weight of a part that says nothing else.
 PLAIN_WEIGHT = 1.0

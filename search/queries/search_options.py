@@ -6,9 +6,9 @@ from pathlib import Path
 from types import NoneType
 from typing import TypedDict
 
+from indexer.argument_checks import check_count, check_kind, is_number, shown
 from indexer.errors import PhotoseekError
 from search.filters import NO_FILTERS, Filters
-from search.queries.argument_checks import check_count, check_kind, is_number, shown
 
 
 @dataclass(frozen=True, slots=True)

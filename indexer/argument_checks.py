@@ -1,4 +1,4 @@
-"""Refuse arguments of another type than a search takes, in one line that says what to give instead."""
+"""Refuse arguments of another type than is wanted, in one line that says what to give instead."""
 
 import operator
 from numbers import Real
