@@ -18,8 +18,8 @@ import click
 
 from indexer.errors import PhotoseekError
 from indexer.printable import printable
-from indexer.user_paths import expand_home
 from photoseek.options.judged_sets import JudgedSet
+from photoseek.options.standard_options import with_home
 
 # As QUERIES standard input, as an output standard output.
 STANDARD = Path("-")
@@ -83,7 +83,7 @@ class OutputFile(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """Return the path. Raises click.UsageError if no such output can be there, PhotoseekError without a home."""
-        path = Path(os.fsdecode(super().convert(expand_home(value), param, ctx)))
+        path = Path(os.fsdecode(super().convert(with_home(value), param, ctx)))
         if self.standard and path == STANDARD:
             return path
         problem = self.kind.refuses_ending(path)
@@ -110,7 +110,7 @@ class OutputFolder(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """Return the path. Raises PhotoseekError if it begins with `~` and there is no home directory."""
-        return Path(os.fsdecode(super().convert(expand_home(value), param, ctx)))
+        return Path(os.fsdecode(super().convert(with_home(value), param, ctx)))
 
 
 class WritingCommand(click.Command):

@@ -18,7 +18,7 @@ Command = TypeVar("Command", bound=Callable[..., None])
 
 
 class UserPath(click.Path):
-    """A path in which `~` is the home directory, for values that no shell has read, as `-o=~/x` or the environment's.
+    """A path in which `~` is the home directory, for values that no shell has read, as `--index=~/x`.
 
     Args:
         checks: What click is to check: the arguments of `click.Path`.
@@ -29,9 +29,22 @@ class UserPath(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """Return the path. Raises PhotoseekError if there is no home directory, or no user whom it names."""
-        from indexer.user_paths import expand_home
+        return Path(os.fsdecode(super().convert(with_home(value), param, ctx)))
 
-        return Path(os.fsdecode(super().convert(expand_home(value), param, ctx)))
+
+def with_home(typed: str | Path) -> str:
+    """Return a path as it was typed, with `~` as the home directory.
+
+    Args:
+        typed: The path; "=~/x", which click makes of `-o=~/x`, is "~/x".
+
+    Raises:
+        PhotoseekError: There is no home directory, or no user whom it names.
+    """
+    from indexer.user_paths import expand_home
+
+    written = os.fspath(typed)
+    return expand_home(written[1:] if written.startswith("=~") else written)
 
 
 class FloatRange(click.FloatRange):

@@ -265,6 +265,8 @@ def test_every_path_may_begin_with_the_home_directory(
         target.touch() if isinstance(kind, click.Path) and not kind.dir_okay else target.mkdir()
     found = kind.convert(f"~/of mine{ending}", param, None)
     assert (found.folder if isinstance(found, JudgedSet) else found) == target
+    if isinstance(kind, click.Path):  # what click makes of -o=~/x
+        assert kind.convert(f"=~/of mine{ending}", param, None) == target
     line = refusal(lambda: kind.convert(f"~no_such_user/x{ending}", param, None))
     assert line.startswith(f"~no_such_user/x{ending}: there is no user no_such_user; ")
 
