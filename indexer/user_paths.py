@@ -13,8 +13,8 @@ def absolute_path(path: str | Path) -> Path:
         path: The path as it was written.
 
     Raises:
-        PhotoseekError: It begins with `~` and there is no home directory, or it is relative and the current folder is
-            gone.
+        PhotoseekError: It begins with `~` and there is no home directory or no such user, or it is relative and the
+            current folder is gone.
     """
     try:
         return Path(os.path.abspath(expand_home(path)))
@@ -23,16 +23,21 @@ def absolute_path(path: str | Path) -> Path:
 
 
 def expand_home(path: str | Path) -> str:
-    """Return a path with `~` as the home directory, and `~NAME` as that of a user of this name if there is one.
+    """Return a path with `~` as the home directory, and `~NAME` as that of the user of this name.
 
     Args:
-        path: The path as it was written.
+        path: The path as it was written. A file or folder whose own name begins with `~` is taken as it is.
 
     Raises:
-        PhotoseekError: It begins with `~` and there is no home directory.
+        PhotoseekError: It begins with `~` and there is no home directory, or with `~NAME/` and there is no such user.
     """
     written = os.fspath(path)
     expanded = os.path.expanduser(written)
-    if expanded.partition("/")[0] == "~":
+    first, slash, _ = expanded.partition("/")
+    if first == "~":
         raise PhotoseekError(f"{written}: there is no home directory; write the path out")
+    if first.startswith("~") and slash and not os.path.lexists(first):
+        raise PhotoseekError(
+            f"{written}: there is no user {first[1:]}; if it is a folder's own name, write ./{written}"
+        )
     return expanded

@@ -10,17 +10,18 @@ from search.results import Hit
 if TYPE_CHECKING:
     from search.moderation.policy_filter import Moderation
 
+# What is said where a search can find nothing at all.
+NO_PHOTOS = "the index holds no photos"
 
-def held_back_notes(rows: np.ndarray | None, total_rows: int, moderation: "Moderation | None") -> tuple[str, ...]:
+
+def held_back_notes(rows: np.ndarray | None, total_rows: int, moderation: "Moderation") -> tuple[str, ...]:
     """Return the note on the photos that a policy holds back, or none if it holds none back.
 
     Args:
         rows: Sorted rows of the photos that a search might find without the policy, (a,) int64; None for all.
         total_rows: How many rows there are.
-        moderation: What the index's policy does, None without a policy.
+        moderation: What the index's policy does.
     """
-    if moderation is None:
-        return ()
     held = moderation.held_back_rows
     count = len(held) if rows is None else len(np.intersect1d(rows, held, assume_unique=True))
     if not count:

@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from math import isfinite
+from types import NoneType
 
 import numpy as np
 
+from indexer.argument_checks import check_kind, is_number, shown
 from indexer.errors import PhotoseekError
-from indexer.photos.metadata.record import KINDS
+from indexer.photos.metadata.record import KINDS, PhotoMetadata
 from indexer.storage.tables.metadata_table import MetadataConditions, MetadataTable
 
 # The mean radius of the Earth in kilometres (IUGG).
@@ -16,6 +18,8 @@ EARTH_RADIUS = 6371.0088
 DEGREE = EARTH_RADIUS * np.pi / 180
 # Distances are computed with float64, and a photo at the very edge counts.
 ROUNDING = 1e-6
+# What is said of a time with an offset from UTC.
+CLOCK_TIME = "give the time as a clock showed it where the photo was taken"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +32,7 @@ class Circle:
         km: The distance along the Earth's surface in kilometres.
 
     Raises:
-        PhotoseekError: The middle is not on Earth, or the distance is not above 0.
+        PhotoseekError: The middle is not on Earth, the distance is not above 0, or one of them is no number.
     """
 
     latitude: float
@@ -36,6 +40,12 @@ class Circle:
     km: float = 1.0
 
     def __post_init__(self) -> None:
+        for value in (self.latitude, self.longitude, self.km):
+            if not is_number(value):
+                raise PhotoseekError(
+                    f"a Circle takes latitude, longitude and km as numbers, as Circle(48.8584, 2.2945, km=5), got "
+                    f"{shown(value)}"
+                )
         if not (abs(self.latitude) <= 90 and abs(self.longitude) <= 180):
             raise PhotoseekError(
                 f"there is no place {self.latitude:g},{self.longitude:g}; latitude goes from -90 to 90, longitude from "
@@ -43,6 +53,18 @@ class Circle:
             )
         if not (self.km > 0 and isfinite(self.km)):
             raise PhotoseekError(f"a distance must be above 0 km, got {self.km:g}")
+
+    def holds(self, places: np.ndarray) -> np.ndarray:
+        """Return whether each of some places is within the circle.
+
+        Args:
+            places: (m, 2) latitude and longitude in degrees.
+
+        Returns:
+            (m,) bool.
+        """
+        inside: np.ndarray = kilometres(places, self) <= self.km + ROUNDING
+        return inside
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +80,8 @@ class Filters:
         kind: One of `photo`, `screenshot`, `panorama`, `raw` and `scan`.
 
     Raises:
-        PhotoseekError: A time has an offset, the camera is empty, or the kind is not known.
+        PhotoseekError: A time has an offset, the camera is empty, the kind is not known, or one of them is of another
+            type.
     """
 
     after: datetime | date | None = None
@@ -68,20 +91,43 @@ class Filters:
     kind: str | None = None
 
     def __post_init__(self) -> None:
-        for moment in (self.after, self.before):
+        for name, moment in (("after", self.after), ("before", self.before)):
+            check_kind(name, moment, (date, NoneType), "a date or datetime, as date(2020, 7, 14)")
             if isinstance(moment, datetime) and moment.tzinfo is not None:
-                raise PhotoseekError(
-                    f"{moment.isoformat()} has an offset from UTC; give the time as a clock showed it where the photo "
-                    "was taken"
-                )
-        if self.camera is not None and not self.camera.split():
-            raise PhotoseekError("the name of a camera is empty")
+                raise PhotoseekError(f"{moment.isoformat()} has an offset from UTC; {CLOCK_TIME}")
+        check_kind("camera", self.camera, (str, NoneType), "a text")
+        check_kind("near", self.near, (Circle, NoneType), "a Circle, as Circle(48.8584, 2.2945, km=5)")
+        if self.camera is not None:
+            read_camera(self.camera)
         if self.kind is not None and self.kind not in KINDS:
             raise PhotoseekError(f"there is no kind {self.kind!r}; the kinds are {', '.join(KINDS)}")
 
     def __bool__(self) -> bool:
         """Return whether there is any condition."""
         return self != NO_FILTERS
+
+    @property
+    def ask_for_time(self) -> bool:
+        """Whether there is a condition on the time at which photos were taken."""
+        return self.after is not None or self.before is not None
+
+    def meets(self, photo: PhotoMetadata) -> bool:
+        """Return whether a photo meets all conditions.
+
+        Args:
+            photo: What is known of it.
+        """
+        after, before = _beginning(self.after), _beginning(self.before)
+        clock = None if photo.taken is None else photo.taken.replace(tzinfo=None)
+        camera = "" if photo.camera is None else photo.camera.lower()
+        place = (photo.latitude, photo.longitude)
+        return bool(
+            (after is None or (clock is not None and clock >= after))
+            and (before is None or (clock is not None and clock < before))
+            and (self.camera is None or all(word.lower() in camera for word in self.camera.split()))
+            and (self.kind is None or photo.kind == self.kind)
+            and (self.near is None or (None not in place and self.near.holds(np.array([place], np.float64))[0]))
+        )
 
     def rows(self, table: MetadataTable) -> np.ndarray:
         """Return the rows whose photos meet all conditions.
@@ -102,7 +148,7 @@ class Filters:
         if self.near is None:
             return table.select(conditions)
         rows, places = table.select_places(conditions)
-        return rows[kilometres(places, self.near) <= self.near.km + ROUNDING]
+        return rows[self.near.holds(places)]
 
 
 NO_FILTERS = Filters()
@@ -118,14 +164,31 @@ def read_time(text: str) -> datetime:
         Its beginning.
 
     Raises:
-        PhotoseekError: It is none of these.
+        PhotoseekError: It is none of these, or has an offset from UTC.
     """
     text = text.strip()
     filled = {4: "-01-01", 7: "-01"}.get(len(text), "")
     try:
-        return datetime.fromisoformat(text + filled)
+        moment = datetime.fromisoformat(text + filled)
     except ValueError:
         raise PhotoseekError(f"{text!r} is no time; write 2020, 2020-07, 2020-07-14 or 2020-07-14T12:30") from None
+    if moment.tzinfo is not None:
+        raise PhotoseekError(f"{text!r} has an offset from UTC; {CLOCK_TIME}")
+    return moment
+
+
+def read_camera(text: str) -> str:
+    """Return words of the name of a camera.
+
+    Args:
+        text: The words.
+
+    Raises:
+        PhotoseekError: There are none.
+    """
+    if not text.split():
+        raise PhotoseekError("the name of a camera is empty")
+    return text
 
 
 def read_circle(text: str) -> Circle:
@@ -142,7 +205,10 @@ def read_circle(text: str) -> Circle:
         (distance,) = km or [1.0]
     except ValueError:
         raise PhotoseekError(f"{text!r} is no place; write LAT,LON or LAT,LON,KM, such as 48.8584,2.2945,5") from None
-    return Circle(latitude, longitude, distance)
+    try:
+        return Circle(latitude, longitude, distance)
+    except PhotoseekError as error:
+        raise PhotoseekError(f"{text!r}: {error}") from None
 
 
 def kilometres(places: np.ndarray, circle: Circle) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import os
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,7 @@ from indexer.user_paths import absolute_path
 from search.answer_notes import held_back_notes
 from search.filters import Filters
 from search.queries.search_options import SearchOptions
+from search.queries.wanted_photos import wanted_photos
 
 if TYPE_CHECKING:
     from search.moderation.policy_filter import Moderation
@@ -68,6 +70,11 @@ class Gallery:
             )
         return tuple(notes)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether the index holds no photos."""
+        return not (self._total_rows if self._alive is None else len(self._alive))
+
     @cached_property
     def _missing_metadata(self) -> int:
         return self._index.catalogue.metadata.missing_count()
@@ -79,7 +86,27 @@ class Gallery:
         rows = self._filtered(options.filters)
         if options.under is None:
             return rows
-        return np.intersect1d(rows, self._rows_under(options.under), assume_unique=True)
+        rows = np.intersect1d(rows, self._rows_under(options.under), assume_unique=True)
+        if not options.filters.ask_for_time:
+            return rows
+        # One copy may lie there and another one pass.
+        return self._with_wanted(rows, np.intersect1d(rows, self._copies, assume_unique=True), options)
+
+    def _with_wanted(self, rows: np.ndarray, copies: np.ndarray, options: SearchOptions) -> np.ndarray:
+        """Return sorted rows with those of some copies of which a photo is asked for, and without the others."""
+        if not len(copies):
+            return rows
+        wanted = wanted_photos(self._index.catalogue, copies.tolist(), options)
+        kept = np.array([row for row, photos in wanted.items() if photos], np.int64)
+        return np.union1d(np.setdiff1d(rows, copies, assume_unique=True), kept)
+
+    @cached_property
+    def _copies(self) -> np.ndarray:
+        """Sorted rows of exact copies that may differ in their time, because it is that of the file."""
+        catalogue = self._index.catalogue
+        known = catalogue.metadata.of_rows(catalogue.rows_of_duplicates())
+        rows = [row for row, one in known.items() if one.taken_from == "file" and row < self._total_rows]
+        return np.array(sorted(rows), np.int64)
 
     def _filtered(self, filters: Filters) -> np.ndarray:
         """Return the sorted rows that live and meet filters; the last answer is kept, as searches repeat it."""
@@ -97,16 +124,18 @@ class Gallery:
                 is_alive = np.zeros(self._total_rows, bool)
                 is_alive[self._alive] = True
                 rows = rows[is_alive[rows]]
+            if filters.ask_for_time:
+                rows = self._with_wanted(rows, self._copies, SearchOptions(filters=filters))
             kept = self._last_filtered = filters, rows
         return kept[1]
 
-    def _rows_under(self, under: str) -> np.ndarray:
+    def _rows_under(self, under: str | Path) -> np.ndarray:
         """Return the sorted rows of the photos below a folder."""
         here, in_root = os.fsencode(absolute_path(under)), os.fsencode(under)
         catalogue = self._index.catalogue
         rows = catalogue.rows_under(here) or catalogue.rows_under(in_root)
         if not rows:
-            raise PhotoseekError(f"no photos of index {self._index.folder} lie under {under!r}")
+            raise PhotoseekError(f"no photos of index {self._index.folder} lie under {str(under)!r}")
         return np.array(rows, np.int64)
 
     def _without_held_back(self, rows: np.ndarray | None) -> np.ndarray | None:

@@ -1,11 +1,13 @@
 """Rank the photos of a view for queries of texts and photos: encode, find candidates, rerank."""
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
+from indexer.cpu_count import usable_cores
 from indexer.index import Index
 from indexer.views.view import View
 from reranker.models.joint_space import EncodedQueries
@@ -93,6 +95,25 @@ class QueryRanking:
     ) -> None:
         self._opened, self._gallery = opened, gallery
         self._candidates, self._timer = candidates, timer
+
+    def rank_blocks(
+        self, blocks: Sequence[Sequence[AskedQuery]], options: SearchOptions, allowed: np.ndarray | None
+    ) -> Iterator[list[RankedRows]]:
+        """Yield what `rank` gives for each block, in their order; several are ranked in one thread per core.
+
+        Args:
+            blocks: The queries, block by block.
+            options: What they have in common.
+            allowed: Sorted rows that may be found, (a,) int64; None for all.
+        """
+        if len(blocks) < 2:
+            yield from (self.rank(block, options, allowed, None) for block in blocks)
+            return
+        pool = ThreadPoolExecutor(usable_cores())
+        try:
+            yield from pool.map(lambda block: self.rank(block, options, allowed, 1), blocks)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def rank(
         self, asked: Sequence[AskedQuery], options: SearchOptions, allowed: np.ndarray | None, threads: int | None

@@ -25,7 +25,7 @@ class Hit:
         score: The number that the hits are sorted by, highest first. It has no fixed scale.
         width: Its width in pixels, upright.
         height: Its height in pixels, upright.
-        copies: The absolute paths of its exact duplicates.
+        copies: The absolute paths of its exact duplicates that meet what was asked, too.
         metadata: When, where and with what it was taken, and its kind.
         stack: The absolute paths of other photos that belong to it and may be found, too: of its burst, copies in other
             sizes, the RAW beside the JPEG.

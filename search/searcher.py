@@ -2,26 +2,29 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TypeVar, Unpack
+from types import NoneType
+from typing import TYPE_CHECKING, NoReturn, Unpack
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+from indexer.argument_checks import check_count, check_kind
 from indexer.building.unfinished_build import missing_note
-from indexer.cpu_count import usable_cores
 from indexer.errors import PhotoseekError
 from indexer.index import Index
 from reranker.models.joint_space import EncodedQueries
 from reranker.ranker import Ranker
-from search.answer_notes import min_score_notes
+from search.answer_notes import NO_PHOTOS, min_score_notes
 from search.gallery import Gallery
 from search.hit_lookup import RankedRows, look_up_hits
 from search.opened_view import open_searched_view
 from search.queries.photo_encoder import PhotoEncoder
 from search.queries.query import PartsAsked, PhotosAsked, Query, as_queries, with_parts
 from search.queries.query_reader import QueryReader
+from search.queries.running_queries import RunningQueries
 from search.queries.search_options import OptionsByName, SearchOptions
 from search.query_encoder import QueryEncoder, timed
 from search.query_ranking import Opened, QueryRanking
@@ -36,7 +39,6 @@ if TYPE_CHECKING:
 BLOCK = 256
 STAGES = ("encode", "map", "candidates", "rerank", "fetch")
 
-T = TypeVar("T")
 Block = Sequence["AskedQuery"]
 Progress = Callable[[int, int], None]
 
@@ -60,7 +62,8 @@ class Searcher:
             more, a photo is missed less often; each costs about a microsecond.
 
     Raises:
-        PhotoseekError: The index has no ranker or another one, its policy cannot be read, or `candidates` is under 1.
+        PhotoseekError: The index has no ranker or another one, its policy cannot be read, `candidates` is under 1, or
+            an argument is of another type.
     """
 
     def __init__(
@@ -72,10 +75,13 @@ class Searcher:
         *,
         candidates: int | None = None,
     ) -> None:
-        if candidates is not None and candidates < 1:
-            raise PhotoseekError(f"candidates must be 1 or more, got {candidates}")
+        check_kind("index", index, Index, "an open index, as Index.open('indexes/photos')")
+        check_kind("ranker", ranker, (Ranker, NoneType), "a Ranker, as Ranker.load('rankers/team')")
+        if candidates is not None:
+            check_count("candidates", candidates)
         self.index = index
         self.view, self.ranker = open_searched_view(index, self)
+        self._running = RunningQueries()
         if ranker is not None and ranker.id != self.ranker.id:
             raise PhotoseekError(
                 f"index {index.folder} has ranker {self.ranker.id} attached, not {ranker.id}; photoseek use RANKER "
@@ -90,8 +96,6 @@ class Searcher:
             self.view = self.view.with_tail(self.ranker.encode_photos(late, late_regions))
         with_regions = self.view.regions is not None
         self._encoder = QueryEncoder(self.ranker, with_regions, timer)
-        missing = missing_note(index.folder, index.catalogue)
-        self.notes = () if missing is None else (missing,)
         self._timer = timer
         self._blas = ThreadpoolController()
         self.moderation: Moderation | None = None
@@ -100,6 +104,8 @@ class Searcher:
 
             self.moderation = policy_filter.Moderation(index, self.view, self.ranker, self.encode_queries, on_problem)
         self._gallery = Gallery(index, self.view.total_rows, self.moderation)
+        note = missing_note(index.folder, index.catalogue) or (NO_PHOTOS if self._gallery.is_empty else None)
+        self.notes = () if note is None else (note,)
         photo_encoder = PhotoEncoder(index, self.ranker, with_regions)
         self._reader = QueryReader(index, self.ranker.known_words, self._encoder, photo_encoder, self.moderation)
         stacks = Stacks(*index.catalogue.stacks.members(), self.view.total_rows)
@@ -206,8 +212,13 @@ class Searcher:
         Raises:
             PhotoseekError: As `answer_many`.
         """
-        if "view" not in self.__dict__:
-            raise PhotoseekError("the searcher is closed; open another: Searcher(Index.open(folder))")
+        with self._in_use():
+            return self._answer(queries, options, on_progress)
+
+    def _answer(
+        self, queries: Sequence[Query], options: SearchOptions, on_progress: Progress | None
+    ) -> list[SearchResult]:
+        """Answer queries while everything is open."""
         options.check()
         for query in queries:
             self._reader.check(query)
@@ -255,12 +266,31 @@ class Searcher:
         return self.answer(Query(like=photo), k, **options)
 
     def close(self) -> None:
-        """Close the index and let go of what is in memory. The searcher answers nothing more."""
+        """Close the index and let go of what is in memory. The searcher answers nothing more.
+
+        Queries that run in other threads are answered; all is closed when the last of them ends.
+        """
+        if self._running.close():
+            self._let_go()
+
+    @contextmanager
+    def _in_use(self) -> Iterator[None]:
+        """Keep everything open during a block. Raises PhotoseekError if the searcher is closed."""
+        self._running.begin()
+        try:
+            yield
+        finally:
+            if self._running.end():
+                self._let_go()
+
+    def _let_go(self) -> None:
         self.index.close()
+        self.view.close()
         for name in ("view", "_encoder", "_gallery", "_reader", "_ranking", "moderation"):
             self.__dict__.pop(name, None)
 
     def __enter__(self) -> "Searcher":
+        self._running.check_open()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -277,8 +307,12 @@ class Searcher:
 
         Returns:
             What ranking needs of each query, b rows per array.
+
+        Raises:
+            PhotoseekError: The searcher is closed.
         """
-        return self._encoder.encode(texts)
+        with self._in_use():
+            return self._encoder.encode(texts)
 
     def _open(self, queries: Block) -> None:
         """Compile the text encoder in a thread and read the candidates beside it: a fresh process waits for both."""
@@ -295,11 +329,9 @@ class Searcher:
     ) -> Iterator[list[SearchResult]]:
         """Yield the results of queries, block by block, in their order."""
         blocks = [queries[start : start + BLOCK] for start in range(0, len(queries), BLOCK)]
-        threads = 1 if len(blocks) > 1 else None
-        found = _each(lambda block: self._ranking.rank(block, options, allowed, threads), blocks)
-        for block, ranked in zip(blocks, found, strict=True):
+        for block, ranked in zip(blocks, self._ranking.rank_blocks(blocks, options, allowed), strict=True):
             with timed("fetch", self._timer):
-                hits = look_up_hits(self.index.catalogue, ranked, options.under)
+                hits = look_up_hits(self.index.catalogue, ranked, options)
             yield [
                 self._result(query, own, of_query, options.min_score)
                 for query, own, of_query in zip(block, hits, ranked, strict=True)
@@ -315,15 +347,3 @@ class Searcher:
         chance = 0.0 if query.parsed.names_nothing else ranked.match_probability
         is_match = bool(hits) and chance >= self.ranker.no_match.threshold
         return SearchResult(query.id, query.text, hits, is_match, (*query.parsed.notes, *own, *notes), chance)
-
-
-def _each(function: Callable[[Block], T], blocks: Sequence[Block]) -> Iterator[T]:
-    """Yield the results of the blocks in their order, computed in one thread per core."""
-    if len(blocks) < 2:
-        yield from map(function, blocks)
-        return
-    pool = ThreadPoolExecutor(usable_cores())
-    try:
-        yield from pool.map(function, blocks)
-    finally:
-        pool.shutdown(cancel_futures=True)

@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 
 from indexer.errors import PhotoseekError, first_line
 from indexer.inference.export import fingerprint
+from indexer.user_paths import expand_home
 
 # Nothing is fetched while a folder is read, and no code in it is ever run (None would ask at the terminal).
 LOCAL_ONLY = {"local_files_only": True, "trust_remote_code": False}
@@ -43,7 +44,7 @@ def find_model(rest: str, kind: str = "hf") -> ModelFolder:
     Raises:
         PhotoseekError: There is no such folder, or the model cannot be downloaded.
     """
-    folder = Path(rest).expanduser()
+    folder = Path(expand_home(rest))
     if folder.is_dir():
         return ModelFolder(folder.resolve(), f"{kind}:{folder.resolve()}", f"{kind}:{folder.resolve().name}")
     name = f"{kind}:{rest}"

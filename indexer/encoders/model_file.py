@@ -14,6 +14,7 @@ from indexer.inference.export import check_export, export_once, fingerprint
 from indexer.inference.network import MODEL
 from indexer.inference.openvino_runtime import openvino_core
 from indexer.photos.square_transform import SquareTransform
+from indexer.user_paths import expand_home
 
 SUFFIXES = (".onnx", ".xml", ".tflite")
 EXAMPLE = "size=224,mode=crop,resize=256,scale=255,mean=0.485/0.456/0.406,std=0.229/0.224/0.225"
@@ -77,7 +78,7 @@ def load_model_file(path: str, precision: str, preprocess: str | None) -> ImageE
     Raises:
         PhotoseekError: The file is missing, not an image model, or cannot be run.
     """
-    file = Path(path).expanduser().resolve()
+    file = Path(expand_home(path)).resolve()
     name = f"file:{file}"
     if not file.is_file():
         raise PhotoseekError(f"{name}: no such file")

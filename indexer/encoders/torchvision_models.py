@@ -10,6 +10,7 @@ from indexer.encoders.torch_encoder import encoder_of_module
 from indexer.errors import PhotoseekError, last_line
 from indexer.inference.export import fingerprint
 from indexer.photos.square_transform import SquareTransform
+from indexer.user_paths import expand_home
 
 # Names under which torchvision's networks keep their classifier.
 CLASSIFIERS = ("fc", "classifier", "head", "heads")
@@ -44,7 +45,7 @@ def load_torchvision(name: str, precision: str, device: str, weights: str | None
     published = _published(name, weights)
     preset = published.transforms()
     transform = SquareTransform(preset.crop_size[0], "crop", preset.resize_size[0], preset.interpolation.value)
-    path = Path(weights).expanduser() if weights is not None else _own_weights(full, published.url)
+    path = Path(expand_home(weights)) if weights is not None else _own_weights(full, published.url)
     if not path.is_file():
         raise PhotoseekError(f"--weights {weights}: no such file")
     settings = f"({RECIPE!r}, {_written(transform)}, {tuple(preset.mean)!r}, {tuple(preset.std)!r})"

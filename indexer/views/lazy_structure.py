@@ -1,6 +1,7 @@
 """The candidate structure of a view, read when a search first needs it."""
 
 import os
+import weakref
 from pathlib import Path
 from typing import BinaryIO
 
@@ -37,6 +38,7 @@ class LazyStructure:
         digest: bytes | None,
     ) -> None:
         self._folder, self._file, self._rows, self._digest = folder, file, rows, digest
+        weakref.finalize(self, file.close)  # a view may be dropped without a search
         self._arrays = (z, hubness, codes)
         self._lock = ForkSafeLock()
         self._structure: CandidateStructure | None = None
@@ -62,6 +64,11 @@ class LazyStructure:
                     self._file.close()
                 self._structure = structure
             return self._structure
+
+    def close(self) -> None:
+        """Close the file, if the structure was not read; it cannot be read any more."""
+        with self._lock:
+            self._file.close()
 
 
 class _FromStart:

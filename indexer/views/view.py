@@ -159,6 +159,10 @@ class View:
         """
         self.structure.get()
 
+    def close(self) -> None:
+        """Close the file of the candidate structure; the mapped arrays go with the view."""
+        self.structure.close()
+
     def gather(self, rows: np.ndarray) -> EncodedPhotos:
         """Return what the view keeps of some photos.
 

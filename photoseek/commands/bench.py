@@ -13,6 +13,7 @@ from photoseek.options.output_files import PLOT, OutputFile, WritingCommand
 from photoseek.options.standard_options import (
     POSITIVE_INTEGER,
     PRECISION,
+    UserPath,
     examples,
     index_option,
     quiet_option,
@@ -38,10 +39,10 @@ WARM_QUERIES, PHOTOS = 200, 500
 @ranker_option("Refuse unless this ranker is the attached one.")
 @click.option(
     "--queries",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=UserPath(exists=True, dir_okay=False),
     help="Queries to time.  [default: built in]",
 )
-@click.option("--photos", type=click.Path(), help="Measure how fast this folder is indexed, and no queries.")
+@click.option("--photos", type=UserPath(), help="Measure how fast this folder is indexed, and no queries.")
 @click.option("--encoder", help="With --photos: the image encoder.  [default: efficientnet-lite]")
 @click.option("--precision", type=PRECISION, help="With --photos: number format of the encoder.  [default: auto]")
 @click.option("--count", type=POSITIVE_INTEGER, help="Warm queries to time, or photos.  [default: 200, 500]")
@@ -62,7 +63,7 @@ def bench(
     folder: Path,
     ranker: Path | None,
     queries: Path | None,
-    photos: str | None,
+    photos: Path | None,
     encoder: str | None,
     precision: str | None,
     count: int | None,
@@ -126,7 +127,7 @@ def _read_texts(queries: Path | None) -> list[str] | None:
 
 
 def _bench_indexing(
-    photos: str, encoder: str | None, precision: str | None, count: int, compare: bool, as_json: bool, quiet: bool
+    photos: Path, encoder: str | None, precision: str | None, count: int, compare: bool, as_json: bool, quiet: bool
 ) -> None:
     """Measure the speed of indexing, and print the figures."""
     from indexer.index import DEFAULT_ENCODER

@@ -13,6 +13,7 @@ from photoseek.commands.console import echo_json, progress_bars, say
 from photoseek.options.output_files import REPORT, TREC, OutputFile, OutputFolder, WritingCommand
 from photoseek.options.standard_options import (
     PRECISION,
+    UserPath,
     device_option,
     encoder_options,
     examples,
@@ -71,12 +72,12 @@ class ThresholdType(click.ParamType):
 @click.option("--protocol", "protocols", multiple=True, help="Run only this one; may be given several times.")
 @click.option(
     "--breadth",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=UserPath(exists=True, file_okay=False),
     help="Folder of named photos.  [default: JUDGED/../imagen]",
 )
 @click.option(
     "--elsewhere",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=UserPath(exists=True, file_okay=False),
     help="Folder of sets of other photos, each with captions.tsv and photos/.  [default: JUDGED/../elsewhere]",
 )
 @click.option(
@@ -89,7 +90,7 @@ class ThresholdType(click.ParamType):
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--html", type=OutputFile(REPORT), help="Also write a report with charts, photos and every query.")
 @report_policy_option
-@click.option("--compare", type=click.Path(path_type=Path), help="Also measure this ranker, and the differences.")
+@click.option("--compare", type=UserPath(), help="Also measure this ranker, and the differences.")
 @click.option(
     "--fail-under",
     multiple=True,
@@ -156,6 +157,7 @@ def evaluate(
     options = encoder_options(weights, preprocess)
     load_encoders = partial(encoders_of, chosen, device, image_encoder, options, precision=precision)
     data = EvaluationData(judgments, load_encoders, breadth, precision, elsewhere)
+    data.check_folders()
     with progress_bars(quiet) as on_stage:
         evaluation = Evaluation(data, chosen, seeds, on_stage=on_stage)
         measured = _measure(evaluation, names, other)

@@ -22,6 +22,7 @@ from photoseek.options.standard_options import (
     POSITIVE_INTEGER,
     PRECISION,
     FloatRange,
+    UserPath,
     device_option,
     encoder_options,
     examples,
@@ -181,7 +182,7 @@ def _attach(index: "Index", ranker: Path | None, on_stage: Stages) -> None:
 
 @click.command()
 @examples("photoseek use rankers/team -i indexes/photos")
-@click.argument("ranker", type=click.Path(path_type=Path))
+@click.argument("ranker", type=UserPath())
 @index_option
 @quiet_option
 def use(ranker: Path, folder: Path, quiet: bool) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from indexer.errors import PhotoseekError
+from indexer.printable import counted
 from photoseek.commands.console import echo_json, progress_bar, progress_bars, say
 from photoseek.options.output_files import REPORT, OutputFile, WritingCommand
 from photoseek.options.standard_options import (
@@ -43,7 +44,7 @@ def check(judged: Path, no_photos: bool, as_json: bool, device: str, quiet: bool
         click.echo(findings_table(findings))
     errors = sum(finding.count for finding in findings if finding.severity == "error")
     if errors:
-        raise PhotoseekError(f"judged data {judged}: {errors} error{'s' * (errors > 1)}; mend what is listed")
+        raise PhotoseekError(f"judged data {judged}: {counted(errors, 'error')}; mend what is listed")
 
 
 @click.command(cls=WritingCommand)
@@ -82,4 +83,4 @@ def explore(
         sections = judged_sections(judgments, left_out, Album.of(judgments, hidden), encoder, on_progress)
     facts = [("folder", str(judged)), ("photos", f"{len(judgments.photos):,}")]
     size = write_report(output, f"Judged data: {judged.resolve().name}", facts, sections)
-    click.echo(f"{output}: {len(judgments.photos):,} photo{'s' * (len(judgments.photos) != 1)}, {size / 2**20:.1f} MB")
+    click.echo(f"{output}: {counted(len(judgments.photos), 'photo')}, {size / 2**20:.1f} MB")

@@ -14,6 +14,7 @@ from photoseek.commands.open_searcher import one_blas_thread, open_searcher
 from photoseek.options.output_files import RESULTS, SHEET, STANDARD, OutputFile, WritingCommand
 from photoseek.options.search_options import QueryParts, query_parts, search_options
 from photoseek.options.standard_options import (
+    UserPath,
     examples,
     index_option,
     quiet_option,
@@ -67,6 +68,8 @@ def search(
     if as_json and (paths or null):
         raise click.UsageError("--json and --paths (or -0) are two forms of output; give one")
     one_blas_thread()
+    from search.answer_notes import NO_PHOTOS
+
     searcher = open_searcher(folder, ranker)
     result = searcher.answer_queries([query], options)[0]
     if sort == "date":
@@ -83,7 +86,9 @@ def search(
     if sheet is not None and result.blocked is None:
         _write_sheet([result], sheet, quiet)
     for note in result.notes:
-        say(f"note: {note}")
+        # What the table says already is no note.
+        if note != NO_PHOTOS or as_json or paths or null:
+            say(f"note: {note}")
     if fail_if_empty and not (shown and result.good_match):
         sys.exit(NOTHING_FOUND)
 
@@ -103,9 +108,12 @@ def _echo_paths(hits: "Sequence[Hit]", null: bool) -> None:
 
 def _echo_hits(result: "SearchResult", shown: "tuple[Hit, ...]", min_score: float) -> None:
     """Print the hits that are shown as a table, and say so if nothing is a good match or relevant enough."""
+    from search.answer_notes import NO_PHOTOS
     from search.results import table
 
-    if not result.hits and min_score:
+    if NO_PHOTOS in result.notes:
+        click.echo(NO_PHOTOS)
+    elif not result.hits and min_score:
         click.echo(f"nothing of relevance {min_score:g} or more for {result.text!r}")
     elif not result.good_match:
         best = ""
@@ -127,7 +135,7 @@ def _write_sheet(results: "Sequence[SearchResult]", path: Path, quiet: bool) -> 
 
 @click.command(cls=WritingCommand)
 @examples("photoseek batch queries.csv -o results.jsonl -k 5")
-@click.argument("queries", type=click.Path(exists=True, dir_okay=False, path_type=Path, allow_dash=True))
+@click.argument("queries", type=UserPath(exists=True, dir_okay=False, allow_dash=True))
 @click.option(
     "-o",
     "--output",
@@ -190,7 +198,8 @@ def batch(
         say(f"note: {note}")
     unmatched = sum(not result.good_match for result in found)
     wrong = len(asked) - len(valid)
-    done = f"{len(valid)} queries answered, {unmatched} without a good match, {wrong} with an error"
+    answered = "1 query" if len(valid) == 1 else f"{len(valid)} queries"
+    done = f"{answered} answered, {unmatched} without a good match, {wrong} with an error"
     if output == STANDARD:
         say(done)
     else:

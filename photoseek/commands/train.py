@@ -9,9 +9,10 @@ import click
 
 from indexer.errors import PhotoseekError
 from photoseek.commands.console import progress_bars, say
-from photoseek.options.judged_sets import JUDGED_SET, JudgedSet, set_names
+from photoseek.options.judged_sets import JUDGED_FOLDER, JUDGED_SET, JudgedSet, set_names
 from photoseek.options.output_files import RANKER, OutputFolder, WritingCommand
 from photoseek.options.standard_options import (
+    UserPath,
     device_option,
     encoder_options,
     examples,
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     "--relevance",
     "relevance_sets",
     multiple=True,
-    type=JUDGED_SET,
+    type=JUDGED_FOLDER,
     help="A judged folder that teaches the relevance alone: space and ranking never see its photos. Repeatable.",
 )
 @click.option(
@@ -59,12 +60,12 @@ if TYPE_CHECKING:
 @click.option(
     "--from",
     "base",
-    type=click.Path(path_type=Path),
+    type=UserPath(),
     help="A ranker to fine-tune: its space is kept, its MLPs go on learning. It must not have seen these photos.",
 )
 @click.option(
     "--class-names",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=UserPath(exists=True, dir_okay=False),
     help="Your own vocabulary (.txt, .tsv, .csv), so that its words are found as names.",
 )
 @click.option("--keep-order", is_flag=True, help="With --from: learn relevance only, and leave the ranking as it is.")
@@ -220,11 +221,12 @@ def _check_epochs(epochs: int | None, encoders: "tuple[ImageEncoder, TextEncoder
 
 def _select_photos(judgments: "Judgments", photo_set: str | None, policy: str | None) -> "Judgments":
     """Return the judgments of the photos to train on, without those that the policy protects; say what is left out."""
+    from indexer.printable import counted
     from reranker.moderation.policy import Policy
     from reranker.training.train_ranker import training_photos
 
     if judgments.dropped:
-        say(f"{judgments.dropped} bad rows dropped")
+        say(f"{counted(judgments.dropped, 'bad row')} dropped")
     selected = judgments.restrict(training_photos(judgments, photo_set))
     if policy is None:
         return selected

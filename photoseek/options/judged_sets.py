@@ -6,8 +6,12 @@ from pathlib import Path
 
 import click
 
+from indexer.user_paths import expand_home
+
 # Photos are not seen more often than this beside those of a set of weight 1.
 MAX_WEIGHT = 100.0
+# How a judged folder is given.
+FORM = "FOLDER[:PHOTOS][=WEIGHT]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +30,24 @@ class JudgedSet:
 
 
 class JudgedSetType(click.ParamType):
-    """A judged folder, perhaps with a photo folder or split and a weight."""
+    """A judged folder, perhaps with a photo folder or split and a weight.
+
+    Args:
+        with_tables: Whether a table of captions without photos may stand for one.
+    """
 
     name = "judged"
+
+    def __init__(self, *, with_tables: bool) -> None:
+        self.with_tables = with_tables
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> JudgedSet:
         """Parse `FOLDER[:PHOTOS][=WEIGHT]`; a folder whose name has these signs is taken as it is."""
         if isinstance(value, JudgedSet):
             return value
-        text = str(value)
+        text = expand_home(str(value))
+        if not self.with_tables and Path(text).is_file():
+            self.fail(f"{text!r} is a file; give a judged folder with photos, {FORM}", param, ctx)
         if Path(text).exists():
             return JudgedSet(Path(text))
         rest, weight = text, 1.0
@@ -53,11 +66,11 @@ class JudgedSetType(click.ParamType):
         if folder.is_file():
             self.fail(f"{text!r}: captions without photos have no part and no weight", param, ctx)
         if not folder.exists():
-            self.fail(f"{text!r}: no such folder; JUDGED is FOLDER[:PHOTOS][=WEIGHT]", param, ctx)
+            self.fail(f"{text!r}: no such folder; give a judged folder, {FORM}", param, ctx)
         return JudgedSet(folder, photos, weight)
 
 
-JUDGED_SET = JudgedSetType()
+JUDGED_SET, JUDGED_FOLDER = JudgedSetType(with_tables=True), JudgedSetType(with_tables=False)
 
 
 def set_names(sets: Sequence[JudgedSet]) -> list[str]:

@@ -2,8 +2,8 @@
 
 A command with an output is a `WritingCommand`, and its output is an `OutputFile` or an `OutputFolder`. Before the
 command works, an output is refused if something is there that photoseek did not write as such an output. `--force`
-replaces it all the same, but for what lies in a folder of photos, judged data, an index or a ranker that the command
-names: those are never replaced.
+replaces it all the same, but never a file that the command reads, what lies in a folder of photos, judged data or a
+ranker that it names, or a photo that a camera took. Nothing is written into an index.
 """
 
 import os
@@ -19,12 +19,16 @@ import click
 from indexer.errors import PhotoseekError
 from indexer.printable import printable
 from photoseek.options.judged_sets import JudgedSet
+from photoseek.options.standard_options import with_home
 
 # As QUERIES standard input, as an output standard output.
 STANDARD = Path("-")
 # What an index and a ranker are told by.
 INDEX_FILE = "catalogue.sqlite"
 RANKER_FILE = "ranker.json"
+# Of many endings that a file may have, a message names these first, and so many.
+USUAL_ENDINGS = (".jpg", ".pdf", ".png", ".svg", ".tif", ".webp")
+SHOWN_ENDINGS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,9 @@ class OutputKind:
         allowed = () if self.endings is None else _imported(self.endings)()
         if not allowed or path.suffix.lower() in allowed:
             return None
-        return f"the ending must be one of {', '.join(allowed)}"
+        shown = sorted(allowed, key=lambda ending: (ending not in USUAL_ENDINGS, ending))[:SHOWN_ENDINGS]
+        others = f" or {len(allowed) - len(shown)} others" if len(allowed) > len(shown) else ""
+        return f"the ending must be one of {', '.join(shown)}{others}"
 
 
 RESULTS = OutputKind("results file", "search.result_files:is_results", "search.result_files:result_suffixes")
@@ -76,8 +82,8 @@ class OutputFile(click.Path):
         self.kind, self.standard = kind, standard
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """Return the path. Raises click.UsageError if no such output can be there."""
-        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        """Return the path. Raises click.UsageError if no such output can be there, PhotoseekError without a home."""
+        path = Path(os.fsdecode(super().convert(with_home(value), param, ctx)))
         if self.standard and path == STANDARD:
             return path
         problem = self.kind.refuses_ending(path)
@@ -102,13 +108,17 @@ class OutputFolder(click.Path):
         super().__init__(path_type=Path)
         self.kind = kind
 
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the path. Raises PhotoseekError if it begins with `~` and there is no home directory."""
+        return Path(os.fsdecode(super().convert(with_home(value), param, ctx)))
+
 
 class WritingCommand(click.Command):
     """A command with an output; it gets the option `--force`, and checks its outputs before it works."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        text = "Replace what an output names, unless it lies among the photos, judged data or index that are read."
+        text = "Replace what an output names, unless it is read, lies among what is read, or a camera took it."
         self.params.append(click.Option(["--force"], is_flag=True, help=text))
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -120,6 +130,7 @@ class WritingCommand(click.Command):
             path = ctx.params.get(param.name or "")
             if not isinstance(param.type, OutputFile | OutputFolder) or path in (None, STANDARD):
                 continue
+            check_no_index(param.opts[0], path, isinstance(param.type, OutputFolder))
             # What writes the output refuses a folder for a file, and a file for a folder, in its own words.
             if path.is_dir() is isinstance(param.type, OutputFolder):
                 check_output(param.opts[0], path, param.type.kind, inputs, force)
@@ -150,11 +161,41 @@ def check_output(option: str, path: Path, kind: OutputKind, inputs: Sequence[Pat
     keeper = _keeper(path, inputs)
     if keeper is not None:
         raise PhotoseekError(f"{shown} lies in {printable(os.fspath(keeper))}, of which nothing is replaced")
+    if path.is_file() and is_input:
+        raise PhotoseekError(f"{shown} is read by this command, so it is not replaced; give another name")
+    if path.is_file() and _is_camera_photo(path):
+        raise PhotoseekError(f"{shown} is a photo that a camera took, so it is not replaced; give another name")
     if not force:
-        what = "is read by this command" if is_input else f"is there already and was not written as a {kind.name}"
+        what = f"is there already and was not written as a {kind.name}"
         if kind is RANKER:
             what = "holds a ranker already"
         raise PhotoseekError(f"{shown} {what}; give another name, or --force to replace it")
+
+
+def check_no_index(option: str, path: Path, is_folder: bool) -> None:
+    """Refuse an output in an index, whose folder holds nothing else.
+
+    Args:
+        option: The option that names the output.
+        path: The output.
+        is_folder: Whether it is a folder, into which files are written.
+
+    Raises:
+        PhotoseekError: It lies in an index, or it is one.
+    """
+    resolved, folder = path.resolve(), path.parent.resolve()  # a link lies in one place and leads to another
+    for place in (*([resolved] if is_folder else []), *resolved.parents, folder, *folder.parents):
+        if (place / INDEX_FILE).is_file():
+            what = "is" if place == resolved else "lies in"
+            raise PhotoseekError(f"{option} {printable(os.fspath(path))} {what} an index; nothing is written into one")
+
+
+def _is_camera_photo(path: Path) -> bool:
+    """Return whether a file says when, or with what camera, it was taken, as no output does."""
+    from indexer.photos.metadata.reading import read_metadata
+
+    known = read_metadata(os.fsencode(path))
+    return known is not None and (known.camera is not None or known.taken is not None)
 
 
 def _is_output(kind: click.ParamType) -> bool:
@@ -194,8 +235,6 @@ def _keeper(path: Path, inputs: Sequence[Path]) -> Path | None:
     folders = [given for given in inputs if given.is_dir()]
     for place in (path.parent.resolve(), path.resolve().parent, path.resolve()):
         for above in (place, *place.parents):
-            if above != path.resolve() and (above / INDEX_FILE).is_file():
-                return above
             keeper = next((folder for folder in folders if _is_same(folder, above)), None)
             if keeper is not None and not (above / RANKER_FILE).is_file():
                 return keeper

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from indexer.errors import PhotoseekError
 from indexer.photos.metadata.record import KINDS
-from photoseek.options.standard_options import POSITIVE_INTEGER, RELEVANCE, FloatRange
+from photoseek.options.standard_options import POSITIVE_INTEGER, RELEVANCE, FloatRange, UserPath
 
 if TYPE_CHECKING:
     from search.queries.query import Query
@@ -44,7 +45,19 @@ class PlaceType(click.ParamType):
         return _read(self, read_circle, value, param, ctx)
 
 
-TIME, PLACE = TimeType(), PlaceType()
+class CameraType(click.ParamType):
+    """Words of the name of a camera, as `search.filters.Filters` takes them."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the words. Raises click.BadParameter if there are none."""
+        from search.filters import read_camera
+
+        return _read(self, read_camera, value, param, ctx)
+
+
+TIME, PLACE, CAMERA = TimeType(), PlaceType(), CameraType()
 
 
 def _read(
@@ -61,7 +74,7 @@ def _read(
         kind.fail(str(error), param, ctx)
 
 
-ALL_HELP = "Show every photo of a burst or in several sizes, not only the best."
+ALL_HELP = "Show every photo of a burst, in several sizes or copied, not only the best."
 
 
 def search_options(count_help: str) -> Callable[[Function], Function]:
@@ -76,7 +89,7 @@ def search_options(count_help: str) -> Callable[[Function], Function]:
         click.option(
             "--near", type=PLACE, help="Only photos taken within KM kilometres of a place.  [default: within 1]"
         ),
-        click.option("--camera", metavar="TEXT", help="Only photos of cameras whose name has these words."),
+        click.option("--camera", type=CAMERA, help="Only photos of cameras whose name has these words."),
         click.option("--before", type=TIME, help="Only photos taken before the beginning of this day, month or year."),
         click.option("--after", type=TIME, help="Only photos taken from the beginning of this day, month or year on."),
         click.option("--under", metavar="DIR", help="Only photos below this folder."),
@@ -109,10 +122,10 @@ class QueryParts:
         unlike: Photos that hits should not look like.
     """
 
-    like: tuple[str, ...]
+    like: tuple[Path, ...]
     like_weight: float | None
     without: tuple[str, ...]
-    unlike: tuple[str, ...]
+    unlike: tuple[Path, ...]
 
     def query(self, text: str | None) -> "Query":
         """Return the query with its text.
@@ -139,7 +152,7 @@ class QueryParts:
 
 def query_parts(function: Function) -> Function:
     """Add the parts of a query beside its text to a command, as its argument `parts`, a `QueryParts`."""
-    photo: dict[str, Any] = {"metavar": "PHOTO", "type": click.Path(), "multiple": True}
+    photo: dict[str, Any] = {"metavar": "PHOTO", "type": UserPath(), "multiple": True}
     added = (
         click.option("--unlike", help="Prefer photos that do not look like this one; repeatable.", **photo),
         click.option(

@@ -18,16 +18,33 @@ Command = TypeVar("Command", bound=Callable[..., None])
 
 
 class UserPath(click.Path):
-    """A path in which `~` is the home directory, for values that no shell has read, as those of the environment."""
+    """A path in which `~` is the home directory, for values that no shell has read, as `--index=~/x`.
 
-    def __init__(self) -> None:
-        super().__init__(path_type=Path)
+    Args:
+        checks: What click is to check: the arguments of `click.Path`.
+    """
+
+    def __init__(self, **checks: bool) -> None:
+        super().__init__(path_type=Path, **checks)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """Return the path. Raises PhotoseekError if there is no home directory."""
-        from indexer.user_paths import expand_home
+        """Return the path. Raises PhotoseekError if there is no home directory, or no user whom it names."""
+        return Path(os.fsdecode(super().convert(with_home(value), param, ctx)))
 
-        return Path(os.fsdecode(super().convert(expand_home(value), param, ctx)))
+
+def with_home(typed: str | Path) -> str:
+    """Return a path as it was typed, with `~` as the home directory.
+
+    Args:
+        typed: The path; "=~/x", which click makes of `-o=~/x`, is "~/x".
+
+    Raises:
+        PhotoseekError: There is no home directory, or no user whom it names.
+    """
+    from indexer.user_paths import expand_home
+
+    written = os.fspath(typed)
+    return expand_home(written[1:] if written.startswith("=~") else written)
 
 
 class FloatRange(click.FloatRange):
@@ -45,7 +62,7 @@ POSITIVE_INTEGER = click.IntRange(min=1)
 PRECISION = click.Choice(["auto", "f32", "bf16", "int8"])
 RELEVANCE = FloatRange(0, 1)
 
-judged_argument = click.argument("judged", type=click.Path(exists=True, file_okay=False, path_type=Path))
+judged_argument = click.argument("judged", type=UserPath(exists=True, file_okay=False))
 keep_going_option = click.option("--keep-going", is_flag=True, help="Drop bad rows of the judged data, and count them.")
 seed_option = click.option(
     "--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Seed of all random choices."

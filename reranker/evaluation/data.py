@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from indexer.encoders import ImageEncoder, TextEncoder
+from indexer.errors import PhotoseekError
 from reranker.gallery_ranking import GalleryPhotos, GalleryQueries
 from reranker.judgments.captions_table import CAPTIONS_TABLE, TABLE_PHOTOS, read_captions_table
 from reranker.judgments.embedded import EmbeddedJudgments, embed_judgments, embed_photos, embed_with_tokens
@@ -119,18 +120,36 @@ class EvaluationData:
     @cached_property
     def elsewhere_sets(self) -> dict[str, GalleryTest]:
         """Name of a set of other photos -> its test photos and their captions; none where the folder is missing."""
+        tests = {}
+        for name, judgments in self._elsewhere_judgments.items():
+            photos = judgments.splits["test"]
+            captions = judgments.restrict(photos).captions
+            own = [photo_of(caption) for caption in captions]
+            tests[name] = self._gallery_test(judgments, photos, list(captions.values()), own)
+        return tests
+
+    @cached_property
+    def _elsewhere_judgments(self) -> dict[str, Judgments]:
+        """Name of a set of other photos -> what is said of them, for sets with test photos."""
         folder = self.elsewhere or self.judgments.folder.resolve().parent / "elsewhere"
         tables = sorted(folder.glob(f"*/{CAPTIONS_TABLE}")) if folder.is_dir() else []
-        tests = {}
-        for table in tables:
-            if (table.parent / TABLE_PHOTOS).is_dir():
-                judgments = read_captions_table(table)
-                names = judgments.splits.get("test", ())
-                captions = judgments.restrict(names).captions
-                if names:
-                    own = [photo_of(caption) for caption in captions]
-                    tests[table.parent.name] = self._gallery_test(judgments, names, list(captions.values()), own)
-        return tests
+        whole = (table for table in tables if (table.parent / TABLE_PHOTOS).is_dir())
+        read = {table.parent.name: read_captions_table(table) for table in whole}
+        return {name: judgments for name, judgments in read.items() if judgments.splits.get("test")}
+
+    def check_folders(self) -> None:
+        """Refuse folders that were named and hold nothing to measure with.
+
+        Raises:
+            PhotoseekError: `elsewhere` has no set with test photos, or `breadth` no named photo.
+        """
+        if self.elsewhere is not None and not self._elsewhere_judgments:
+            raise PhotoseekError(
+                f"no folder in {self.elsewhere} is a set of other photos; a set has {CAPTIONS_TABLE} and "
+                f"{TABLE_PHOTOS}/, with photos of the split 'test'"
+            )
+        if self.breadth is not None and not self._named_files:
+            raise PhotoseekError(f"no photo in {self.breadth} is named as SYNSET_NUMBER_NAME.jpg")
 
     @cached_property
     def everyday(self) -> MarkedTest | None:
@@ -168,14 +187,18 @@ class EvaluationData:
     @cached_property
     def named_photos(self) -> NamedPhotos:
         """The photos of the `breadth` folder; none where the folder is missing."""
-        folder = self.breadth_folder
-        files = sorted(folder.glob("n*_*_*.jpg")) if folder.is_dir() else []
+        files = self._named_files
         words = {path.name.split("_")[0]: " ".join(path.stem.split("_")[2:]) for path in files}
         synsets = sorted(words)
         empty = GalleryPhotos(np.zeros((0, 1)), None)
         photos = GalleryPhotos(*embed_photos(files, self.encoders[0])) if files else empty
         synset_of = np.array([synsets.index(path.name.split("_")[0]) for path in files], np.int64)
         return NamedPhotos(tuple(synsets), tuple(words[synset] for synset in synsets), photos, synset_of)
+
+    @cached_property
+    def _named_files(self) -> list[Path]:
+        folder = self.breadth_folder
+        return sorted(folder.glob("n*_*_*.jpg")) if folder.is_dir() else []
 
     @property
     def breadth_folder(self) -> Path:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from indexer.argument_checks import check_kind, is_number, shown
 from indexer.errors import PhotoseekError
 
 # Weight of a part that says nothing else.
@@ -56,7 +57,7 @@ class Query:
         id: The id of its result.
 
     Raises:
-        PhotoseekError: A part is of another type, or its weight is not above 0.
+        PhotoseekError: A part or the id is of another type, or a weight is not above 0.
 
     Examples:
         >>> Query("a dog", like=Photo("beach.jpg", weight=0.5), without=["snow", Photo("cat.jpg")]).described
@@ -69,6 +70,7 @@ class Query:
     id: str = "1"
 
     def __post_init__(self) -> None:
+        check_kind("the id of a query", self.id, str, "a text")
         like = tuple(_as_photo(one) for one in _each(self.like))
         without = tuple(_as_part(one) for one in _each(self.without))
         # Kept as tuples, because a query may be asked more than once.
@@ -76,11 +78,11 @@ class Query:
         object.__setattr__(self, "without", without)
         for part in (self.wanted_text, *like, *without):
             if isinstance(part, Text) and not isinstance(part.text, str):
-                raise PhotoseekError(f"query {self.id}: {_shown(part.text)} is no text")
+                raise PhotoseekError(f"query {self.id}: {shown(part.text)} is no text")
             if isinstance(part, Photo) and not isinstance(part.path, str | Path):
-                raise PhotoseekError(f"query {self.id}: {_shown(part.path)} is no path of a photo")
-            if not (math.isfinite(part.weight) and part.weight > 0):
-                raise PhotoseekError(f"query {self.id}: a weight must be a number above 0, got {part.weight}")
+                raise PhotoseekError(f"query {self.id}: {shown(part.path)} is no path of a photo")
+            if not (is_number(part.weight) and math.isfinite(part.weight) and part.weight > 0):
+                raise PhotoseekError(f"query {self.id}: a weight must be a number above 0, got {shown(part.weight)}")
 
     @property
     def wanted_text(self) -> Text:
@@ -144,7 +146,7 @@ def as_queries(queries: object) -> list[Query]:
     """
     if isinstance(queries, str | bytes | Query) or not isinstance(queries, Iterable):
         raise PhotoseekError(
-            f"a batch takes many queries, as texts, pairs (id, text) or Query objects; got {_shown(queries)}"
+            f"a batch takes many queries, as texts, pairs (id, text) or Query objects; got {shown(queries)}"
         )
     given = queries.items() if isinstance(queries, Mapping) else queries
     return [_as_query(number, one) for number, one in enumerate(given, 1)]
@@ -172,14 +174,8 @@ def _as_query(number: int, given: object) -> Query:
         case (id_, str() as text):
             return Query(text, id=str(id_))
     raise PhotoseekError(
-        f"query {number} of the batch must be a text, a pair (id, text) or a Query, got {_shown(given)}"
+        f"query {number} of the batch must be a text, a pair (id, text) or a Query, got {shown(given)}"
     )
-
-
-def _shown(value: object) -> str:
-    """Return a value for a message, shortened."""
-    shown = repr(value)
-    return shown if len(shown) <= 60 else f"{shown[:57]}..."
 
 
 def _each(given: object) -> Iterable[object]:

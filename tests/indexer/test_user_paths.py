@@ -19,6 +19,11 @@ def test_a_path_is_absolute_and_keeps_its_links(tmp_path: Path, monkeypatch: pyt
     assert absolute_path("~/idx") == Path("/home/me/idx")
     assert absolute_path("./~/idx") == tmp_path / "~" / "idx"
     assert absolute_path("~backup of mine") == tmp_path / "~backup of mine"
+    line = "~no_such_user/x: there is no user no_such_user; if it is a folder's own name, write ./~no_such_user/x"
+    assert refusal(lambda: absolute_path("~no_such_user/x")) == line
+    assert absolute_path("./~no_such_user/x") == tmp_path / "~no_such_user" / "x"
+    (tmp_path / "~no_such_user").mkdir()
+    assert absolute_path("~no_such_user/x") == tmp_path / "~no_such_user" / "x"
     assert absolute_path(os.fsdecode(b"caf\xe9")) == tmp_path / os.fsdecode(b"caf\xe9")
 
 

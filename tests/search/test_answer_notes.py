@@ -32,10 +32,6 @@ def test_photos_that_are_held_back_are_counted_among_those_that_are_searched(hel
     assert held_back_notes(among, 1200, moderation(*held)) == (() if note is None else (note,))
 
 
-def test_without_a_policy_nothing_is_noted() -> None:
-    assert held_back_notes(None, 1200, None) == ()
-
-
 def test_a_least_relevance_is_noted_only_if_it_left_nothing() -> None:
     hit = Hit(1, "/a.jpg", 0.5, 1.0, 8, 8)
     assert min_score_notes((hit,), 0.4, 0.5) == ()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from answers import names
+from command_line import photoseek
 from indexer.errors import PhotoseekError
 from indexer.index import Index
 from indexer.photos.metadata.record import NOT_READ, PhotoMetadata
@@ -108,6 +109,21 @@ def test_photos_that_are_gone_pass_no_filter(dated: Path, tmp_path: Path) -> Non
     searcher = Searcher(Index.open(tmp_path / "index"))
     even = set(range(0, searcher.view.total_rows, 2)) - {4}
     assert rows_found(searcher, "a cat", Filters(kind="screenshot")) == even
+
+
+def test_an_index_without_photos_says_so(dated: Path, tmp_path: Path) -> None:
+    shutil.copytree(dated, tmp_path / "index")
+    with closing(Catalogue(tmp_path / "index" / "catalogue.sqlite", writable=True)) as catalogue:
+        root = catalogue.root_id(catalogue.roots()[0])
+        with catalogue.transaction():
+            catalogue.remove(root, [photo.path for photo in catalogue.all_photos()])
+    searcher = Searcher(Index.open(tmp_path / "index"))
+    result = searcher.answer("a cat")
+    assert (result.hits, result.good_match, result.notes) == ((), False, ("the index holds no photos",))
+    printed = photoseek("search", "a cat", "-i", tmp_path / "index")
+    assert (printed.exit_code, printed.stdout, printed.stderr) == (0, "the index holds no photos\n", "")
+    printed = photoseek("search", "a cat", "-i", tmp_path / "index", "--paths")
+    assert (printed.exit_code, printed.stdout, printed.stderr) == (0, "", "note: the index holds no photos\n")
 
 
 def test_a_policy_holds_back_what_a_filter_would_keep(dated: Path, tmp_path: Path) -> None:

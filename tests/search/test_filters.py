@@ -2,7 +2,7 @@
 
 import math
 import random
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -150,12 +150,16 @@ def test_places_are_read_with_their_distance() -> None:
         ),
         (
             lambda: read_circle("nan,0"),
-            "there is no place nan,0; latitude goes from -90 to 90, longitude from -180 to 180",
+            "'nan,0': there is no place nan,0; latitude goes from -90 to 90, longitude from -180 to 180",
         ),
         (lambda: Circle(0, 0, 0), "a distance must be above 0 km, got 0"),
         (lambda: Circle(0, 0, math.inf), "a distance must be above 0 km, got inf"),
         (
-            lambda: Filters(after=read_time("2020-07-14T12:30+02:00")),
+            lambda: read_time("2020-07-14T12:30Z"),
+            "'2020-07-14T12:30Z' has an offset from UTC; give the time as a clock showed it where the photo was taken",
+        ),
+        (
+            lambda: Filters(after=datetime(2020, 7, 14, 12, 30, tzinfo=timezone(timedelta(hours=2)))),
             "2020-07-14T12:30:00+02:00 has an offset from UTC; give the time as a clock showed it where the photo was "
             "taken",
         ),

@@ -172,9 +172,58 @@ def test_a_closed_searcher_says_so_and_its_index_opens_again(plain: Path) -> Non
         assert names(searcher.answer("a cat", 1)) == ["chelsea.png"]
     line = "the searcher is closed; open another: Searcher(Index.open(folder))"
     assert refusal(lambda: searcher.answer("a cat")) == line
+    assert refusal(lambda: searcher.encode_queries(["a cat"])) == line
+    assert refusal(searcher.__enter__) == line
     searcher.close()
     with index:
         assert names(Searcher(index).answer("a cat", 1)) == ["chelsea.png"]
+
+
+def open_files(folder: Path) -> list[str]:
+    """Return the files below a folder that this process has open or mapped."""
+    links = [Path("/proc/self/fd", number) for number in os.listdir("/proc/self/fd")]
+    open_now = [os.readlink(link) for link in links if link.is_symlink()]
+    mapped = Path("/proc/self/maps").read_text().splitlines()
+    return [name for name in (*open_now, *mapped) if str(folder) in name]
+
+
+def test_a_query_that_runs_while_another_thread_closes_is_answered_and_no_file_stays_open(
+    plain: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(plain, tmp_path / "idx")
+    ranked, closed = threading.Event(), threading.Event()
+
+    def wait_for_close(stage: str, _seconds: float) -> None:
+        if stage == "rerank":
+            ranked.set()
+            closed.wait(60)
+
+    searcher = Searcher(Index.open(tmp_path / "idx"), timer=wait_for_close)
+    found: list[str] = []
+    thread = threading.Thread(target=lambda: found.extend(names(searcher.answer("a cat", 1))))
+    thread.start()
+    assert ranked.wait(60)
+    searcher.close()
+    assert refusal(lambda: searcher.answer("a dog")).startswith("the searcher is closed")
+    closed.set()
+    thread.join()
+    assert found == ["chelsea.png"]
+    assert open_files(tmp_path) == []
+
+
+def test_a_searcher_that_answered_nothing_leaves_no_file_open(plain: Path, tmp_path: Path) -> None:
+    shutil.copytree(plain, tmp_path / "idx")
+    searcher = Searcher(Index.open(tmp_path / "idx"))
+    assert any(name.endswith("candidates.faiss") for name in open_files(tmp_path))
+    searcher.close()
+    assert open_files(tmp_path) == []
+
+
+def test_a_searcher_may_be_closed_by_its_own_progress(plain: Path) -> None:
+    searcher = Searcher(Index.open(plain))
+    (result,) = searcher.answer_many(["a cat"], 1, on_progress=lambda done, total: searcher.close())
+    assert names(result) == ["chelsea.png"]
+    assert refusal(lambda: searcher.answer("a cat")).startswith("the searcher is closed")
 
 
 @pytest.mark.parametrize("make", [Index.open, lambda folder: Searcher(Index.open(folder))])

@@ -1,7 +1,7 @@
 """The table of what photos are beside their picture: when, where and with what they were taken, and of what kind.
 
-A row of the index has one entry, as photos with the same bytes share it. Only the time of the file's last change could
-differ between them: where the file does not say when it was taken, the earliest that was seen of these bytes is kept.
+A row of the index has one entry, as photos with the same bytes share it. Where the file does not say when it was taken,
+the earliest time that was seen of a file of these bytes is kept. A kind that a name tells holds for all of them.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +20,8 @@ ROWS_PER_STATEMENT = 500
 # Times are kept as microseconds of the clock where the photo was taken, counted from here.
 CLOCK_START = datetime(1970, 1, 1)
 COLUMNS = "taken, taken_offset, taken_from, camera, lens, latitude, longitude, orientation, kind"
+# Whether an entry of a row brings an earlier time of a file than the entry that it has.
+EARLIER = "taken_from = 'file' AND excluded.taken < taken"
 # Every camera, found by one step of the index per camera: reading the whole index takes long in a large catalogue.
 ALL_CAMERAS = """
 WITH RECURSIVE names (name) AS (
@@ -88,7 +90,7 @@ class MetadataTable:
             row: The row.
             metadata: What its file says.
             mtime_ns: When the file was changed, in nanoseconds since 1970; stands for the time taken if that is not
-                known. Of several files of a row, the earliest counts.
+                known. Of several files of a row, the earliest counts, and a kind that one of their names tells.
         """
         self.put_many([(row, metadata, mtime_ns)])
 
@@ -100,8 +102,9 @@ class MetadataTable:
         """
         self._database.run_for_each(
             f"INSERT INTO metadata (row, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (row) DO UPDATE "
-            "SET taken = excluded.taken, taken_offset = excluded.taken_offset "
-            "WHERE taken_from = 'file' AND excluded.taken < taken",
+            f"SET taken = CASE WHEN {EARLIER} THEN excluded.taken ELSE taken END, "
+            f"taken_offset = CASE WHEN {EARLIER} THEN excluded.taken_offset ELSE taken_offset END, "
+            "kind = CASE WHEN kind = 'photo' OR excluded.kind = 'raw' THEN excluded.kind ELSE kind END",
             (_values(*entry) for entry in entries),
         )
 

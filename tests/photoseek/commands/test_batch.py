@@ -90,7 +90,7 @@ def test_batch_writes_scores_that_fall_and_the_chance_of_a_match(index: Path, tm
     for name, text in (("1", "a cat"), ("2", "coins on a table")):
         scores = np.array([line[4] for line in lines if line[0] == name], np.float32)
         assert np.all(np.diff(scores) < 0)
-        assert scores == pytest.approx([hit.score for hit in searcher.search(text, 20)], abs=1e-3)
+        assert scores == pytest.approx([hit.score for hit in searcher.search(text, 20, show_all=True)], abs=1e-3)
     rows = [json.loads(line) for line in (tmp_path / "r.jsonl").read_text().splitlines()]
     assert [row["match_probability"] for row in rows] == pytest.approx(
         [searcher.answer(row["query"]).match_probability for row in rows], abs=1e-3

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from command_line import SAMPLE, misused, photoseek
+from command_line import SAMPLE, misused, photoseek, refused
 from reranker.ranker import DEFAULT_FOLDER, FAST_FOLDER, Ranker
 
 COURSE = ("evaluate", SAMPLE, "--protocol", "course_default")
@@ -90,6 +90,18 @@ def test_other_photos_are_measured_where_they_are_named(tmp_path: Path) -> None:
         f"photoseek: judged data {SAMPLE} allows none of: elsewhere (it needs train_images/ with judgments, "
         "test_queries.csv, named photos for --breadth, or other photos for --elsewhere)\n"
     )
+
+
+def test_named_folders_with_nothing_to_measure_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "captions.tsv").write_text("image\tsplit\tcaption\nx.jpg\ttest\tNo photos here.\n")
+    refused(
+        photoseek("evaluate", SAMPLE, "--elsewhere", tmp_path),
+        f"no folder in {tmp_path} is a set of other photos; a set has captions.tsv and photos/, with photos of the "
+        "split 'test'",
+    )
+    line = f"no photo in {tmp_path} is named as SYNSET_NUMBER_NAME.jpg"
+    refused(photoseek("evaluate", SAMPLE, "--breadth", tmp_path), line)
 
 
 def test_two_rankers_are_measured_side_by_side(figures: dict) -> None:

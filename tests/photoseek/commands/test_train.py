@@ -36,7 +36,7 @@ def test_train_refuses_a_place_it_cannot_write_before_it_begins(tmp_path: Path) 
 
 def test_train_and_evaluate_refuse_bad_data(tmp_path: Path) -> None:
     none = tmp_path / "none"
-    problem = f"'{none}': no such folder; JUDGED is FOLDER[:PHOTOS][=WEIGHT]"
+    problem = f"'{none}': no such folder; give a judged folder, FOLDER[:PHOTOS][=WEIGHT]"
     misused(photoseek("train", none, "-o", tmp_path / "r"), "train", f"Invalid value for 'JUDGED...': {problem}")
     relevance = photoseek("train", SAMPLE, "-o", tmp_path / "r", "--relevance", none)
     misused(relevance, "train", f"Invalid value for '--relevance': {problem}")

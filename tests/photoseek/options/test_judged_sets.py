@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 import pytest
 
-from photoseek.options.judged_sets import JUDGED_SET, JudgedSet, set_names
+from photoseek.options.judged_sets import JUDGED_FOLDER, JUDGED_SET, JudgedSet, set_names
 
 
 @pytest.fixture
@@ -43,8 +43,8 @@ def test_a_judged_set_is_a_folder_perhaps_with_photos_and_a_weight(root: Path, t
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("none", "no such folder; JUDGED is FOLDER[:PHOTOS][=WEIGHT]"),
-        ("none:train=2", "no such folder; JUDGED is FOLDER[:PHOTOS][=WEIGHT]"),
+        ("none", "no such folder; give a judged folder, FOLDER[:PHOTOS][=WEIGHT]"),
+        ("none:train=2", "no such folder; give a judged folder, FOLDER[:PHOTOS][=WEIGHT]"),
         ("flickr=much", "weight 'much' is not a number"),
         ("flickr:train=", "weight '' is not a number"),
         ("flickr=0", "a weight is above 0 and at most 100"),
@@ -74,3 +74,10 @@ def test_sets_are_named_after_their_folders_and_no_two_alike() -> None:
 
 def test_a_folder_that_is_named_by_a_dot_has_its_own_name(root: Path) -> None:
     assert set_names([JudgedSet(Path())]) == [root.name]
+
+
+def test_where_photos_are_needed_a_table_of_captions_is_misuse(root: Path) -> None:
+    assert JUDGED_FOLDER.convert("flickr:train=2", None, None) == JudgedSet(Path("flickr"), "train", 2.0)
+    with pytest.raises(click.BadParameter) as caught:
+        JUDGED_FOLDER.convert("words.tsv", None, None)
+    assert caught.value.message == ("'words.tsv' is a file; give a judged folder with photos, FOLDER[:PHOTOS][=WEIGHT]")

@@ -1,6 +1,7 @@
 """No output of any command replaces anything but an older output of its kind."""
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -9,9 +10,12 @@ import pytest
 from click.testing import Result
 from PIL import Image
 
+from answers import refusal
 from cli import main
 from command_line import SAMPLE, photoseek, refused
-from photoseek.options.output_files import OutputFile, OutputFolder, WritingCommand
+from photoseek.options.judged_sets import JudgedSet, JudgedSetType
+from photoseek.options.output_files import PLOT, RESULTS, SHEET, OutputFile, OutputFolder, WritingCommand
+from unusual_photos.exif_blocks import camera_exif
 
 # What options and arguments with a path name if they are no outputs.
 INPUTS = {
@@ -174,7 +178,7 @@ def test_reports_are_told_from_other_pages(tmp_path: Path) -> None:
     refused(result, f"-o {report} lies in {tmp_path / 'judged'}, of which nothing is replaced")
 
 
-def test_force_replaces_a_picture_and_a_query_file(index: Path, tmp_path: Path) -> None:
+def test_force_replaces_a_picture_and_another_query_file(index: Path, tmp_path: Path) -> None:
     Image.new("RGB", (4, 4)).save(tmp_path / "mine.png")
     arguments = ("search", "a cat", "-i", index, "--sheet", tmp_path / "mine.png")
     advice = "give another name, or --force to replace it"
@@ -185,12 +189,86 @@ def test_force_replaces_a_picture_and_a_query_file(index: Path, tmp_path: Path) 
         assert sheet.width > 1000
     queries = tmp_path / "queries.csv"
     queries.write_text("query_id,query\n1,a cat\n")
-    refused(
-        photoseek("batch", queries, "-o", queries, "-i", index),
-        f"-o {queries} is read by this command; {advice}",
-    )
-    assert photoseek("batch", queries, "-o", queries, "-i", index, "--force").exit_code == 0
-    assert queries.read_bytes().startswith(b"query_id,query,rank,path,")
+    other = tmp_path / "other.csv"
+    other.write_text("query_id,query\n1,a cat\n")
+    assert photoseek("batch", queries, "-o", other, "-i", index, "--force").exit_code == 0
+    assert other.read_bytes().startswith(b"query_id,query,rank,path,")
+
+
+def test_force_does_not_replace_a_file_that_the_command_reads(index: Path, tmp_path: Path) -> None:
+    queries, photo = tmp_path / "queries.csv", tmp_path / "mine.png"
+    queries.write_text("query_id,query\n1,a cat\n")
+    Image.new("RGB", (40, 40)).save(photo)
+    os.link(queries, tmp_path / "same.csv")
+    before = queries.read_bytes(), photo.read_bytes()
+    for more in ((), ("--force",)):
+        for output in (queries, tmp_path / "same.csv"):
+            line = f"-o {output} is read by this command, so it is not replaced; give another name"
+            refused(photoseek("batch", queries, "-o", output, "-i", index, *more), line)
+        line = f"--sheet {photo} is read by this command, so it is not replaced; give another name"
+        refused(photoseek("search", "--like", photo, "-i", index, "--sheet", photo, *more), line)
+    assert (queries.read_bytes(), photo.read_bytes()) == before
+
+
+def test_force_does_not_replace_what_a_camera_took(index: Path, tmp_path: Path) -> None:
+    photo, edited = tmp_path / "IMG_1.jpg", tmp_path / "scan.jpg"
+    Image.new("RGB", (40, 40)).save(photo, exif=camera_exif("Canon", "Canon EOS R", {}))
+    Image.new("RGB", (40, 40)).save(edited, exif=camera_exif("", "", {0x9003: "2019:07:14 12:00:00"}))
+    for path in (photo, edited):
+        before = path.read_bytes()
+        line = f"--sheet {path} is a photo that a camera took, so it is not replaced; give another name"
+        for more in ((), ("--force",)):
+            refused(photoseek("search", "a cat", "-i", index, "--sheet", path, *more), line)
+        assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(("command", "option"), outputs())
+def test_nothing_new_is_written_into_an_index(command: str, option: str, place: dict[str, Path]) -> None:
+    names = {"--sheet": "new.jpg", "--plot": "new.svg", "--trec": "new", "--html": "new.html"}
+    name = names.get(option, {"batch": "new.jsonl", "explore": "new.html", "train": "new"}.get(command, ""))
+    index = place["index"]
+    before = sorted(index.iterdir())
+    link = place["judged"].parent / "link to the index"
+    link.symlink_to(index)
+    for output in (index / name, index / "views" / name, link / name):
+        for more in ((), ("--force",)):
+            result = run(command, option, output, place, *more)
+            refused(result, f"{option} {output} lies in an index; nothing is written into one")
+    if name == "new":
+        refused(run(command, option, index, place), f"{option} {index} is an index; nothing is written into one")
+    assert sorted(index.iterdir()) == before
+
+
+def path_options() -> list[tuple[str, str]]:
+    """Return (command, option) of every option and argument that takes a path."""
+    assert isinstance(main, click.Group)
+    return [
+        (name, param.opts[0])
+        for name, command in main.commands.items()
+        for param in command.params
+        if isinstance(param.type, click.Path | JudgedSetType)
+    ]
+
+
+@pytest.mark.parametrize(("command", "option"), path_options())
+def test_every_path_may_begin_with_the_home_directory(
+    command: str, option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert isinstance(main, click.Group)
+    param = next(param for param in main.commands[command].params if param.opts[0] == option)
+    kind = param.type
+    ending = {RESULTS: ".csv", SHEET: ".png", PLOT: ".png"}.get(getattr(kind, "kind", None), "")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    target = tmp_path / f"of mine{ending}"
+    if not isinstance(kind, OutputFile | OutputFolder):
+        target.touch() if isinstance(kind, click.Path) and not kind.dir_okay else target.mkdir()
+    found = kind.convert(f"~/of mine{ending}", param, None)
+    assert (found.folder if isinstance(found, JudgedSet) else found) == target
+    if isinstance(kind, click.Path):  # what click makes of -o=~/x
+        assert kind.convert(f"=~/of mine{ending}", param, None) == target
+    line = refusal(lambda: kind.convert(f"~no_such_user/x{ending}", param, None))
+    assert line.startswith(f"~no_such_user/x{ending}: there is no user no_such_user; ")
 
 
 def test_a_ranker_is_replaced_by_force_alone(tmp_path: Path) -> None:
@@ -213,4 +291,5 @@ def test_a_sheet_of_no_picture_format_is_refused_before_the_index_is_opened(tmp_
     result = photoseek("search", "a cat", "-i", tmp_path / "none", "--sheet", tmp_path / "s.xyz")
     assert result.exit_code == 2
     assert f"{tmp_path / 's.xyz'}: the ending must be one of " in result.stderr
-    assert ".jpg" in result.stderr
+    usual = r"one of \.jpg, \.pdf, \.png, \.tif, \.webp, \.\w+ or \d+ others$"
+    assert re.search(usual, result.stderr)
