@@ -91,11 +91,9 @@ def _check_place(folder: Path) -> None:
     """Refuse a folder that holds anything but an index of this format or the first files of one."""
     if manifest.exists(folder):
         manifest.read(folder)
-    elif folder.is_dir():
-        begun = ("writer.", "catalogue.sqlite", ".manifest.json")
-        if any(not path.name.startswith(begun) for path in folder.iterdir()):
-            raise PhotoseekError(f"{folder} is not an index and not empty; give another folder with -i")
-    elif folder.exists():
+    elif manifest.holds_other_files(folder):
+        raise PhotoseekError(f"{folder} is not an index and not empty; give another folder with -i")
+    elif folder.exists() and not folder.is_dir():
         raise PhotoseekError(f"{folder} is a file; give a folder for the index with -i")
 
 

@@ -132,7 +132,7 @@ def embed_photos(
     found = read_photos(files, encoder, on_progress)
     if found.unreadable:
         path = next(path for path in files if path in found.unreadable)
-        raise PhotoseekError(f"judged photo {path} cannot be read; photoseek build {path.parent} says why")
+        raise PhotoseekError(f"judged photo {path} cannot be read: {found.unreadable[path]}")
     x = np.stack([found.embeddings[path] for path in files]).astype(np.float32)
     if any(path not in found.regions for path in files):
         return x, None
