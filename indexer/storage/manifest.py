@@ -133,15 +133,20 @@ def add_regions(folder: Path, region_shape: tuple[int, int]) -> None:
     _write_json(folder, _read_json(folder) | {"regions": region_shape})
 
 
-def bring_up(folder: Path) -> None:
+def bring_up(folder: Path) -> bool:
     """Give the manifest of an older index the format of this version; every other key stays as it is.
 
     Args:
         folder: The index folder, whose catalogue holds all that this format asks for.
+
+    Returns:
+        Whether it had an older format.
     """
     values = _read_json(folder)
-    if values["format"] != FORMAT:
-        _write_json(folder, values | {"format": FORMAT})
+    if values["format"] == FORMAT:
+        return False
+    _write_json(folder, values | {"format": FORMAT})
+    return True
 
 
 def read(folder: Path) -> Manifest:

@@ -52,11 +52,11 @@ def test_an_older_index_is_read_as_it_is_and_brought_up_without_embedding(librar
     callbacks = BuildCallbacks(on_progress=lambda done, total: progress.append((done, total)))
     after = build(library, folder, encoder=Refusing(), callbacks=callbacks)
     assert taken(after) == expected
-    assert progress == [(5, 5), (5, 5)]  # the metadata, then the hashes
+    assert progress == [(0, 5), (5, 5), (0, 5), (5, 5)]  # the metadata, then the hashes
     assert json.loads((folder / "manifest.json").read_text())["format"] == 2
     assert (after.embeddings() == vectors).all()
     assert build(library, folder, encoder=Refusing(), callbacks=callbacks).rows == 5
-    assert len(progress) == 2
+    assert len(progress) == 4
 
 
 def test_a_bringing_up_that_is_cut_short_goes_on_where_it_stopped(

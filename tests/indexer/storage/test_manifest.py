@@ -111,10 +111,7 @@ def test_a_folder_with_the_manifest_of_another_program_is_no_index_and_nobody_is
     (folder / "manifest.json").write_text(content)
     if has_catalogue:
         (folder / "catalogue.sqlite").touch()
-    line = (
-        f"{folder} is not a photoseek index (manifest.json in it is of another program); "
-        "name another folder with -i"
-    )
+    line = f"{folder} is not a photoseek index (manifest.json in it is of another program); name another folder with -i"
     assert refusal(lambda: Index.open(folder)) == line
     assert refusal(lambda: build(photos, folder)) == line
     assert (folder / "manifest.json").read_text() == content
@@ -141,7 +138,8 @@ def test_an_index_that_may_not_be_read_is_not_damaged(photos, folder, monkeypatc
 
 def test_a_folder_of_photos_is_no_index_and_none_is_begun_in_it(photos):
     assert refusal(lambda: Index.open(photos)) == f"{photos} is not a photoseek index; name the folder of one with -i"
-    assert refusal(lambda: build(photos, photos)) == f"{photos} is not an index and not empty; give another folder with -i"
+    line = f"{photos} is not an index and not empty; give another folder with -i"
+    assert refusal(lambda: build(photos, photos)) == line
 
 
 def test_the_command_that_trains_a_ranker_names_the_options_of_the_encoder():
