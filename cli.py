@@ -60,8 +60,8 @@ for command in COMMANDS:
 def _open_missing_streams() -> None:
     """Let a process that was started without standard output or error, as a daemon or by `pythonw`, print nowhere."""
     fill_standard_descriptors()
-    sys.stdout = sys.stdout or open(os.devnull, "w")
-    sys.stderr = sys.stderr or open(os.devnull, "w")
+    sys.stdout = sys.stdout or os.fdopen(1, "w")
+    sys.stderr = sys.stderr or os.fdopen(2, "w")
 
 
 def run() -> None:

@@ -16,6 +16,7 @@ PHRASES = {
     "hidden": "hidden",
     "indexes": "in indexes",
     "roots": "in other folders of the index",
+    "linked": "link{s} to photos that are there anyway",
     "links": "link{s} to nowhere",
     "pictures": "picture{s} of other kinds",
     "videos": "video{s}",

@@ -74,11 +74,11 @@ def test_a_bringing_up_that_is_cut_short_goes_on_where_it_stopped(
 
     with pytest.raises(KeyboardInterrupt):
         build(library, folder, encoder=Refusing(), callbacks=BuildCallbacks(on_progress=stop))
-    assert (done_before, len(taken(Index.open(folder)))) == ([2, 4], 4)
+    assert (done_before, len(taken(Index.open(folder)))) == ([0, 2, 4], 4)
     progress: list[tuple[int, int]] = []
     callbacks = BuildCallbacks(on_progress=lambda done, total: progress.append((done, total)))
     assert taken(build(library, folder, encoder=Refusing(), callbacks=callbacks)) == expected
-    assert progress == [(1, 1), (5, 5)]  # the metadata, then the hashes
+    assert progress == [(0, 1), (1, 1), (0, 5), (5, 5)]  # the metadata, then the hashes
 
 
 def test_files_that_are_gone_or_changed_stay_without_until_they_are_back(
