@@ -40,6 +40,7 @@ def open_searcher(
         PhotoseekError: The index cannot be opened, or another ranker is attached.
     """
     from indexer.index import Index
+    from indexer.printable import counted
     from reranker.ranker import Ranker
     from search.opened_view import needs_view
     from search.searcher import Searcher
@@ -47,5 +48,5 @@ def open_searcher(
     wanted = None if ranker is None else Ranker.load(ranker)
     index = Index.open(folder)
     if needs_view(index):
-        say(f"note: preparing {index.rows:,} photos for the first search")
+        say(f"note: preparing {counted(index.rows, 'photo')} for the first search")
     return Searcher(index, wanted, timer, say, candidates=candidates)

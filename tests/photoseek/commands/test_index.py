@@ -43,7 +43,8 @@ def test_info_prints_the_state_of_an_index(index: Path, photos: Path) -> None:
         "skipped         2",
         f"roots           {photos}",
     ]
-    assert lines[-2:] == [
+    assert lines[-3:] == [
+        "2 skipped",
         "  broken.jpg: not an image, or of a kind that is not read",
         "  empty.png: empty file",
     ]
