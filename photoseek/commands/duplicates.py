@@ -29,9 +29,8 @@ def duplicates(folder: Path, as_json: bool) -> None:
     index = Index.open(folder)
     groups = index.groups()
     if index.catalogue.setting(CURRENT_SETTING) is None:
-        say(
-            f"note: photos were not grouped since the index was changed; photoseek build PHOTOS{index_words(folder)} does it"
-        )
+        command = f"photoseek build PHOTOS{index_words(folder)}"
+        say(f"note: photos were not grouped since the index was changed; {command} does it")
     if as_json:
         listed = [{"photos": [asdict(photo) for photo in group]} for group in groups]
         echo_json({"groups": listed})
