@@ -20,8 +20,8 @@ def is_cut(data: FileBytes, kind: str) -> bool:
     if kind == "WEBP":
         return 8 + int.from_bytes(data[4:8], "little") > len(data)
     if kind in ("RAW", "TIFF") and bytes(data[:4]) in (b"II*\0", b"MM\0*"):
-        order = "little" if data[:1] == b"I" else "big"
-        return len(data) < 8 or int.from_bytes(data[4:8], order) >= len(data)
+        first_directory = int.from_bytes(data[4:8], "little" if data[:1] == b"I" else "big")
+        return len(data) < 8 or first_directory >= len(data)
     if kind == "JPEG2000" and data[:2] == b"\xff\x4f":
         return _lacks_codestream_end(data)
     is_bare_jxl = data[:2] == b"\xff\x0a"

@@ -51,14 +51,14 @@ def complete_gif(data: FileBytes, max_pixels: int) -> tuple[FileBytes, str | Non
             if first is None and not frame.is_whole:
                 return _completed(data, frame, max_pixels)
             first = first or frame
-            block = frame.end, frame.is_whole
+            end, is_whole = frame.end, frame.is_whole
         elif data[place] == EXTENSION:
-            _, *block = _sub_blocks(data, place + 2)
+            _, end, is_whole = _sub_blocks(data, place + 2)
         else:
             return data, None  # damaged otherwise, which the decoder says
-        if not block[1]:
+        if not is_whole:
             break
-        place = block[0]
+        place = end
     if first is None:
         raise UnreadablePhotoError(TRUNCATED)
     return bytes(data[:place]) + bytes([TRAILER]), NO_END
