@@ -42,7 +42,7 @@ def complete_gif(data: FileBytes, max_pixels: int) -> tuple[FileBytes, str | Non
     Raises:
         UnreadablePhotoError: It lacks too much, or is too large.
     """
-    first, place = None, HEADER_BYTES + _table_bytes(data, 10)
+    first, place, is_whole = None, HEADER_BYTES + _table_bytes(data, 10), bool(data)
     while place < len(data):
         if data[place] == TRAILER:
             return data, None
