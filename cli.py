@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from indexer.child_process import fill_standard_descriptors
 from indexer.errors import PhotoseekError
 from photoseek.commands import COMMANDS
 from photoseek.options.standard_options import examples
@@ -56,6 +57,13 @@ for command in COMMANDS:
     main.add_command(command)
 
 
+def _open_missing_streams() -> None:
+    """Let a process that was started without standard output or error, as a daemon or by `pythonw`, print nowhere."""
+    fill_standard_descriptors()
+    sys.stdout = sys.stdout or os.fdopen(1, "w")
+    sys.stderr = sys.stderr or os.fdopen(2, "w")
+
+
 def run() -> None:
     """Run the console script: call `main`, then leave the process at once.
 
@@ -63,6 +71,7 @@ def run() -> None:
     of a whole search, and the system takes the memory back anyway.
     """
     gc.set_threshold(COLLECT_EVERY)
+    _open_missing_streams()
     try:
         main()
     except SystemExit as done:
