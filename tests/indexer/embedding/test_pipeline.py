@@ -36,6 +36,12 @@ import os, signal, sys, time
 class LibRawError(Exception):
     pass
 
+class LibRawIOError(LibRawError):
+    pass
+
+class LibRawFileUnsupportedError(LibRawError):
+    pass
+
 def imread(file):
     order = file.read().decode()
     if order == "hang":
