@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from indexer.child_process import fill_standard_descriptors
 from indexer.errors import PhotoseekError, PhotoseekWarning
 from photoseek.commands import COMMANDS
 from photoseek.options.standard_options import examples
@@ -68,6 +69,13 @@ def _show_warning(message: Warning | str, category: type[Warning], *place: Any, 
 _python_shows = warnings.showwarning
 
 
+def _open_missing_streams() -> None:
+    """Let a process that was started without standard output or error, as a daemon or by `pythonw`, print nowhere."""
+    fill_standard_descriptors()
+    sys.stdout = sys.stdout or os.fdopen(1, "w")
+    sys.stderr = sys.stderr or os.fdopen(2, "w")
+
+
 def run() -> None:
     """Run the console script: call `main`, then leave the process at once.
 
@@ -76,6 +84,7 @@ def run() -> None:
     """
     gc.set_threshold(COLLECT_EVERY)
     warnings.showwarning = _show_warning
+    _open_missing_streams()
     try:
         main()
     except SystemExit as done:

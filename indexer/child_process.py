@@ -1,6 +1,7 @@
-"""The command of a Python process that runs code of this package, whatever the current folder holds."""
+"""Child processes of this package, whatever the current folder holds and whichever standard streams are closed."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -26,3 +27,18 @@ def python_command(code: str, *arguments: object) -> list[str]:
     """
     root = Path(__file__).resolve().parents[1]
     return [sys.executable, "-P", "-c", LOAD + code, json.dumps(sys.path), str(root), *map(str, arguments)]
+
+
+def fill_standard_descriptors() -> None:
+    """Open the null device as the standard input, output and error that this process was started without.
+
+    A file, pipe or database that gets such a number would be written to by whoever prints, and a child process would
+    get another in its place. Daemons and cron jobs are started without them.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)  # gets the smallest number that is free
+            assert opened == descriptor
+            os.set_inheritable(opened, True)

@@ -1,7 +1,6 @@
 """An index: one folder that holds the embeddings of photo folders and a ranker's view of them."""
 
 import os
-import shlex
 import shutil
 from contextlib import closing
 from dataclasses import replace
@@ -225,8 +224,7 @@ class Index:
         if ranker.image_encoder != self.encoder:
             raise PhotoseekError(
                 f"ranker {ranker.id} was trained on {ranker.image_encoder}, but index {self.folder} holds "
-                f"{self.encoder}; train one for it: photoseek train JUDGED -o RANKER --image-encoder "
-                f"{shlex.quote(self.manifest.encoder_name)}"
+                f"{self.encoder}; train one for it: {self.manifest.training_command}"
             )
         views = self.folder / "views"
         with write_lock(self.folder), closing(Catalogue(self.folder / "catalogue.sqlite", writable=True)) as catalogue:

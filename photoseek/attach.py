@@ -1,6 +1,5 @@
 """Attach a ranker to an index, with all that its searches need."""
 
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -85,5 +84,4 @@ def ranker_for(index: Index, ranker_folder: Path | None = None, on_stage: OnStag
 
 def no_ranker_advice(index: Index) -> str:
     """Return what to tell a user whose index has no ranker, with the command that makes one."""
-    name = index.manifest.encoder_name
-    return f"no ranker for {name} yet; train one: photoseek train JUDGED -o RANKER --image-encoder {shlex.quote(name)}"
+    return f"no ranker for {index.manifest.encoder_name} yet; train one: {index.manifest.training_command}"

@@ -14,12 +14,9 @@ from safetensors.numpy import load, save
 
 from indexer.errors import PhotoseekError
 from indexer.storage.atomic_files import fsync, scratch_folder
+from reranker.ranker_places import CARD_NAME, WEIGHTS_NAMES, check_place, no_ranker
 
 FORMAT = 4
-CARD_NAME = "ranker.json"
-# The card names the file of the weights. A ranker that replaces another one takes the other name, so that the switch is
-# the renaming of one file, the card.
-WEIGHTS_NAMES = ("weights.safetensors", "weights-2.safetensors")
 
 # Entries of the card that the checksum covers beside the weights; `results` and `training` change no ranking.
 _ENCODERS = ("image_encoder", "text_encoder", "text_encoder_name")
@@ -196,34 +193,6 @@ def _free_weights_name(folder: Path) -> str:
     return next(name for name in WEIGHTS_NAMES if name != taken)
 
 
-def has_no_ranker(folder: Path) -> bool:
-    """Return whether a folder is empty, or no ranker at all, which `check_place` refuses.
-
-    Args:
-        folder: The folder.
-    """
-    return not (folder / CARD_NAME).exists()
-
-
-def check_place(folder: Path) -> None:
-    """Refuse a place where no ranker can be written.
-
-    Raises:
-        PhotoseekError: `folder` is neither a ranker nor empty, or it is missing and cannot be made.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise PhotoseekError(f"{folder} is a file; give a folder for the ranker with -o")
-    begun = folder.is_dir() and all(path.name in WEIGHTS_NAMES for path in folder.iterdir())
-    if folder.exists() and not (folder / CARD_NAME).exists() and not begun:
-        raise PhotoseekError(f"{folder} is not a ranker and not empty; give another folder with -o")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PhotoseekError(f"ranker {folder} cannot be written: {error.strerror}") from None
-    if not os.access(folder.parent, os.W_OK):
-        raise PhotoseekError(f"ranker {folder} cannot be written: {folder.parent} is read-only")
-
-
 def identity(card: RankerCard) -> list[Any]:
     """Return everything of a card that changes a ranking, in the form that the id is a digest of."""
     return [
@@ -292,13 +261,19 @@ def unpack(packed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 def _read_card(folder: Path) -> dict[str, Any]:
     path = folder / CARD_NAME
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_bytes()
+    except FileNotFoundError:
+        raise no_ranker(folder) from None
+    except NotADirectoryError:
+        raise PhotoseekError(f"{folder} is a file and no ranker; name the folder of one") from None
+    except OSError as error:
+        raise PhotoseekError(f"{path} cannot be read: {error.strerror or error}") from None
+    try:
+        values = json.loads(text)
         if not isinstance(values, dict):
             raise ValueError("not an object")
-    except FileNotFoundError:
-        raise PhotoseekError(f"no ranker at {folder}; train one: photoseek train JUDGED -o {folder}") from None
     # Brackets of a damaged file may be nested deeper than Python goes.
-    except (OSError, ValueError, RecursionError):
+    except (ValueError, RecursionError):
         raise PhotoseekError(f"{path} cannot be read: the ranker is damaged; train it again") from None
     return values
 

@@ -9,13 +9,13 @@ after that: metadata, and region vectors if they are asked for. Then what belong
 import os
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from indexer.building.bring_up import bring_up
 from indexer.building.changes import Changes, Scan
+from indexer.building.missing_checksums import fill_checksums
 from indexer.building.missing_metadata import fill_metadata
 from indexer.building.photo_writer import WritableIndex, embed_new
 from indexer.building.roots.ownership import drop_moved, scan_roots
@@ -30,13 +30,13 @@ from indexer.errors import PhotoseekError
 from indexer.file_checks import FileChecks, unsettled_files
 from indexer.photos.found_files import PhotoFile
 from indexer.photos.rules.patterns import PhotoFolders
+from indexer.printable import counted
 from indexer.stacks.stacking import fill_hashes, mark_stale, update_stacks
 from indexer.storage import manifest, vector_files
 from indexer.storage.atomic_files import explain_disk_errors
 from indexer.storage.catalogue import Catalogue
 from indexer.storage.consistency import check_consistency, check_every_row
 from indexer.storage.manifest import Manifest
-from indexer.storage.records import BuildCounts
 from indexer.storage.write_lock import write_lock
 
 # Options that load the same image encoder again, beside its name, for queries by photo.
@@ -93,11 +93,9 @@ def _check_place(folder: Path) -> None:
     """Refuse a folder that holds anything but an index of this format or the first files of one."""
     if manifest.exists(folder):
         manifest.read(folder)
-    elif folder.is_dir():
-        begun = ("writer.", "catalogue.sqlite", ".manifest.json")
-        if any(not path.name.startswith(begun) for path in folder.iterdir()):
-            raise PhotoseekError(f"{folder} is not an index and not empty; give another folder with -i")
-    elif folder.exists():
+    elif manifest.holds_other_files(folder):
+        raise PhotoseekError(f"{folder} is not an index and not empty; give another folder with -i")
+    elif folder.exists() and not folder.is_dir():
         raise PhotoseekError(f"{folder} is a file; give a folder for the index with -i")
 
 
@@ -150,14 +148,15 @@ def _choose_precision(
     index: WritableIndex, encoder: ImageEncoder, scans: list[Scan], decoding: Decoding, callbacks: BuildCallbacks
 ) -> None:
     """Set the encoder to the precision of the index."""
+    total = sum(len(scan.files) for scan in scans)
 
     def decode_sample(count: int) -> np.ndarray:
+        callbacks.on_progress(0, total)  # it is no longer the walk that takes its time
         files = (PhotoFile(os.path.join(s.root, f.path), f.size, f.mtime_ns) for s in scans for f in s.files)
         return sample_pixels(b"/", files, encoder.transform, decoding, count)
 
-    count = sum(len(scan.files) for scan in scans)
     with explain_disk_errors(index.folder):
-        choose_index_precision(index.folder, index.catalogue, encoder, count, decode_sample, callbacks.on_note)
+        choose_index_precision(index.folder, index.catalogue, encoder, total, decode_sample, callbacks.on_note)
 
 
 def _update(
@@ -169,7 +168,9 @@ def _update(
     found = list(zip(scans, prepare(catalogue, scans, decoding, callbacks), strict=True))
     found = _without_unsettled(found, decoding.checks, callbacks)
     expect_photos(catalogue, (changes for _, changes in found))
-    counts = _embed(index, found, encoder, decoding, callbacks)
+    for item in (item for _, changes in found for item in changes.skipped):
+        callbacks.on_skip(item)
+    counts = embed_new(index, found, encoder, decoding, callbacks)
     with catalogue.transaction():
         for scan, changes in found:
             counts = replace(counts, removed=counts.removed + take_out(catalogue, scan, changes))
@@ -180,9 +181,8 @@ def _update(
         expect_no_more(catalogue)
     for note in notes:
         callbacks.on_note(note)
-    fill_metadata(catalogue, callbacks.on_progress)
-    bring_up(index)
-    _update_stacks(index, encoder, decoding, callbacks)
+    _bring_up(index, encoder, decoding, callbacks)
+    _update_stacks(index, encoder)
     if settings.regions and not index.manifest.has_regions:
         _add_regions(index, encoder, decoding, callbacks)
     catalogue.finish_build(build, counts)  # the time of what came after the photos is the build's, too
@@ -208,40 +208,24 @@ def _without_unsettled(
     return settled
 
 
-def _embed(
-    index: WritableIndex,
-    found: list[tuple[Scan, Changes]],
-    encoder: ImageEncoder,
-    decoding: Decoding,
-    callbacks: BuildCallbacks,
-) -> BuildCounts:
-    """Embed the new files of all folders, one folder after the other."""
-    counts, done, total = BuildCounts(), 0, sum(len(changes.new) for _, changes in found)
-    for scan, changes in found:
-        for item in changes.skipped:
-            callbacks.on_skip(item)
-
-        def report(embedded: int, _of_folder: int, before: int = done) -> None:
-            callbacks.on_progress(before + embedded, total)
-
-        told = replace(callbacks, on_progress=report)
-        counts = _sum(counts, embed_new(index, scan, changes, encoder, decoding, told))
-        done += len(changes.new)
-    return counts
+def _bring_up(index: WritableIndex, encoder: ImageEncoder, decoding: Decoding, callbacks: BuildCallbacks) -> None:
+    """Add what an older version did not keep, and say so."""
+    metadata = fill_metadata(index.catalogue, callbacks.on_progress)
+    is_older = fill_checksums(index)
+    hashes = fill_hashes(index.catalogue, encoder, decoding, callbacks.on_progress)
+    if is_older or metadata or hashes:
+        callbacks.on_note(
+            f"the index of an older version was brought up to date: metadata of {counted(metadata, 'photo')} read, "
+            f"{counted(hashes, 'photo')} decoded for stacks, none embedded again"
+        )
 
 
-def _sum(one: BuildCounts, other: BuildCounts) -> BuildCounts:
-    """Add the photos of two folders of one build."""
-    return BuildCounts(**{name: value + asdict(other)[name] for name, value in asdict(one).items()})
-
-
-def _update_stacks(index: WritableIndex, encoder: ImageEncoder, decoding: Decoding, callbacks: BuildCallbacks) -> None:
+def _update_stacks(index: WritableIndex, encoder: ImageEncoder) -> None:
     """Group the photos that belong together."""
 
     def embeddings(rows: int) -> np.ndarray:
         return vector_files.read(index.folder / index.manifest.embeddings, rows, index.manifest.dim)
 
-    fill_hashes(index.catalogue, encoder, decoding, callbacks.on_progress)
     update_stacks(index.catalogue, embeddings, encoder)
 
 

@@ -9,12 +9,12 @@ from indexer.file_checks import files_to_read
 from indexer.photos.found_files import PassedOver, PhotoFile, Skipped
 from indexer.photos.rules.endings import KIND_OF_ENDING, OTHER
 from indexer.photos.rules.patterns import Patterns
-from indexer.photos.scan import LINKS, ROOTS, Identity, hidden_folders, walk
+from indexer.photos.scan import LINKED, LINKS, ROOTS, Identity, hidden_folders, walk
 from indexer.storage.records import KnownFile
 from indexer.storage.tables.unindexed import KEPT_PATHS, PassedOverFiles
 
 # Kinds of files that never had a row, or lie in a root of their own; all others are left out.
-NOT_LEFT_OUT = frozenset({*KIND_OF_ENDING.values(), OTHER, LINKS, ROOTS})
+NOT_LEFT_OUT = frozenset({*KIND_OF_ENDING.values(), OTHER, LINKED, LINKS, ROOTS})
 # Names between two reports of a walk.
 WALK_STEP = 1000
 

@@ -16,7 +16,7 @@ BLOCK_ROWS = 2_048
 THREADS = 8
 
 
-def fill_metadata(catalogue: Catalogue, on_progress: Progress) -> None:
+def fill_metadata(catalogue: Catalogue, on_progress: Progress) -> int:
     """Keep the metadata of every row that has none, block by block; what an earlier call did is not done again.
 
     A row stays without if none of its files can be read or all were changed since they were indexed. A changed file
@@ -25,8 +25,14 @@ def fill_metadata(catalogue: Catalogue, on_progress: Progress) -> None:
     Args:
         catalogue: The catalogue, open for writing.
         on_progress: Gets (done, total) rows; not called if no row lacks anything.
+
+    Returns:
+        How many rows got theirs.
     """
     rows = catalogue.metadata.missing_rows()
+    filled = 0
+    if rows:
+        on_progress(0, len(rows))
     with ThreadPoolExecutor(THREADS) as pool:
         for start in range(0, len(rows), BLOCK_ROWS):
             block = rows[start : start + BLOCK_ROWS]
@@ -34,7 +40,9 @@ def fill_metadata(catalogue: Catalogue, on_progress: Progress) -> None:
             entries = list(_entries(photos, pool))
             with catalogue.transaction():
                 catalogue.metadata.put_many(entries)
+            filled += len({row for row, _, _ in entries})
             on_progress(start + len(block), len(rows))
+    return filled
 
 
 def _entries(photos: list[CataloguedPhoto], pool: ThreadPoolExecutor) -> Iterator[tuple[int, PhotoMetadata, int]]:

@@ -1,8 +1,10 @@
 """Write photos into an index: files -pipeline-> rows, in their order -> files, fsynced -> one transaction for 512."""
 
+import os
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -38,39 +40,61 @@ class WritableIndex:
         return self.folder / self.manifest.region_file
 
 
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A file of a root, and what became of it."""
+
+    root_id: int
+    file: PhotoFile
+    result: Result
+
+
 def embed_new(
     index: WritableIndex,
-    scan: Scan,
-    changes: Changes,
+    found: Sequence[tuple[Scan, Changes]],
     encoder: ImageEncoder,
     decoding: Decoding,
     callbacks: BuildCallbacks,
 ) -> BuildCounts:
-    """Embed new and changed files and commit them block by block."""
-    new, pending = changes.new, list[tuple[PhotoFile, Result]]()
-    counts = Counter(skipped=len(changes.skipped) + changes.skipped_before)
-    known = _known_digests(index.catalogue) if new else KnownDigests()
+    """Embed new and changed files of all folders, in their order, and commit them block by block.
+
+    One pool of processes decodes them all, as starting one takes longer than decoding a small folder.
+    """
+    todo = [(scan.root, changes, file) for scan, changes in found for file in changes.new]
+    counts = Counter(skipped=sum(len(changes.skipped) + changes.skipped_before for _, changes in found))
+    if todo:
+        callbacks.on_progress(0, len(todo))
     embedded = embed_files(
-        scan.root,
-        new,
+        b"/",
+        (replace(file, path=os.path.join(root, file.path)) for root, _, file in todo),
         encoder,
         decoding,
-        known,
+        _known_digests(index.catalogue) if todo else KnownDigests(),
         regions=index.manifest.has_regions,
         on_slowest=callbacks.on_slowest,
     )
+    pending = list[_Written]()
     with closing(embedded) as results:
-        for done, (file, result) in enumerate(results, 1):
-            pending.append((file, result))
+        for done, ((_, changes, file), (_, of_file)) in enumerate(zip(todo, results, strict=True), 1):
+            result = _named_by_root(of_file, file)
+            pending.append(_Written(changes.root_id, file, result))
             counts[_kind_of(index.catalogue, result, changes.known.get(file.path))] += 1
             if isinstance(result, Skipped):
                 callbacks.on_skip(result)
             if len(pending) == COMMIT_ROWS:
-                _commit(index, changes.root_id, pending)
+                _commit(index, pending)
                 pending = []
-            callbacks.on_progress(done, len(new))
-    _commit(index, changes.root_id, pending)
-    return BuildCounts(len(scan.files), counts["added"], counts["changed"], skipped=counts["skipped"])
+            callbacks.on_progress(done, len(todo))
+    _commit(index, pending)
+    seen = sum(len(scan.files) for scan, _ in found)
+    return BuildCounts(seen, counts["added"], counts["changed"], skipped=counts["skipped"])
+
+
+def _named_by_root(result: Result, file: PhotoFile) -> Result:
+    """Give a result the path below the root instead of the absolute one."""
+    if isinstance(result, Skipped):
+        return replace(result, path=file.path)
+    return replace(result, photo=replace(result.photo, path=file.path))
 
 
 def _known_digests(catalogue: Catalogue) -> KnownDigests:
@@ -87,22 +111,23 @@ def _kind_of(catalogue: Catalogue, result: Result, before: KnownFile | None) -> 
     return "same" if before.row == catalogue.row_of_digest(result.photo.digest) else "changed"
 
 
-def _commit(index: WritableIndex, root_id: int, pending: list[tuple[PhotoFile, Result]]) -> None:
+def _commit(index: WritableIndex, pending: Sequence[_Written]) -> None:
     """Append the new embeddings and regions and fsync them, then make their rows exist in one transaction."""
     catalogue = index.catalogue
-    rows, checksums = _append_vectors(index, [result for _, result in pending if isinstance(result, EmbeddedPhoto)])
+    rows, checksums = _append_vectors(index, [one.result for one in pending if isinstance(one.result, EmbeddedPhoto)])
     with catalogue.transaction():
         for name, block in checksums.items():
             catalogue.checksums.put(name, block)
-        for file, result in pending:
+        for one in pending:
+            file, result = one.file, one.result
             if isinstance(result, Skipped):
-                catalogue.add_skipped(root_id, file, result.reason, result.retry)
+                catalogue.add_skipped(one.root_id, file, result.reason, result.retry)
                 continue
             digest = result.photo.digest
             row = catalogue.row_of_digest(digest)
             new_row = row is None
             row = rows[digest] if row is None else row
-            catalogue.add(root_id, result.photo, row, new_row=new_row)
+            catalogue.add(one.root_id, result.photo, row, new_row=new_row)
             if new_row and result.photo.perceptual_hash is not None:
                 catalogue.stacks.put_hashes([(row, result.photo.perceptual_hash)])
             if result.photo.metadata is not None:

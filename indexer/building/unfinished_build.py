@@ -10,6 +10,7 @@ from indexer.errors import PhotoseekError
 from indexer.storage.catalogue import Catalogue
 from indexer.storage.manifest import Manifest
 from indexer.storage.write_lock import is_being_written
+from indexer.views.view_files import attach_advice
 
 if TYPE_CHECKING:
     # The decoders, which a search does not need.
@@ -80,11 +81,11 @@ def no_view(folder: Path, manifest: Manifest, catalogue: Catalogue) -> Photoseek
     name = manifest.encoder_name
     missing = missing_note(folder, catalogue)
     what = f"index {folder} has no ranker yet" + (f" ({missing})" if missing else "")
+    place = shlex.quote(str(folder))
     if is_joint_name(name):
-        return PhotoseekError(f"{what}; photoseek build PHOTOS -i {folder} attaches {name}'s own")
+        return PhotoseekError(f"{what}; photoseek build PHOTOS -i {place} attaches {name}'s own")
     return PhotoseekError(
-        f"{what}; photoseek use RANKER attaches one, photoseek train JUDGED -o RANKER --image-encoder "
-        f"{shlex.quote(name)} makes one"
+        f"{what}; photoseek use RANKER -i {place} attaches one, {manifest.training_command} makes one"
     )
 
 
@@ -105,5 +106,5 @@ def copied_without_changes(folder: Path) -> PhotoseekError:
     """Return the error to raise for an index that has another view than its catalogue says."""
     return PhotoseekError(
         f"index {folder} has another view than its catalogue says, as when it is copied without catalogue.sqlite-wal; "
-        f"copy the whole folder again, or run: photoseek use RANKER -i {folder}"
+        f"copy the whole folder again, or {attach_advice(folder)}"
     )

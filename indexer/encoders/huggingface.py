@@ -53,7 +53,7 @@ def find_model(rest: str, kind: str = "hf") -> ModelFolder:
     import huggingface_hub
     from huggingface_hub.utils import disable_progress_bars
 
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():
         disable_progress_bars()
     files = ["*.json", "*.txt", "*.model"]
     for only_local, patterns in ((True, None), (False, [*files, "*.safetensors"]), (False, [*files, "*.bin"])):

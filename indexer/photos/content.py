@@ -3,7 +3,7 @@
 import re
 
 # How many bytes `kind_of_content` wants to see; with fewer it may miss kinds whose mark stands further in.
-FIRST_BYTES = 64
+FIRST_BYTES = 1024
 
 # Endings of camera RAW. They only matter where the content is of no kind that is known here, as there are many.
 RAW_SUFFIXES = frozenset(
@@ -35,6 +35,8 @@ BEGINNINGS = (
     (b"II+\0\x08\0", "TIFF"),
     (b"MM\0+\0\x08", "TIFF"),
 )
+# Beginnings that a text may have, too; numbers of two or four bytes follow them in photos.
+WORDS = (b"IIRO", b"IIRS", b"MMOR", b"FOVb")
 # The brands by which files in boxes of ISO/IEC 14496-12 name themselves; a HEIC file may name AVIF as well and the
 # other way round, so the first brand that is known decides.
 BRANDS = {
@@ -46,7 +48,15 @@ BRANDS = {
 HEIF_STRUCTURE = (b"mif1", b"msf1", b"mif2", b"1pic")
 # Sizes of the header by which the bitmaps of Windows and OS/2 tell their version.
 BITMAP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)
-NETPBM = re.compile(rb"P(?:[1-6fF]|Pf)(?:\s|#)[\s\d#-]")
+# The header of portable pixmaps, in which comments may stand between the numbers: bitmaps, which have width and height
+# alone; deeper ones, whose third number is white; floats, whose third one is a scale. The pixels of P1 to P3 are text.
+_GAP = rb"(?:\s|#[^\n\r]*[\n\r])+"
+_SIZE = rb"%b0*[1-9]\d{0,8}%b0*[1-9]\d{0,8}" % (_GAP, _GAP)
+_NUMBERS_TO_END = rb"(?:\s|\d|#[^\n\r]*(?:[\n\r]|\Z))*\Z"
+NETPBM = re.compile(
+    rb"P1%b\s%b|P4%b\s|P[23]%b%b\d{1,5}\s%b|P[56]%b%b\d{1,5}\s|P[fF]%b%b-?\d*\.?\d+\s"
+    % (_SIZE, _NUMBERS_TO_END, _SIZE, _SIZE, _GAP, _NUMBERS_TO_END, _SIZE, _GAP, _SIZE, _GAP)
+)
 
 
 def kind_of_content(first_bytes: bytes) -> str | None:
@@ -63,7 +73,7 @@ def kind_of_content(first_bytes: bytes) -> str | None:
         return "RAW"
     for beginning, kind in BEGINNINGS:
         if first_bytes.startswith(beginning):
-            return kind
+            return None if beginning in WORDS and b"\0" not in first_bytes[4:8] else kind
     if first_bytes[:4] == b"RIFF" and first_bytes[8:12] == b"WEBP":
         return "WEBP"
     if first_bytes[4:8] == b"ftyp":

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from indexer.photos.content import FIRST_BYTES, RAW_SUFFIXES, kind_of_content
+from indexer.photos.decoding.damage.cut_files import is_cut
 from indexer.photos.decoding.jpeg import decode_jpeg
 from indexer.photos.decoding.jxl import decode_jxl
 from indexer.photos.decoding.limits import (
@@ -26,7 +27,7 @@ from indexer.photos.decoding.limits import (
 )
 from indexer.photos.decoding.orientation import upright
 from indexer.photos.decoding.picture import FileBytes, Picture, Request
-from indexer.photos.decoding.pillow_kinds import decode_with_pillow
+from indexer.photos.decoding.pillow_kinds import decode_gif, decode_with_pillow
 from indexer.photos.decoding.png import decode_png
 from indexer.photos.decoding.raw import decode_raw
 from indexer.photos.decoding.tiff import decode_tiff
@@ -49,10 +50,11 @@ DECODERS: dict[str, Callable[[FileBytes, Request], Picture]] = {
     "PNG": decode_png,
     "RAW": decode_raw,
     "JXL": decode_jxl,
+    "GIF": decode_gif,
     "TIFF": lambda data, request: (decode_raw if is_camera_raw(data) else decode_tiff)(data, request),
 } | {
     kind: partial(decode_with_pillow, kind=kind)
-    for kind in ("GIF", "WEBP", "BMP", "DIB", "AVIF", "HEIF", "JPEG2000", "PPM", "PSD")
+    for kind in ("WEBP", "BMP", "DIB", "AVIF", "HEIF", "JPEG2000", "PPM", "PSD")
 }
 
 
@@ -194,7 +196,14 @@ def _decode(data: FileBytes, request: Request, is_named_raw: bool = False) -> Up
     kind = kind_of_content(bytes(data[:FIRST_BYTES])) or ("RAW" if is_named_raw else None)
     if kind is None:
         raise UnreadablePhotoError(NOT_AN_IMAGE)
-    picture = DECODERS[kind](data, request)
+    try:
+        picture = DECODERS[kind](data, request)
+    except (UnreadablePhotoError, MemoryError):
+        raise
+    except Exception:
+        if is_cut(data, kind):
+            raise UnreadablePhotoError(TRUNCATED) from None
+        raise
     width, height = picture.width, picture.height
     if 5 <= picture.orientation <= 8:
         width, height = height, width

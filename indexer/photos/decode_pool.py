@@ -22,7 +22,7 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
-from indexer.child_process import python_command
+from indexer.child_process import fill_standard_descriptors, python_command
 from indexer.errors import PhotoseekError
 from indexer.photos.decode import UnreadablePhotoError, decode_read, read_photo
 from indexer.photos.known_digests import NO_DIGESTS, may_be_known
@@ -92,6 +92,7 @@ class DecodeWorkers:
     ) -> None:
         self._job_settings = _JobSettings(transform, max_pixels, deadline)
         layout = _Layout(len(beginnings), slots, transform.size)
+        fill_standard_descriptors()
         self._memory = _nameless_file(layout.bytes)
         shared_beginnings, is_read, self.pixels = layout.map(self._memory)
         shared_beginnings[:] = beginnings

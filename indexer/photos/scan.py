@@ -13,12 +13,14 @@ from typing import NamedTuple
 from indexer.errors import PhotoseekError
 from indexer.photos.file_head import holds_photo
 from indexer.photos.found_files import PassedOver, PhotoFile, Skipped
+from indexer.photos.links import Links
 from indexer.photos.rules.default_exclusions import TELLING_NAMES, kind_of_file, kind_of_folder, kind_of_listing
 from indexer.photos.rules.endings import OTHER, SUFFIXES, kind_of_ending
 from indexer.photos.rules.patterns import IGNORE_FILE, FolderRules, Patterns
 
 # Kinds of what is passed over, beside those of files that are no photos and of what is left out by default.
-BY_PATTERN, LINKS, ROOTS = "patterns", "links", "roots"
+# `LINKED` is a link to photos that the walk has without it, `LINKS` are links to nowhere.
+BY_PATTERN, LINKS, LINKED, ROOTS = "patterns", "links", "linked", "roots"
 # Names that a walk looks at inside the folders that it leaves out, to count the photos there.
 LOOKED_AT = 10_000
 NOT_REGULAR = "not a regular file (pipe, socket or device)"
@@ -35,9 +37,10 @@ def walk(
 ) -> Iterator[PhotoFile | Skipped | PassedOver]:
     """Walk a folder, depth first, names in byte order.
 
-    Links are followed, so a photo that two paths lead to comes twice; a link back to a folder that is being walked is a
-    loop and is skipped. Nothing but regular files is ever opened, now or later on: pipes, sockets and devices with a
-    photo's name are skipped and named. Files without an ending are told by their first bytes, all others by the ending.
+    Links are followed, unless the walk has what they lead to without them, so that no photo comes twice; a link back to
+    a folder that is being walked is a loop and is skipped. Nothing but regular files is ever opened, now or later on:
+    pipes, sockets and devices with a photo's name are skipped and named. Files without an ending are told by their
+    first bytes, all others by the ending.
 
     Args:
         root: The folder, which is walked whatever its name is and whatever lies in it.
@@ -80,11 +83,12 @@ def identity_of(info: os.stat_result) -> Identity:
 
 
 class _Entry(NamedTuple):
-    """A name in a folder, and what the listing says it is; a link is neither."""
+    """A name in a folder, and what the listing says it is; pipes and devices are none of these."""
 
     name: bytes
     is_folder: bool
     is_file: bool
+    is_link: bool
 
 
 class _Listing(NamedTuple):
@@ -99,7 +103,8 @@ class _OpenFolder:
     """A folder that is being walked.
 
     `path` ends with a slash below the root; of `entries` the last comes first; `rules` hold in it. `left_out_as` is the
-    kind of a folder that is left out, of which only what `--include` names is taken; None for any other.
+    kind of a folder that is left out, of which only what `--include` names is taken; `real` is where a folder behind a
+    link really is; both are None for any other.
     """
 
     path: bytes
@@ -108,6 +113,7 @@ class _OpenFolder:
     entries: list[_Entry]
     rules: FolderRules
     left_out_as: str | None
+    real: bytes | None
 
 
 class _Walk:
@@ -120,12 +126,13 @@ class _Walk:
         # A stack rather than recursion: folders nest deeper than Python's calls may.
         self.open_folders: list[_OpenFolder] = []
         self.names_left = LOOKED_AT
+        self.links = Links(top, rules)
 
     def run(self) -> Iterator[PhotoFile | Skipped | PassedOver]:
         """Yield what is found."""
         try:
             name = os.path.basename(self.top.rstrip(b"/"))
-            root = self._open(b"", name, os.stat(self.top), None, _list(self.top), self.rules)
+            root = self._open(b"", name, os.stat(self.top), None, _list(self.top), self.rules, None)
         except OSError as error:
             reason = error.strerror
             raise PhotoseekError(f"photo folder {os.fsdecode(self.top)!r} cannot be read: {reason}") from None
@@ -159,8 +166,8 @@ class _Walk:
             except OSError as error:
                 return self._unreadable(folder, entry, error)
             if stat.S_ISDIR(info.st_mode):
-                return self._look_at_folder(folder, entry.name, info)
-        kind, _ = self._kind_of(folder, entry.name, is_folder=False)
+                return self._look_at_folder(folder, entry, info)
+        kind = self._kind_of_file(folder, entry.name)
         if kind is not None:
             return PassedOver(path, kind)
         try:
@@ -171,7 +178,16 @@ class _Walk:
                 return PassedOver(path, kind_of_ending(ending))
         except OSError as error:
             return Skipped(path, f"cannot be read: {error.strerror}")
+        real = self._real_path(folder, entry)
+        if real is not None and self.links.has_file(real, is_link=entry.is_link):
+            return PassedOver(path, LINKED)
         return PhotoFile(path, info.st_size, info.st_mtime_ns)
+
+    def _real_path(self, folder: _OpenFolder, entry: _Entry) -> bytes | None:
+        """Return where a name really is that is a link or behind one; None for any other."""
+        if entry.is_link:
+            return os.path.realpath(os.path.join(self.top, folder.path, entry.name))
+        return None if folder.real is None else os.path.join(folder.real, entry.name)
 
     def _unreadable(self, folder: _OpenFolder, entry: _Entry, error: OSError) -> Skipped | PassedOver:
         """Tell what a name stands for that cannot be looked at."""
@@ -188,9 +204,10 @@ class _Walk:
         return Skipped(path, f"cannot be read: {error.strerror}", is_folder=entry.is_folder or not is_photo_name)
 
     def _look_at_folder(
-        self, folder: _OpenFolder, name: bytes, info: os.stat_result
+        self, folder: _OpenFolder, entry: _Entry, info: os.stat_result
     ) -> Skipped | PassedOver | _OpenFolder:
         """Open a folder, unless it is left out."""
+        name = entry.name
         path, full = folder.path + name, os.path.join(self.top, folder.path, name)
         kind, is_decided = self._kind_of(folder, name, is_folder=True)
         if kind is not None and not folder.rules.has_includes:
@@ -199,6 +216,9 @@ class _Walk:
             return Skipped(path, "link loop: leads back to a folder that holds it")
         if identity_of(info) in self.other_roots:
             return PassedOver(path, ROOTS, is_folder=True)
+        real = self._real_path(folder, entry)
+        if real is not None and self.links.has_folder(real, path, is_link=entry.is_link):
+            return PassedOver(path, LINKED)
         try:
             listing = _list(full)
         except OSError as error:
@@ -207,7 +227,7 @@ class _Walk:
             kind = kind_of_listing(listing.telling)
             if kind is not None and not folder.rules.has_includes:
                 return self._left_out(path, kind)
-        return self._open(path + b"/", name, info, kind, listing, folder.rules)
+        return self._open(path + b"/", name, info, kind, listing, folder.rules, real)
 
     def _open(
         self,
@@ -217,6 +237,7 @@ class _Walk:
         kind: str | None,
         listing: _Listing,
         rules: FolderRules,
+        real: bytes | None,
     ) -> Skipped | _OpenFolder:
         """Return a folder that is to be walked, with the rules of its ignore file."""
         if IGNORE_FILE in listing.telling and kind is None:
@@ -232,7 +253,7 @@ class _Walk:
         entries = listing.entries
         if len(self.open_folders) < len(self.way):
             entries = [entry for entry in entries if entry.name == self.way[len(self.open_folders)]]
-        return _OpenFolder(path, name, identity_of(info), entries, rules, kind)
+        return _OpenFolder(path, name, identity_of(info), entries, rules, kind, real)
 
     def _kind_of(self, folder: _OpenFolder, name: bytes, *, is_folder: bool) -> tuple[str | None, bool]:
         """Return why a name is left out, None if it is not, and whether a pattern says so rather than the defaults."""
@@ -246,6 +267,14 @@ class _Walk:
             if verdict is not None:
                 return (BY_PATTERN if verdict else None), True
         return (kind_of_folder(name, folder.name) if is_folder else kind_of_file(name)), False
+
+    def _kind_of_file(self, folder: _OpenFolder, name: bytes) -> str | None:
+        """Return why a file is left out, None if it is not; `--include` is asked only of what something leaves out."""
+        if folder.left_out_as is not None or folder.rules.is_empty:
+            return self._kind_of(folder, name, is_folder=False)[0]
+        verdict = folder.rules.excludes(folder.path + name)
+        kind = kind_of_file(name) if verdict is None else BY_PATTERN if verdict else None
+        return None if kind is not None and folder.rules.includes(folder.path + name) else kind
 
     def _left_out(self, path: bytes, kind: str) -> PassedOver:
         """Count the photos below a folder that is left out."""
@@ -266,7 +295,8 @@ def _list(folder: bytes) -> _Listing:
                 telling.add(name)
                 if name.startswith(b"."):
                     continue
-            entries.append(_Entry(name, entry.is_dir(follow_symlinks=False), entry.is_file(follow_symlinks=False)))
+            is_folder, is_file = entry.is_dir(follow_symlinks=False), entry.is_file(follow_symlinks=False)
+            entries.append(_Entry(name, is_folder, is_file, not (is_folder or is_file) and entry.is_symlink()))
     entries.sort(reverse=True)
     return _Listing(entries, telling)
 

@@ -68,7 +68,7 @@ def regroup(catalogue: Catalogue) -> None:
         _write_stacks(catalogue, [photo for photo in catalogue.all_photos() if photo.row is not None])
 
 
-def fill_hashes(catalogue: Catalogue, encoder: ImageEncoder, decoding: Decoding, on_progress: Progress) -> None:
+def fill_hashes(catalogue: Catalogue, encoder: ImageEncoder, decoding: Decoding, on_progress: Progress) -> int:
     """Hash the photos of an older version's index: they are decoded, not embedded, and compared by `update_stacks`.
 
     A photo that cannot be read, or was changed since, stays without and is tried again next time.
@@ -78,10 +78,15 @@ def fill_hashes(catalogue: Catalogue, encoder: ImageEncoder, decoding: Decoding,
         encoder: The encoder of the index, whose square is hashed.
         decoding: How photos are decoded.
         on_progress: Gets (done, total) rows; not called if no row lacks a hash.
+
+    Returns:
+        How many rows got theirs.
     """
     rows = catalogue.stacks.rows_without_hash()
     if not rows:
-        return
+        return 0
+    filled = 0
+    on_progress(0, len(rows))
     settings = (decoding.process_count, encoder.transform, decoding.max_pixels, decoding.deadline)
     with closing(DecodeWorkers(*settings, slots=BLOCK_ROWS)) as workers:
         for start in range(0, len(rows), BLOCK_ROWS):
@@ -103,7 +108,9 @@ def fill_hashes(catalogue: Catalogue, encoder: ImageEncoder, decoding: Decoding,
                 if hashes:
                     mark_stale(catalogue)
                     catalogue.set_setting(COMPARED_SETTING, None)
+            filled += len(hashes)
             on_progress(start + len(block), len(rows))
+    return filled
 
 
 def _unrelated(catalogue: Catalogue, encoder: ImageEncoder) -> float:

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import os
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +24,10 @@ CHECKSUMS_FORMAT = 3
 CHECKSUM = "sha256"
 # Names of the files of embeddings; another name would lead out of the index, or to another of its files.
 EMBEDDINGS = re.compile(r"embeddings-[1-9][0-9]{0,8}\.f16")
+# Options of an image encoder that `photoseek train` takes, too.
+TRAINING_OPTIONS = ("weights", "preprocess")
+# How the names begin of what lies in an index folder before its manifest does.
+BEGINNINGS = ("writer.", "catalogue.sqlite", ".manifest.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,14 @@ class Manifest:
         """Name of the file of region vectors, of the same generation as the embeddings."""
         generation = self.embeddings.removeprefix("embeddings-").removesuffix(".f16")
         return f"regions-{generation}.i8"
+
+    @property
+    def training_command(self) -> str:
+        """Command that trains a ranker for these embeddings."""
+        options = {"--image-encoder": self.encoder_name}
+        options |= {f"--{name}": value for name, value in self.encoder_options.items() if name in TRAINING_OPTIONS}
+        given = " ".join(f"{option} {shlex.quote(value)}" for option, value in options.items())
+        return f"photoseek train JUDGED -o RANKER {given}"
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that `manifest.json` holds."""
@@ -115,7 +129,7 @@ def exists(folder: Path) -> bool:
     Args:
         folder: A folder, which may be missing.
     """
-    return (folder / NAME).exists()
+    return os.path.exists(folder / NAME)  # False, too, for what may not be looked at
 
 
 def write(folder: Path, manifest: Manifest) -> None:
@@ -138,15 +152,20 @@ def add_regions(folder: Path, region_shape: tuple[int, int]) -> None:
     write_values(folder, _read_json(folder) | {"regions": region_shape})
 
 
-def bring_up(folder: Path) -> None:
+def bring_up(folder: Path) -> bool:
     """Give the manifest of an older index the format of this version; every other key stays as it is.
 
     Args:
         folder: The index folder, whose catalogue holds all that this format asks for.
+
+    Returns:
+        Whether it had an older format.
     """
     values = _read_json(folder)
-    if values["format"] != FORMAT:
-        write_values(folder, values | {"format": FORMAT})
+    if values["format"] == FORMAT:
+        return False
+    write_values(folder, values | {"format": FORMAT})
+    return True
 
 
 def read(folder: Path) -> Manifest:
@@ -189,17 +208,42 @@ def _whole_number(value: Any) -> int:
     return value
 
 
+def holds_other_files(folder: Path) -> bool:
+    """Return whether a folder holds anything but the first files of an index, so that none can be begun there.
+
+    Args:
+        folder: A folder, which may be missing.
+
+    Raises:
+        PhotoseekError: It cannot be listed.
+    """
+    if not os.path.isdir(folder):
+        return False
+    try:
+        return any(not name.startswith(BEGINNINGS) for name in os.listdir(folder))
+    except OSError as error:
+        raise PhotoseekError(f"{folder} cannot be read: {error.strerror}") from None
+
+
 def _read_json(folder: Path) -> dict[str, Any]:
     """Read the object of a manifest of this format or an older one."""
     try:
-        values = dict(json.loads((folder / NAME).read_text()))
-        version = values["format"]
+        text = (folder / NAME).read_bytes()
     except FileNotFoundError:
-        raise PhotoseekError(f"no index at {folder}; make one: photoseek build PHOTOS -i {folder}") from None
+        raise _no_index(folder) from None
     except NotADirectoryError:
         raise PhotoseekError(f"{folder} is a file and no index; name the folder of one with -i") from None
-    except (OSError, ValueError, KeyError, TypeError):
-        raise _damaged(folder) from None
+    except IsADirectoryError:
+        raise _not_ours(folder) from None
+    except OSError as error:
+        raise PhotoseekError(f"index {folder}: {NAME} cannot be read: {error.strerror or error}") from None
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):  # brackets may be nested deeper than Python goes
+        values = None
+    if not isinstance(values, dict) or not _is_manifest(values):
+        raise _damaged(folder) if _holds_index_files(folder) else _not_ours(folder)
+    version = values["format"]
     if version not in READ_FORMATS:
         raise PhotoseekError(
             f"index {folder} has format {version}, this photoseek reads {READ_FORMATS[0]} to {READ_FORMATS[-1]}; "
@@ -208,6 +252,30 @@ def _read_json(folder: Path) -> dict[str, Any]:
     if (version >= CHECKSUMS_FORMAT or CHECKSUM in values) and values.get(CHECKSUM) != _checksum(values):
         raise _damaged(folder)
     return values
+
+
+def _is_manifest(values: Mapping[str, Any]) -> bool:
+    """Return whether an object is of an index, whatever its format; other programs write a `manifest.json`, too."""
+    return type(values.get("format")) is int and ("encoder" in values or "encoder_name" in values)
+
+
+def _holds_index_files(folder: Path) -> bool:
+    """Return whether an index was built in a folder, whatever its manifest says."""
+    return (folder / "catalogue.sqlite").is_file() and any(folder.glob("embeddings-*.f16"))
+
+
+def _no_index(folder: Path) -> PhotoseekError:
+    """Return the error to raise for a folder without a manifest."""
+    if holds_other_files(folder):
+        return PhotoseekError(f"{folder} is not a photoseek index; name the folder of one with -i")
+    place = shlex.quote(str(folder))
+    return PhotoseekError(f"no index at {folder}; make one: photoseek build PHOTOS -i {place}")
+
+
+def _not_ours(folder: Path) -> PhotoseekError:
+    return PhotoseekError(
+        f"{folder} is not a photoseek index ({NAME} in it is of another program); name another folder with -i"
+    )
 
 
 def _damaged(folder: Path) -> PhotoseekError:

@@ -68,7 +68,9 @@ def read(path: Path, rows: int, dim: int, dtype: np.dtype = EMBEDDING_DTYPE) -> 
     try:
         size = path.stat().st_size
     except OSError as error:
-        raise PhotoseekError(f"{path}: {error.strerror}: {DAMAGED}") from None
+        # What a permission or a network disk withholds is not damaged.
+        damage = f": {DAMAGED}" if isinstance(error, FileNotFoundError) else ""
+        raise PhotoseekError(f"{path}: {error.strerror}{damage}") from None
     if size < rows * dim * dtype.itemsize:
         raise _too_short(path, rows)
     return np.memmap(path, dtype, "r", shape=(rows, dim))

@@ -1,5 +1,6 @@
 """Build views: in a hidden folder, renamed when finished, then named in the catalogue; later rows are appended."""
 
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,7 +131,10 @@ def build_view(
     """
     views.mkdir(exist_ok=True)
     if not len(embeddings):
-        raise PhotoseekError("the index holds no photos; build it first: photoseek build PHOTOS")
+        index = views.parent
+        raise PhotoseekError(
+            f"index {index} holds no photos; photoseek build PHOTOS -i {shlex.quote(str(index))} adds some"
+        )
     settings = settings or AnnSettings()
     report = on_progress or (lambda _done, _total: None)
     with scratch_folder(views, ".building-") as scratch:

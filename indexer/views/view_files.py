@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -165,4 +166,10 @@ def digests(folder: Path) -> dict[str, str]:
 
 def damaged_view(folder: Path, reason: str) -> PhotoseekError:
     """Return the error to raise for a view that cannot be used."""
-    return PhotoseekError(f"view {folder} is damaged ({reason}); run: photoseek use RANKER -i {folder.parents[1]}")
+    return PhotoseekError(f"view {folder} is damaged ({reason}); {attach_advice(folder.parents[1])}")
+
+
+def attach_advice(index: Path) -> str:
+    """Return what attaches a ranker to an index whose view cannot be used: that of the user, or the shipped one."""
+    place = shlex.quote(str(index))
+    return f"run: photoseek use RANKER -i {place}, or for the shipped ranker: photoseek build PHOTOS -i {place}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from photoseek.commands.console import echo_json, say
-from photoseek.options.standard_options import examples, index_option
+from photoseek.options.standard_options import examples, index_option, index_words
 
 if TYPE_CHECKING:
     from indexer.stacks.photo_groups import GroupedPhoto
@@ -29,7 +29,8 @@ def duplicates(folder: Path, as_json: bool) -> None:
     index = Index.open(folder)
     groups = index.groups()
     if index.catalogue.setting(CURRENT_SETTING) is None:
-        say("note: photos were not grouped since the index was changed; photoseek build PHOTOS does it")
+        command = f"photoseek build PHOTOS{index_words(folder)}"
+        say(f"note: photos were not grouped since the index was changed; {command} does it")
     if as_json:
         listed = [{"photos": [asdict(photo) for photo in group]} for group in groups]
         echo_json({"groups": listed})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from photoseek.commands.console import say
-from photoseek.options.standard_options import examples, index_option
+from photoseek.options.standard_options import examples, index_option, index_words
 
 if TYPE_CHECKING:
     from indexer.index import Index
@@ -47,7 +47,7 @@ def echo_passed_over(index: "Index", photos: tuple[str, ...]) -> None:
     built = {root for root in index.catalogue.roots() if any(map(Folder.at(root).is_same, folders))}
     counts = describe_passed_over(files for root, files in index.catalogue.unindexed.passed_over() if root in built)
     if counts:
-        click.echo(f"passed over: {counts}; photoseek info --passed-over lists them")
+        click.echo(f"passed over: {counts}; photoseek info{index_words(index.folder)} --passed-over lists them")
 
 
 def passed_over_paths(index: "Index") -> list[dict[str, Any]]:

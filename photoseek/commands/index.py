@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 # Cameras that `info` names; `--json` has all.
 SHOWN_CAMERAS = 5
+DAMAGED = "indexed although damaged"
 
 
 @click.command()
@@ -228,8 +229,11 @@ def info(folder: Path, as_json: bool, skipped: bool, passed_over: bool, held_bac
         return
     _echo_facts(facts)
     if skipped:
-        for path, reason in (*facts["skipped_photos"], *facts["notes"]):
-            click.echo(f"  {printable(path)}: {printable(reason)}")
+        for heading, listed in (("skipped", facts["skipped_photos"]), (DAMAGED, facts["notes"])):
+            if listed:
+                click.echo(f"{len(listed):,} {heading}")
+            for path, reason in listed:
+                click.echo(f"  {printable(path)}: {printable(reason)}")
     if passed_over:
         echo_passed_over_paths(index)
     if held_back:
@@ -262,12 +266,13 @@ def _moderation_of(index: "Index") -> "Moderation | None":
 
 def _echo_facts(facts: Mapping[str, Any]) -> None:
     """Print the facts of an index, one per line, without the lists of skipped and damaged photos."""
+    from indexer.building.roots.passed_over import in_words
     from indexer.printable import printable
 
-    counts = ", ".join(f"{count:,} {kind}" for kind, count in facts["passed_over"].items())
+    counts = ", ".join(in_words(kind, count) for kind, count in facts["passed_over"].items())
     shown = {name: value for name, value in facts.items() if name not in ("metadata", "notes", "skipped_photos")}
     if facts["notes"]:
-        shown["damaged"] = f"{len(facts['notes'])} indexed although damaged"
+        shown["damaged"] = f"{len(facts['notes'])} {DAMAGED}"
     shown["passed_over"] = counts or "none"
     for name, value in (shown | _metadata_lines(facts["metadata"])).items():
         text = ", ".join(value) or "none" if isinstance(value, list) else str(value)

@@ -111,7 +111,7 @@ def train(
     seen. A JUDGED that is a .tsv file has captions alone.
     """
     from reranker.ranker import Ranker
-    from reranker.ranker_files import check_place
+    from reranker.ranker_places import check_place
     from reranker.training.joint_space.class_name_files import read_class_names
     from reranker.training.train_ranker import train_ranker
 

@@ -66,7 +66,7 @@ SHEET = OutputKind("contact sheet", "search.contact_sheet:is_sheet", "search.con
 REPORT = OutputKind("report", "reranker.reports.page:is_report")
 PLOT = OutputKind("plot", "search.bench.plot_file:is_plot", "search.bench.plot_file:plot_suffixes")
 TREC = OutputKind("folder of TREC files", "reranker.evaluation.run_files:is_trec_folder")
-RANKER = OutputKind("ranker", "reranker.ranker_files:has_no_ranker")
+RANKER = OutputKind("ranker", "reranker.ranker_places:has_no_ranker")
 
 
 class OutputFile(click.Path):

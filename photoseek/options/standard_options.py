@@ -3,6 +3,7 @@
 import inspect
 import math
 import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -99,6 +100,14 @@ def index_option(command: Callable[..., None]) -> Callable[..., None]:
         show_default=True,
         help="The index folder ($PHOTOSEEK_INDEX).",
     )(command)
+
+
+def index_words(folder: Path) -> str:
+    """Return what names an index in advice: " -i FOLDER", or nothing for the one that commands take by themselves."""
+    from indexer.user_paths import absolute_path
+
+    own = absolute_path(os.environ.get("PHOTOSEEK_INDEX") or DEFAULT_INDEX)
+    return "" if absolute_path(folder) == own else f" -i {shlex.quote(str(folder))}"
 
 
 def ranker_option(text: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -58,13 +58,15 @@ class BuildTalk:
             seconds: How long it took.
             only_changes: Print nothing if nothing was done.
         """
+        from indexer.printable import counted
+
         last = index.history()[-1]
         if only_changes and not (last.added or last.changed or last.removed):
             return
         before = last.skipped - self._named
         known = f" ({before} known from before)" if before else ""
         click.echo(
-            f"{index.catalogue.photo_count()} photos in {_from_here(index.folder)}: {last.added} added, "
+            f"{counted(index.catalogue.photo_count(), 'photo')} in {_from_here(index.folder)}: {last.added} added, "
             f"{last.changed} changed, {last.removed} removed, {last.skipped} skipped{known}, {seconds:.1f} s"
         )
 

@@ -132,7 +132,7 @@ def embed_photos(
     found = read_photos(files, encoder, on_progress)
     if found.unreadable:
         path = next(path for path in files if path in found.unreadable)
-        raise PhotoseekError(f"judged photo {path} cannot be read; photoseek build {path.parent} says why")
+        raise PhotoseekError(f"judged photo {path} cannot be read: {found.unreadable[path]}")
     x = np.stack([found.embeddings[path] for path in files]).astype(np.float32)
     if any(path not in found.regions for path in files):
         return x, None
@@ -181,7 +181,23 @@ def read_photos(files: Sequence[Path], encoder: ImageEncoder, on_progress: Progr
                 found.unreadable.pop(path, None)
             elif path in found.unreadable:
                 found.unreadable[path] = photo.reason or "no photo"
+    _follow_links(found)
     return found
+
+
+def _follow_links(found: ReadPhotos) -> None:
+    """Give links what the photo has that they lead to, which an index has once."""
+    links = [path for path in found.unreadable if path.is_symlink()]
+    if not links:
+        return
+    photos = {os.path.realpath(path): path for path in found.embeddings}
+    for link in links:
+        photo = photos.get(os.path.realpath(link))
+        if photo is not None:
+            found.embeddings[link] = found.embeddings[photo]
+            if photo in found.regions:
+                found.regions[link] = found.regions[photo]
+            del found.unreadable[link]
 
 
 def _index_of(folder: Path, encoder: ImageEncoder, on_progress: Progress | None) -> Index:

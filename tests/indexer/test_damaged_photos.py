@@ -32,7 +32,7 @@ def test_damaged_photos_get_the_row_of_their_picture_and_a_note(photos, folder):
     write(photos)
     opened = build(photos, folder)
     found = rows(opened)
-    assert found["half.jpg"] == "truncated image"
+    assert found["half.jpg"] == "the file is cut short"
     vectors = opened.embeddings()
     assert np.array_equal(vectors[found["no_end.jpg"]], vectors[found["whole.jpg"]])
     assert found["wrong.png"] == found["twin.png"]
@@ -62,8 +62,10 @@ def test_info_counts_and_lists_damaged_photos(photos, folder):
     assert "damaged         3 indexed although damaged" in photoseek("info", "-i", folder).stdout.splitlines()
     result = photoseek("info", "-i", folder, "--skipped")
     assert (result.exit_code, result.stderr) == (0, "")
-    assert result.stdout.splitlines()[-4:] == [
-        "  half.jpg: truncated image",
+    assert result.stdout.splitlines()[-6:] == [
+        "1 skipped",
+        "  half.jpg: the file is cut short",
+        "3 indexed although damaged",
         f"  no_end.jpg: {END}",
         f"  twin.png: {CHUNK}",
         f"  wrong.png: {CHUNK}",

@@ -2,7 +2,7 @@ import os
 
 from indexer.file_checks import FileChecks, files_to_read, unsettled_files
 from indexer.photos.found_files import PhotoFile
-from indexer.photos.retry import Limits
+from indexer.photos.retry import OTHER_DECODER, Limits
 from indexer.storage.records import KnownFile
 
 LIMITS = Limits(max_pixels=1000, deadline=60.0)
@@ -11,7 +11,7 @@ KNOWN = {
     b"s": KnownFile(5, 7, 0),
     b"t": KnownFile(5, 6, 1),
     b"g": KnownFile(4, 7, 2),
-    b"b": KnownFile(5, 7, None, "decoder 1"),
+    b"b": KnownFile(5, 7, None, OTHER_DECODER),
     b"l": KnownFile(5, 7, None, "pixels 1000"),
 }
 

@@ -42,7 +42,7 @@ def test_a_ranker_of_another_encoder_is_refused(photos, folder):
 
 def test_an_index_without_a_ranker_has_no_view(photos, folder):
     assert refusal(lambda: build(photos, folder).view()) == (
-        f"index {folder} has no ranker yet; photoseek use RANKER attaches one, "
+        f"index {folder} has no ranker yet; photoseek use RANKER -i {folder} attaches one, "
         "photoseek train JUDGED -o RANKER --image-encoder tiny makes one"
     )
 
@@ -132,7 +132,9 @@ def test_a_damaged_view_is_named_and_the_named_command_mends_it(photos, folder):
     os.truncate(damaged / "z.f16", 3)
     line = refusal(opened.view)
     assert line.startswith(f"view {damaged} is damaged (")
-    assert line.endswith(f"); run: photoseek use RANKER -i {folder}")
+    assert line.endswith(
+        f"); run: photoseek use RANKER -i {folder}, or for the shipped ranker: photoseek build PHOTOS -i {folder}"
+    )
     opened.attach(RANKER)
     assert opened.view().rows == 4
 

@@ -160,8 +160,24 @@ def test_a_ranker_of_another_format_is_refused(saved):
         assert refusal(saved) == f"ranker {saved} has format {version}, this photoseek reads 2 to 4; train it again"
 
 
+def test_a_folder_or_file_that_is_no_ranker_gets_advice_that_is_not_refused(tmp_path):
+    """`photoseek train -o` refuses a folder that holds something else."""
+    (tmp_path / "a.jpg").touch()
+    assert refusal(tmp_path) == (
+        f"{tmp_path} is not a ranker, which is a folder that photoseek train writes; name one, or train one into a new "
+        "folder: photoseek train JUDGED -o RANKER"
+    )
+    assert refusal(tmp_path / "a.jpg") == f"{tmp_path}/a.jpg is a file and no ranker; name the folder of one"
+    blank = tmp_path / "my rankers"
+    assert refusal(blank) == f"no ranker at {blank}; train one: photoseek train JUDGED -o '{blank}'"
+    (tmp_path / "ranker.json").mkdir()
+    assert refusal(tmp_path) == f"{tmp_path}/ranker.json cannot be read: Is a directory"
+
+
 def test_a_missing_cut_or_foreign_ranker_is_refused(saved):
     none = saved.parent / "none"
+    assert refusal(none) == f"no ranker at {none}; train one: photoseek train JUDGED -o {none}"
+    none.mkdir()
     assert refusal(none) == f"no ranker at {none}; train one: photoseek train JUDGED -o {none}"
     arrays = load_file(saved / "weights.safetensors")
     whole = (saved / "weights.safetensors").read_bytes()

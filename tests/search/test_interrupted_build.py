@@ -134,6 +134,7 @@ def test_a_copy_whose_catalogue_names_an_older_view_says_what_is_missing(copy: P
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == (
         f"photoseek: index {moved} has another view than its catalogue says, as when it is copied without "
-        f"catalogue.sqlite-wal; copy the whole folder again, or run: photoseek use RANKER -i {moved}\n"
+        f"catalogue.sqlite-wal; copy the whole folder again, or run: photoseek use RANKER -i {moved}, or for the "
+        f"shipped ranker: photoseek build PHOTOS -i {moved}\n"
     )
     assert os.path.exists(copy / "catalogue.sqlite")

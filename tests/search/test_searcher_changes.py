@@ -161,8 +161,8 @@ def test_an_index_without_a_ranker_is_refused_where_none_is_shipped_for_its_enco
     index = Index.build(photos / "animals", tmp_path / "index", encoder=encoder)
     monkeypatch.setattr(Ranker, "shipped", lambda _encoder: None)
     assert refusal(lambda: Searcher(index)) == (
-        f"index {tmp_path / 'index'} has no ranker yet; photoseek use RANKER attaches one, photoseek train JUDGED "
-        f"-o RANKER --image-encoder {DEFAULT_ENCODER} makes one"
+        f"index {tmp_path / 'index'} has no ranker yet; photoseek use RANKER -i {tmp_path / 'index'} attaches one, "
+        f"photoseek train JUDGED -o RANKER --image-encoder {DEFAULT_ENCODER} makes one"
     )
 
 

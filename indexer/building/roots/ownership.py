@@ -174,7 +174,8 @@ def drop_moved(catalogue: Catalogue, built: Sequence[int]) -> list[str]:
         elif found:
             notes.append(
                 f"{_shown(root)} is gone, and {found:,} of its photos were found elsewhere; "
-                f"the other {left:,} are kept until photoseek forget {shlex.quote(_shown(root))}"
+                f"the other {left:,} are kept until photoseek forget {shlex.quote(_shown(root))} -i "
+                f"{shlex.quote(str(catalogue.path.parent))}"
             )
     return notes
 

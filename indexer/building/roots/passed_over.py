@@ -16,6 +16,7 @@ PHRASES = {
     "hidden": "hidden",
     "indexes": "in indexes",
     "roots": "in other folders of the index",
+    "linked": "link{s} to photos that are there anyway",
     "links": "link{s} to nowhere",
     "pictures": "picture{s} of other kinds",
     "videos": "video{s}",
@@ -50,7 +51,16 @@ def describe_passed_over(passed_over: Iterable[PassedOverFiles]) -> str:
 
 def describe(kind: PassedOverFiles) -> str:
     """Return how much was passed over of one kind: "1,204 thumbnails (31 folders)"."""
-    number = kind.files + kind.photos
-    phrase = PHRASES[kind.kind].format(s="" if number == 1 else "s")
-    count = f"{number:,}{'' if kind.all_counted else ' or more'} {phrase}"
+    count = in_words(kind.kind, kind.files + kind.photos, all_counted=kind.all_counted)
     return f"{count} ({counted(kind.folders, 'folder')})" if kind.folders else count
+
+
+def in_words(kind: str, count: int, *, all_counted: bool = True) -> str:
+    """Return how many files of a kind were passed over: "1 video", "2 left out by patterns".
+
+    Args:
+        kind: The kind, a key of `PHRASES`.
+        count: How many files.
+        all_counted: Whether these are all.
+    """
+    return f"{count:,}{'' if all_counted else ' or more'} {PHRASES[kind].format(s='' if count == 1 else 's')}"

@@ -73,7 +73,10 @@ def refuse_empty(catalogue: Catalogue, scans: list[Scan], callbacks: BuildCallba
 def prepare(
     catalogue: Catalogue, scans: Sequence[Scan], decoding: Decoding, callbacks: BuildCallbacks
 ) -> list[Changes]:
-    """Find what is new, after all that needs no embedding: photos of renamed folders, and photos that were left out."""
+    """Find what is new, after all that needs no embedding: photos of renamed folders, and photos that were left out.
+
+    What the walks passed over is recorded here, so that it is right in an index whose build is interrupted.
+    """
     changes: list[Changes] = []
     notes: list[str] = []
     with catalogue.transaction():
@@ -84,6 +87,9 @@ def prepare(
             left_out = catalogue.unindexed.left_out(root_id)
             changes.append(find_changes(scan, root_id, catalogue.known_files(root_id), left_out, decoding))
             catalogue.unindexed.take_back(root_id, changes[-1].returned)
+            if not scan.below:  # a part says nothing of the rest
+                unseen = ((item.path, item.reason) for item in changes[-1].skipped)
+                catalogue.unindexed.record_walk(root_id, scan.passed_over.values(), unseen)
             notes += _notes_on(changes[-1])
         if notes or any(found.new or found.left_out or found.gone for found in changes):
             mark_stale(catalogue)
@@ -104,13 +110,9 @@ def _notes_on(changes: Changes) -> list[str]:
 
 
 def take_out(catalogue: Catalogue, scan: Scan, changes: Changes) -> int:
-    """Take out what is gone or left out, record what was passed over, and return how many photos are gone."""
+    """Take out what is gone or left out, and return how many photos are gone."""
     root_id, unindexed = changes.root_id, catalogue.unindexed
     unindexed.leave_out(root_id, changes.left_out)
     unindexed.forget_left_out(root_id, changes.forgotten)
     catalogue.remove(root_id, changes.left_out)
-    if not scan.below:  # a part says nothing of the rest
-        unindexed.record_walk(
-            root_id, scan.passed_over.values(), ((item.path, item.reason) for item in changes.skipped)
-        )
     return catalogue.remove(root_id, changes.gone)

@@ -21,6 +21,7 @@ REDUCED_SIDES = 4
 WHITES = (255, 1023, 4095, 16383, 65535)
 # Share of the values of a float photo that may be over 1 and still count as highlights of a range from 0 to 1.
 MAX_HIGHLIGHTS = 0.01
+NOT_NUMBERS = "odd samples: some are no numbers (NaN), and are shown black"
 # Pillow's name of a mode -> the name of its colour space in a profile.
 SPACES = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK", "LAB": "Lab"}
 # A profile that moves no colour by more levels than this is sRGB itself and is not applied, so that most photos stay
@@ -117,6 +118,14 @@ def shown_range(blocks: Iterable[np.ndarray], *, is_integer: bool) -> tuple[floa
     if over_one <= MAX_HIGHLIGHTS * count:
         return 0.0, 1.0
     return 0.0, float(next(white for white in WHITES if high <= white))
+
+
+def note_of_odd_numbers(pixels: Image.Image | np.ndarray) -> str | None:
+    """Return the note on a photo of floats some of which are no numbers; None for any other photo."""
+    if isinstance(pixels, Image.Image) and pixels.mode != "F":
+        return None
+    values = np.asarray(pixels)
+    return NOT_NUMBERS if values.dtype.kind == "f" and bool(np.isnan(values).any()) else None
 
 
 def to_8_bit(values: np.ndarray, value_range: tuple[float, float]) -> np.ndarray:

@@ -3,6 +3,7 @@
 from PIL import Image
 
 from indexer.photos.decoding.colour import to_rgb
+from indexer.photos.decoding.damage.cut_files import is_cut
 from indexer.photos.decoding.limits import TRUNCATED, UnreadablePhotoError, refuse_large
 from indexer.photos.decoding.orientation import orientation_of
 from indexer.photos.decoding.picture import FileBytes, Picture, Request, as_file
@@ -34,11 +35,21 @@ def decode_jxl(data: FileBytes, request: Request) -> Picture:
         reason = "JPEG XL needs an extra: pip install 'photoseek[jxl]'"
         raise UnreadablePhotoError(reason, with_module("pillow_jxl")) from None
     refuse_large(*_size(_codestream_start(data)), request.max_pixels, PEAK_BYTES)
-    with Image.open(as_file(data), formats=("JXL",)) as image:
+    with _opened(data) as image:
         # Pixels come upright, unless the file is a JPEG that was packed without loss.
         orientation = orientation_of(image) if getattr(image, "jpeg", False) else 1
         width, height = image.size
         return Picture(to_rgb(image, request.min_side, image.info.get("icc_profile")), width, height, orientation)
+
+
+def _opened(data: FileBytes) -> Image.Image:
+    """Open a JPEG XL file, which decodes it."""
+    try:
+        return Image.open(as_file(data), formats=("JXL",))
+    except RuntimeError:  # in words for those who build the library
+        if is_cut(data, "JXL"):
+            raise UnreadablePhotoError(TRUNCATED) from None
+        raise UnreadablePhotoError("the JPEG XL is damaged or cut short") from None
 
 
 def _codestream_start(data: FileBytes) -> bytes:

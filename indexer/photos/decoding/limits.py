@@ -11,7 +11,7 @@ SMALLEST_BUDGET = 256_000_000
 MIN_SHARE = 0.75
 
 NOT_AN_IMAGE = "not an image, or of a kind that is not read"
-TRUNCATED = "truncated image"
+TRUNCATED = "the file is cut short"
 
 
 class UnreadablePhotoError(Exception):

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from PIL import Image
 
-from indexer.photos.decoding.colour import to_rgb
+from indexer.photos.decoding.colour import note_of_odd_numbers, to_rgb
+from indexer.photos.decoding.damage.gif import complete_gif
 from indexer.photos.decoding.limits import UnreadablePhotoError, note_of_missing_rows, refuse_large
 from indexer.photos.decoding.orientation import orientation_of
 from indexer.photos.decoding.picture import FileBytes, Picture, Request, as_file
@@ -56,7 +57,25 @@ def decode_with_pillow(data: FileBytes, request: Request, kind: str) -> Picture:
             image.info.pop("xmp", None)  # Pillow tells the turns of the container as EXIF
         # The HEIC reader turns by what its container tells; EXIF and XMP inside it only repeat that.
         orientation = 1 if kind == "HEIF" else orientation_of(image)
-        return Picture(rgb, width, height, orientation)
+        return Picture(rgb, width, height, orientation, note_of_odd_numbers(image))
+
+
+def decode_gif(data: FileBytes, request: Request) -> Picture:
+    """Decode a GIF, also one that lacks its end.
+
+    Args:
+        data: The bytes of a file.
+        request: How large the picture should be and may be.
+
+    Returns:
+        The picture, with a note if something is missing.
+
+    Raises:
+        UnreadablePhotoError: It is too large, or lacks too much.
+        Exception: Any of the kinds that Pillow raises for broken data.
+    """
+    whole, note = complete_gif(data, request.max_pixels)
+    return replace(decode_with_pillow(whole, request, "GIF"), note=note)
 
 
 def _missing_bytes(image: Image.Image, size: int) -> tuple[int, float]:

@@ -7,8 +7,9 @@ import numpy as np
 from PIL import Image
 
 from indexer.photos.decoding.colour import to_rgb
+from indexer.photos.decoding.damage.cut_files import is_cut
 from indexer.photos.decoding.jpeg import decode_jpeg
-from indexer.photos.decoding.limits import UnreadablePhotoError, refuse_large
+from indexer.photos.decoding.limits import TRUNCATED, UnreadablePhotoError, refuse_large
 from indexer.photos.decoding.orientation import ORIENTATION
 from indexer.photos.decoding.picture import FileBytes, Picture, Request, as_file
 from indexer.photos.retry import with_module
@@ -54,8 +55,19 @@ def decode_raw(data: FileBytes, request: Request) -> Picture:
                 note = f"only the preview of {preview.width} x {preview.height} can be read"
                 return Picture(preview.image, preview.width, preview.height, preview.orientation, note)
     except rawpy.LibRawError as error:
-        reason = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else str(error)
-        raise UnreadablePhotoError(f"broken RAW file: {reason}") from None
+        raise UnreadablePhotoError(_reason(error, data)) from None
+
+
+def _reason(error: "rawpy.LibRawError", data: FileBytes) -> str:
+    """Say in plain words what is wrong with a RAW file; LibRaw calls a file that is cut short an input error."""
+    import rawpy
+
+    if isinstance(error, rawpy.LibRawIOError) or is_cut(data, "RAW"):
+        return TRUNCATED
+    if isinstance(error, rawpy.LibRawFileUnsupportedError):
+        return "camera RAW of a kind that is not read, or damaged"
+    text = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else str(error)
+    return f"damaged camera RAW ({text})"
 
 
 def _preview(raw: "rawpy.RawPy", request: Request) -> Picture | None:

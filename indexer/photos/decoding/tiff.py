@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from indexer.photos.decoding import tiff_directory as tag
-from indexer.photos.decoding.colour import shown_range, to_8_bit, to_rgb
+from indexer.photos.decoding.colour import NOT_NUMBERS, note_of_odd_numbers, shown_range, to_8_bit, to_rgb
 from indexer.photos.decoding.limits import UnreadablePhotoError, note_of_missing_rows, refuse_large
 from indexer.photos.decoding.orientation import orientation_of, upright
 from indexer.photos.decoding.picture import FileBytes, Picture, Request, as_file
@@ -59,7 +59,7 @@ def decode_tiff(data: FileBytes, request: Request) -> Picture:
     picture = _by_samples(data, directory, layout, request)
     # Pillow takes planes of more than 8 bits for pixels, which gives noise, and does not invert deep greys.
     is_beyond_pillow = layout.bits > 8 and (layout.planes > 1 or directory.number(tag.PHOTOMETRIC, -1) == WHITE_IS_ZERO)
-    if picture.note is None and not is_beyond_pillow:
+    if picture.note in (None, NOT_NUMBERS) and not is_beyond_pillow:
         _compare(picture, data, directory, request)
     return picture
 
@@ -86,7 +86,7 @@ def _by_pillow(data: FileBytes, directory: TiffDirectory, request: Request) -> P
         except (OSError, ValueError) as error:
             raise OSError(f"{error} ({_kind(directory)})") from None
         width, height = image.size  # Pillow may turn a TIFF upright as it loads
-        return Picture(rgb, width, height, orientation_of(image))
+        return Picture(rgb, width, height, orientation_of(image), note_of_odd_numbers(image))
 
 
 def _kind(directory: TiffDirectory) -> str:
@@ -108,8 +108,8 @@ def _by_samples(data: FileBytes, directory: TiffDirectory, layout: SampleLayout,
     # A strip or tile lies in memory as compressed, as bytes and as numbers.
     at_once = 3 * size * layout.samples * layout.part[0] * layout.part[1] // (layout.width * layout.height)
     refuse_large(layout.width, layout.height, request.max_pixels, kept * (size if size > 2 else 1) + 8 + at_once)
-    pixels, share = _bytes_of(data, layout, kept, colours, photometric)
-    note = None if share == 1 else note_of_missing_rows(share)
+    pixels, share, note = _bytes_of(data, layout, kept, colours, photometric)
+    note = note if share == 1 else note_of_missing_rows(share)
     if has_alpha:
         _refuse_half_transparent(pixels[..., colours])
     if photometric == WHITE_IS_ZERO:
@@ -128,8 +128,8 @@ def _orientation(directory: TiffDirectory) -> int:
 
 def _bytes_of(
     data: FileBytes, layout: SampleLayout, kept: int, colours: int, photometric: int
-) -> tuple[np.ndarray, float]:
-    """Read the samples as (height, width, kept) uint8; return them and the share of the rows that are there."""
+) -> tuple[np.ndarray, float, str | None]:
+    """Read the samples as (height, width, kept) uint8; return them, the share of the rows that is there, and a note."""
     is_float = layout.dtype.kind == "f"
     is_wide = is_float or layout.dtype.itemsize > 2 or layout.dtype.kind == "i"
     shape = (layout.height, layout.width, kept)
@@ -146,16 +146,19 @@ def _bytes_of(
         target = pixels[block.top : block.top + rows, block.left : block.left + columns, block.first_sample : last]
         target[...] = values if is_wide else _to_bytes(values, layout, photometric)
     if not is_wide:
-        return pixels, there / expected
+        return pixels, there / expected, None
     step = max(1, 4_000_000 // (layout.width * kept))
     tops = range(0, layout.height, step)
     value_range = shown_range((pixels[top : top + step, :, :colours] for top in tops), is_integer=not is_float)
     if layout.dtype.kind == "i" and layout.bits <= 16 and value_range[0] == 0:
         value_range = (0.0, float(np.iinfo(layout.dtype).max))
+    note = note_of_odd_numbers(pixels)
+    if note is not None and photometric == WHITE_IS_ZERO:
+        pixels[np.isnan(pixels)] = np.inf  # which is shown black
     result = np.empty(shape, np.uint8)
     for top in tops:
         result[top : top + step] = to_8_bit(pixels[top : top + step], value_range)
-    return result, there / expected
+    return result, there / expected, note
 
 
 def _to_bytes(values: np.ndarray, layout: SampleLayout, photometric: int) -> np.ndarray:

@@ -6,7 +6,8 @@ from typing import Any
 
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from indexer.photos.decoding.limits import UnreadablePhotoError
+from indexer.photos.decoding.damage.cut_files import is_cut
+from indexer.photos.decoding.limits import TRUNCATED, UnreadablePhotoError
 from indexer.photos.decoding.picture import FileBytes, as_file
 
 # Numbers of tags, TIFF 6.0 and TIFF/EP.
@@ -60,6 +61,8 @@ def photo_directory(data: FileBytes) -> TiffDirectory:
         UnreadablePhotoError: The directories cannot be read.
     """
     pages = _pages(data)
+    if not pages and is_cut(data, "TIFF"):
+        raise UnreadablePhotoError(TRUNCATED)
     if not pages:
         raise UnreadablePhotoError("broken image: the TIFF has no directory")
     return next((page for page in pages if not page.number(NEW_SUBFILE_TYPE, 0) & (REDUCED | MASK)), pages[0])

@@ -32,7 +32,8 @@ class Patterns:
     """Patterns of an index, in gitignore syntax, relative to each of its photo folders.
 
     Attributes:
-        exclude: What is left out; a pattern that begins with `!` takes back what one before it left out.
+        exclude: What is left out; a pattern that begins with `!` takes back what one before it left out. One that
+            begins with `#` is no comment.
         include: What is taken, whatever else would leave it out.
     """
 
@@ -81,8 +82,8 @@ class FolderRules:
     """
 
     def __init__(self, patterns: Patterns) -> None:
-        self._include = _compile(patterns.include, "--include") if patterns.include else None
-        self._exclude = _compile(patterns.exclude, "--exclude") if patterns.exclude else None
+        self._include = _compile(_literal(patterns.include), "--include") if patterns.include else None
+        self._exclude = _compile(_literal(patterns.exclude), "--exclude") if patterns.exclude else None
         # (letters of the folder's path, patterns), the deepest first.
         self._files: tuple[tuple[int, GitIgnoreSpec], ...] = ()
 
@@ -128,12 +129,19 @@ class FolderRules:
         Args:
             path: The path below the root; that of a folder ends with a slash.
         """
+        if self._exclude is None and not self._files:
+            return None
         text = _text(path)
         verdict = None if self._exclude is None else self._exclude.check_file(text).include
         for start, spec in self._files:
             if verdict is None:
                 verdict = spec.check_file(text[start:]).include
         return verdict
+
+
+def _literal(patterns: Sequence[str]) -> list[str]:
+    """Return patterns of the index, none of which is a comment: folders of NAS systems are called `#recycle`."""
+    return [f"\\{pattern}" if pattern.startswith("#") else pattern for pattern in patterns]
 
 
 def _compile(lines: Sequence[str], source: str) -> "GitIgnoreSpec":

@@ -43,7 +43,7 @@ def test_a_broken_photo_is_not_decoded_again_until_the_decoder_is_another(photos
     built, skipped = named(photos, folder)
     assert (skipped, last(built)) == ([], {"seen": 5, "skipped": 1})
     assert rows(built)["broken.png"] == "not an image, or of a kind that is not read"
-    monkeypatch.setattr(retry, "OTHER_DECODER", "decoder 2")
+    monkeypatch.setattr(retry, "OTHER_DECODER", "decoder 999")
     built, skipped = named(photos, folder)
     assert (skipped, last(built), rows(built)["broken.png"]) == ([], {"seen": 5, "added": 1}, 1)
 
@@ -102,7 +102,7 @@ def test_files_whose_time_alone_changed_are_no_change_and_known_by_their_time_fr
     built = build(photos, folder, encoder=Refusing(), callbacks=progress)
     assert (rows(built), last(built), done[-1]) == (before, {"seen": 4}, (4, 4))
     built = build(photos, folder, encoder=Refusing(), callbacks=progress)
-    assert (last(built), len(done)) == ({"seen": 4}, 4)
+    assert (last(built), len(done)) == ({"seen": 4}, 5)
 
 
 def test_rehash_finds_what_size_and_time_hide_and_embeds_that_alone(photos, folder):

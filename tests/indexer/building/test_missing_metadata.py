@@ -51,14 +51,21 @@ def test_an_older_index_is_read_as_it_is_and_brought_up_without_embedding(librar
     older = Index.open(folder)
     assert (taken(older), older.catalogue.metadata.is_empty(), len(rows(older))) == ({}, True, 5)
     progress: list[tuple[int, int]] = []
-    callbacks = BuildCallbacks(on_progress=lambda done, total: progress.append((done, total)))
+    notes: list[str] = []
+    callbacks = BuildCallbacks(
+        on_progress=lambda done, total: progress.append((done, total)), on_note=lambda line: notes.append(line)
+    )
     after = build(library, folder, encoder=Refusing(), callbacks=callbacks)
     assert taken(after) == expected
-    assert progress == [(5, 5), (5, 5)]  # the metadata, then the hashes
+    assert progress == [(0, 5), (5, 5), (0, 5), (5, 5)]  # the metadata, then the hashes
     assert json.loads((folder / "manifest.json").read_text())["format"] == FORMAT
     assert (after.embeddings() == vectors).all()
     assert build(library, folder, encoder=Refusing(), callbacks=callbacks).rows == 5
-    assert len(progress) == 2
+    assert len(progress) == 4
+    assert notes == [
+        "the index of an older version was brought up to date: metadata of 5 photos read, 5 photos decoded for stacks, "
+        "none embedded again"
+    ]
 
 
 def test_a_bringing_up_that_is_cut_short_goes_on_where_it_stopped(
@@ -76,11 +83,11 @@ def test_a_bringing_up_that_is_cut_short_goes_on_where_it_stopped(
 
     with pytest.raises(KeyboardInterrupt):
         build(library, folder, encoder=Refusing(), callbacks=BuildCallbacks(on_progress=stop))
-    assert (done_before, len(taken(Index.open(folder)))) == ([2, 4], 4)
+    assert (done_before, len(taken(Index.open(folder)))) == ([0, 2, 4], 4)
     progress: list[tuple[int, int]] = []
     callbacks = BuildCallbacks(on_progress=lambda done, total: progress.append((done, total)))
     assert taken(build(library, folder, encoder=Refusing(), callbacks=callbacks)) == expected
-    assert progress == [(1, 1), (5, 5)]  # the metadata, then the hashes
+    assert progress == [(0, 1), (1, 1), (0, 5), (5, 5)]  # the metadata, then the hashes
 
 
 def test_files_that_are_gone_or_changed_stay_without_until_they_are_back(

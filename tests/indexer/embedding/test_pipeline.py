@@ -20,6 +20,7 @@ from indexer.photos.found_files import PhotoFile, Skipped
 from indexer.photos.known_digests import KnownDigests
 from indexer.photos.metadata.record import NOTHING_SAID
 from indexer.photos.perceptual_hash import perceptual_hash
+from indexer.photos.retry import OTHER_DECODER
 from indexer.photos.scan import walk
 from indexer.photos.square_transform import SquareTransform
 from indexer.storage.records import NewPhoto
@@ -33,6 +34,12 @@ DECODER = """
 import os, signal, sys, time
 
 class LibRawError(Exception):
+    pass
+
+class LibRawIOError(LibRawError):
+    pass
+
+class LibRawFileUnsupportedError(LibRawError):
     pass
 
 def imread(file):
@@ -134,10 +141,10 @@ def test_a_photo_that_kills_its_process_is_listed_and_the_rest_goes_on(tmp_path,
     assert reasons(results) == {
         "2.dng": "decoding killed its process (exit code -9)",
         "3.dng": "decoding killed its process (exit code 3)",
-        "5.dng": "broken RAW file: only odd",
+        "5.dng": "damaged camera RAW (only odd)",
     }
     # The system kills what takes too much memory, which may be another time's.
-    retries = {"2.dng": "always", "3.dng": "decoder 1", "5.dng": "decoder 1"}
+    retries = {"2.dng": "always", "3.dng": OTHER_DECODER, "5.dng": OTHER_DECODER}
     assert {os.fsdecode(file.path): found.retry for file, found in results if isinstance(found, Skipped)} == retries
     assert np.allclose([results[0][1].vector, results[3][1].vector], [vector(51), vector(102)], atol=1e-6)
 
@@ -164,7 +171,7 @@ def test_the_slowest_file_so_far_is_told(tmp_path, raw_decoder):
 
 def test_what_a_decoding_library_prints_is_not_heard(tmp_path, raw_decoder, capfd):
     (tmp_path / "1.dng").write_text("print")
-    assert reasons(run(tmp_path)) == {"1.dng": "broken RAW file: print"}
+    assert reasons(run(tmp_path)) == {"1.dng": "damaged camera RAW (print)"}
     assert capfd.readouterr() == ("", "")
 
 

@@ -103,3 +103,49 @@ def test_boxes_are_told_by_their_brands(brands, kind):
 )
 def test_what_is_no_photo_is_none(start):
     assert kind_of_content(start) is None
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"P1\n2 2\n0 1\n1 0\n",
+        b"P1 2 2 0110",
+        b"P4\n8 1\n\xff",
+        b"P2\n2 2\n255\n0 1 2 3\n# end",
+        b"P2 9 9 255\n" + b"12 " * 600,
+        b"P3 1 1 255 1 2 3",
+        b"P5\n2 2\n255\n\0\1\2\3",
+        b"P5 3 3 65535\n" + bytes(18),
+        b"P6\n# Created by a program that says a lot about itself, more than fits into 64 bytes\n2 1\n255\nabcdef",
+        b"P6#c\n0002 1 255\nabcdef",
+        b"Pf\n2 2\n-1.0\n" + bytes(16),
+        b"PF\n2 2\n1.000000\n" + bytes(48),
+    ],
+)
+def test_portable_pixmaps_are_told_by_their_header(start):
+    assert kind_of_content(start[:FIRST_BYTES]) == "PPM"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"P1 - do the laundry\n",
+        b"P1 10 20 30 minutes",
+        b"P1\n# a heading\nand a text",
+        b"P1 0 0\n",
+        b"P1: 2 2",
+        b"P2 2 be or not 2 be",
+        b"P3 2024 12 24 Christmas",
+        b"P4 1 a",
+        b"P5 2 2",
+        b"P5 12345678901 2 255\n",
+        b"P6 7 days 8 nights",
+        b"Pf 1 2 three",
+        b"IIRO was here",
+        b"IIRS, a list",
+        b"MMORPG of the year",
+        b"FOVbar",
+    ],
+)
+def test_texts_that_begin_as_photos_do_are_none(text):
+    assert kind_of_content(text) is None

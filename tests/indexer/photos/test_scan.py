@@ -8,6 +8,7 @@ import pytest
 
 from indexer.errors import PhotoseekError
 from indexer.photos.found_files import PassedOver, PhotoFile, Skipped
+from indexer.photos.rules.patterns import Patterns
 from indexer.photos.scan import NOT_REGULAR, hidden_folders, walk
 from photo_tree import write
 
@@ -81,14 +82,55 @@ def test_linked_folders_and_files_are_followed(tmp_path):
     root.mkdir()
     (root / "folder").symlink_to(tmp_path / "elsewhere")
     (root / "file.jpg").symlink_to(tmp_path / "elsewhere/a.jpg")
-    assert [(item.path, item.size) for item in walk(root)] == [(b"file.jpg", 3), (b"folder/a.jpg", 3)]
+    (tmp_path / "elsewhere/b.jpg").write_bytes(b"1234")
+    found = [item for item in walk(root) if isinstance(item, PhotoFile)]
+    assert [(item.path, item.size) for item in found] == [(b"file.jpg", 3), (b"folder/b.jpg", 4)]
 
 
-def test_a_photo_in_two_places_comes_twice(tmp_path):
-    write(tmp_path, "a/one.jpg")
-    os.link(tmp_path / "a/one.jpg", tmp_path / "hard.jpg")
-    (tmp_path / "b").symlink_to("a")
-    assert paths(tmp_path) == [b"a/one.jpg", b"b/one.jpg", b"hard.jpg"]
+def kinds(root, *arguments):
+    """Return the paths of the photos, and path and kind of what is passed over."""
+    found = list(walk(root, *arguments))
+    assert not [item for item in found if isinstance(item, Skipped)]
+    passed_over = [(item.path, item.kind) for item in found if isinstance(item, PassedOver)]
+    return [item.path for item in found if isinstance(item, PhotoFile)], passed_over
+
+
+def test_a_photo_is_counted_once_however_many_links_lead_to_it(tmp_path):
+    write(tmp_path, "m/one.jpg", "m/IMG")
+    (tmp_path / "m/IMG").write_bytes(b"\xff\xd8\xff\xe0")
+    os.link(tmp_path / "m/one.jpg", tmp_path / "hard.jpg")
+    links = {"a": "m", "a.jpg": "m/one.jpg", "m/self.jpg": "one.jpg", "z": "m", "img.jpg": "m/IMG"}
+    for name, target in links.items():
+        (tmp_path / name).symlink_to(target)
+    photos, passed_over = kinds(tmp_path)
+    assert photos == [b"hard.jpg", b"m/IMG", b"m/one.jpg"]
+    assert sorted(passed_over) == sorted((name.encode(), "linked") for name in links)
+    # A part of the folder has no other photos than the whole.
+    assert kinds(tmp_path, None, frozenset(), b"m") == ([b"m/IMG", b"m/one.jpg"], [(b"m/self.jpg", "linked")])
+
+
+def test_a_link_to_what_is_left_out_or_no_photo_by_its_name_is_the_only_way_to_it(tmp_path):
+    write(tmp_path, ".git/annex/a1", ".git/annex/a2", "blobs/1.bin", "raw/x.jpg", "raw/y.jpg")
+    links = {"a.jpg": ".git/annex/a1", "again.jpg": ".git/annex/a1", "b.jpg": ".git/annex/a2", "c.jpg": "blobs/1.bin"}
+    for name, target in (links | {"x.jpg": "raw/x.jpg", "rest": "raw"}).items():
+        (tmp_path / name).symlink_to(target)
+    photos, passed_over = kinds(tmp_path, Patterns(exclude=("/raw/",)))
+    assert photos == [b"a.jpg", b"b.jpg", b"c.jpg", b"rest/x.jpg", b"rest/y.jpg"]
+    assert (b"again.jpg", "linked") in passed_over
+    assert (b"x.jpg", "linked") in passed_over
+
+
+def test_folders_behind_links_are_counted_once(tmp_path):
+    write(tmp_path, "disk/one.jpg", "disk/sub/two.jpg", "disk/.hidden/three.jpg")
+    root = tmp_path / "root"
+    root.mkdir()
+    links = {"a": "disk/sub", "b": "disk", "c": "disk", "d": "disk/sub", "e.jpg": "disk/one.jpg"}
+    for name, target in (links | {"f": "disk/.hidden"}).items():
+        (root / name).symlink_to(tmp_path / target)
+    photos, passed_over = kinds(root)
+    assert photos == [b"a/two.jpg", b"b/one.jpg", b"f/three.jpg"]
+    linked = [b"b/sub", b"c", b"d", b"e.jpg"]
+    assert sorted(passed_over) == [(b"b/.hidden", "hidden"), *((path, "linked") for path in linked)]
 
 
 def test_a_link_loop_is_skipped_and_named(tmp_path):
@@ -105,16 +147,14 @@ def test_two_folders_that_link_to_each_other_end(tmp_path):
     write(tmp_path, "a/1.jpg", "b/2.jpg")
     (tmp_path / "a/to_b").symlink_to(tmp_path / "b")
     (tmp_path / "b/to_a").symlink_to(tmp_path / "a")
-    found = list(walk(tmp_path))
-    assert [item.path for item in found if isinstance(item, PhotoFile)] == [
-        b"a/1.jpg",
-        b"a/to_b/2.jpg",
-        b"b/2.jpg",
-        b"b/to_a/1.jpg",
-    ]
-    assert [item for item in found if isinstance(item, Skipped)] == [
-        Skipped(b"a/to_b/to_a", LOOP),
-        Skipped(b"b/to_a/to_b", LOOP),
+    assert kinds(tmp_path) == ([b"a/1.jpg", b"b/2.jpg"], [(b"a/to_b", "linked"), (b"b/to_a", "linked")])
+    # From outside, each is behind the other.
+    for name in ("x", "y"):
+        write(tmp_path, f"{name}/root/own.jpg")
+    (tmp_path / "x/root/in").symlink_to(tmp_path / "y")
+    (tmp_path / "y/out").symlink_to(tmp_path / "x")
+    assert [item for item in walk(tmp_path / "x/root") if not isinstance(item, PhotoFile)] == [
+        Skipped(b"in/out/root", LOOP)
     ]
 
 

@@ -96,6 +96,65 @@ def test_a_damaged_manifest_is_refused(photos, folder, content):
     assert refusal(lambda: build(photos, folder)) == line
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"manifest_version": 3, "name": "an extension of a browser"}',
+        '{"name": "a web page", "icons": []}',
+        '{"format": "zip", "encoder": "x"}',
+        "[1, 2]",
+        "// of another program",
+        "",
+    ],
+)
+@pytest.mark.parametrize("has_catalogue", [False, True])
+def test_a_folder_with_the_manifest_of_another_program_is_no_index_and_nobody_is_told_to_delete_it(
+    photos, tmp_path, content, has_catalogue
+):
+    folder = tmp_path / "somebody's"
+    folder.mkdir()
+    (folder / "manifest.json").write_text(content)
+    if has_catalogue:
+        (folder / "catalogue.sqlite").touch()
+    line = f"{folder} is not a photoseek index (manifest.json in it is of another program); name another folder with -i"
+    assert refusal(lambda: Index.open(folder)) == line
+    assert refusal(lambda: build(photos, folder)) == line
+    assert (folder / "manifest.json").read_text() == content
+
+
+def test_a_manifest_that_is_a_folder_is_of_another_program(tmp_path):
+    (tmp_path / "manifest.json").mkdir()
+    assert refusal(lambda: Index.open(tmp_path)).startswith(f"{tmp_path} is not a photoseek index (")
+
+
+def test_an_index_that_may_not_be_read_is_not_damaged(photos, folder, monkeypatch):
+    build(photos, folder)
+
+    def refuse(*_arguments, **_options):
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pathlib.Path.read_bytes", refuse)
+        assert refusal(lambda: Index.open(folder)) == f"index {folder}: manifest.json cannot be read: Permission denied"
+    opened = Index.open(folder)
+    monkeypatch.setattr("pathlib.Path.stat", refuse)
+    assert refusal(opened.embeddings) == f"{folder}/embeddings-1.f16: Permission denied"
+
+
+def test_a_folder_of_photos_is_no_index_and_none_is_begun_in_it(photos):
+    assert refusal(lambda: Index.open(photos)) == f"{photos} is not a photoseek index; name the folder of one with -i"
+    line = f"{photos} is not an index and not empty; give another folder with -i"
+    assert refusal(lambda: build(photos, photos)) == line
+
+
+def test_the_command_that_trains_a_ranker_names_the_options_of_the_encoder():
+    options = {"weights": "/my models/w.pth", "device": "cpu"}
+    made = Manifest("torchvision:resnet18@1", "torchvision:resnet18", 4, encoder_options=options)
+    assert made.training_command == (
+        "photoseek train JUDGED -o RANKER --image-encoder torchvision:resnet18 --weights '/my models/w.pth'"
+    )
+
+
 def test_an_index_of_another_format_is_refused(photos, folder):
     build(photos, folder)
     manifest = json.loads((folder / "manifest.json").read_text())

@@ -185,7 +185,7 @@ def test_a_view_carries_its_ranker_and_says_its_name_first(tmp_path):
 def test_a_view_of_nothing_is_refused(tmp_path):
     with pytest.raises(PhotoseekError) as refusal:
         build_view(tmp_path / "views", RANKER, np.zeros((0, 4), np.float16))
-    assert str(refusal.value) == "the index holds no photos; build it first: photoseek build PHOTOS"
+    assert str(refusal.value) == f"index {tmp_path} holds no photos; photoseek build PHOTOS -i {tmp_path} adds some"
     assert list((tmp_path / "views").iterdir()) == []
 
 
@@ -241,7 +241,10 @@ def test_a_view_with_a_missing_or_cut_file_is_damaged_and_names_the_next_command
             open_view(folder).search(fractions(2, 1), 3, None)
         line = str(refusal.value)
         assert line.startswith(f"view {folder} is damaged (")
-        assert line.endswith(f"); run: photoseek use RANKER -i {tmp_path}")
+        place = f"-i {tmp_path}"
+        assert line.endswith(
+            f"); run: photoseek use RANKER {place}, or for the shipped ranker: photoseek build PHOTOS {place}"
+        )
         assert "\n" not in line
 
 

@@ -68,7 +68,8 @@ def test_an_index_that_is_not_grouped_yet_says_so(index: Path, tmp_path: Path) -
     result = photoseek("duplicates", "-i", tmp_path / "index")
     assert result.stdout.startswith("2 photos\n")
     assert result.stderr == (
-        "note: photos were not grouped since the index was changed; photoseek build PHOTOS does it\n"
+        "note: photos were not grouped since the index was changed; "
+        f"photoseek build PHOTOS -i {tmp_path / 'index'} does it\n"
     )
 
 

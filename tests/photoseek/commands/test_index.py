@@ -43,7 +43,8 @@ def test_info_prints_the_state_of_an_index(index: Path, photos: Path) -> None:
         "skipped         2",
         f"roots           {photos}",
     ]
-    assert lines[-2:] == [
+    assert lines[-3:] == [
+        "2 skipped",
         "  broken.jpg: not an image, or of a kind that is not read",
         "  empty.png: empty file",
     ]
@@ -95,10 +96,15 @@ def test_a_view_whose_ranker_is_damaged_says_so_and_is_built_anew(
     result = photoseek("search", "a cat", "-i", index)
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.startswith(f"photoseek: view {view} is damaged (")
-    assert result.stderr.endswith(f"); run: photoseek use RANKER -i {index}\n")
-    repaired = photoseek("use", DEFAULT_FOLDER, "-i", index)
-    assert (repaired.exit_code, repaired.stderr) == (0, "")
-    assert photoseek("search", "a cat", "-i", index).stdout == found
+    assert result.stderr.endswith(
+        f"); run: photoseek use RANKER -i {index}, or for the shipped ranker: photoseek build PHOTOS -i {index}\n"
+    )
+    for mend in (("use", DEFAULT_FOLDER), ("build", photos)):
+        repaired = photoseek(*mend, "-i", index, "-q")
+        assert (repaired.exit_code, repaired.stderr) == (0, "")
+        assert photoseek("search", "a cat", "-i", index).stdout == found
+        (view,) = (index / "views").iterdir()
+        (view / "ranker" / name).unlink()
 
 
 def test_files_of_the_current_folder_are_no_modules(photos: Path, tmp_path: Path) -> None:

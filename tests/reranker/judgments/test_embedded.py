@@ -195,7 +195,7 @@ def test_a_judged_photo_that_cannot_be_read_is_refused(judged):
     broken.write_bytes(b"no photo")
     with pytest.raises(PhotoseekError) as caught:
         embed_photos([judged / "train_images/red.png", broken], MeanColour())
-    assert str(caught.value) == f"judged photo {broken} cannot be read; photoseek build {broken.parent} says why"
+    assert str(caught.value) == f"judged photo {broken} cannot be read: not an image, or of a kind that is not read"
 
 
 def test_other_texts_another_order_or_another_encoder_are_encoded_anew(cache):
@@ -255,3 +255,10 @@ def test_an_encoding_that_is_interrupted_leaves_nothing_behind(cache):
     with pytest.raises(KeyboardInterrupt):
         embed_with_tokens(["a"], encoder)
     assert list((cache / "texts").iterdir()) == []
+
+
+def test_a_judged_photo_that_is_a_link_to_another_one_has_its_vector(judged):
+    photo, link = judged / "train_images/red.png", judged / "train_images/same.png"
+    link.symlink_to("red.png")
+    x, _ = embed_photos([photo, link], MeanColour())
+    assert np.array_equal(x[0], x[1])

@@ -208,3 +208,26 @@ def test_a_skipped_photo_that_is_left_out_is_tried_again_when_it_is_taken_again(
     built = build_with(photos, folder, callbacks=BuildCallbacks(on_skip=lambda item: skipped.append(item.path)))
     assert (skipped, last(built)) == ([b"trip/broken.png"], {"seen": 5, "skipped": 1})
     assert build(photos, folder, encoder=Refusing()).facts()["skipped"] == 1
+
+
+def test_an_interrupted_build_tells_what_its_walk_passed_over(photos, folder):
+    build(photos, folder)
+    (photos / "film.mp4").touch()
+    (photos / "new.png").write_bytes((photos / "a.png").read_bytes() + b"new")
+
+    def interrupt(done: int, _total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build(photos, folder, callbacks=BuildCallbacks(on_progress=interrupt))
+    assert Index.open(folder).facts()["passed_over"] == {"videos": 1}
+
+
+def test_links_to_photos_of_the_folder_go_from_an_index_that_had_them(photos, folder):
+    before = build(photos, folder)
+    expected = rows(before)
+    (photos / "again").symlink_to("trip")
+    (photos / "z.png").symlink_to("a.png")
+    built = build(photos, folder, encoder=Refusing())
+    assert (rows(built), last(built)) == (expected, {"seen": 4})
+    assert built.facts()["passed_over"] == {"linked": 2}

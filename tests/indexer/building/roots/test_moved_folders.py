@@ -46,7 +46,7 @@ def test_photos_of_a_lost_folder_that_are_found_nowhere_stay(photos, folder, tol
     assert by_root(built) == {str(photos): kept, str(tmp_path / "new"): {"copy.png": 0}}
     assert notes == [
         f"{photos} is gone, and 1 of its photos were found elsewhere; the other 3 are kept until "
-        f"photoseek forget {photos}"
+        f"photoseek forget {photos} -i {folder}"
     ]
     # When the disk is back, nothing is embedded again.
     (tmp_path / "unplugged").rename(photos)

@@ -64,7 +64,7 @@ def test_a_jpeg_keeps_the_rows_before_the_cut(way):
 @pytest.mark.parametrize("percent", [1, 25, 50, 70])
 def test_a_jpeg_of_which_too_few_rows_are_there_is_refused(tmp_path, way, percent):
     data = encoded(PHOTO, "JPEG", **WAYS[way])
-    assert refusal(tmp_path, cut(data, percent)) == "truncated image"
+    assert refusal(tmp_path, cut(data, percent)) == "the file is cut short"
 
 
 @pytest.mark.parametrize("filling", [b"\0", b"\xff"])
@@ -102,9 +102,9 @@ def test_a_progressive_jpeg_of_a_large_photo_needs_its_first_scan_only():
     second_scan = data.index(b"\xff\xda", data.index(b"\xff\xda") + 2)
     start = data[: second_scan + 40]
     assert difference(start, data, min_side=180) < 3  # at an eighth
-    with pytest.raises(UnreadablePhotoError, match="truncated image"):
+    with pytest.raises(UnreadablePhotoError, match="the file is cut short"):
         decode_upright(start, min_side=500)  # at a half
-    with pytest.raises(UnreadablePhotoError, match="truncated image"):
+    with pytest.raises(UnreadablePhotoError, match="the file is cut short"):
         decode_upright(data[: second_scan // 2], min_side=180)
 
 
@@ -154,7 +154,7 @@ def test_an_arithmetic_jpeg_without_its_end_shows_no_noise():
     assert photo.note == "cut off: the last 17 % of its rows are missing"
     assert np.array_equal(np.asarray(photo.image)[:159], whole[:159])
     assert (np.asarray(photo.image)[159:] == 128).all()
-    with pytest.raises(UnreadablePhotoError, match="truncated image"):
+    with pytest.raises(UnreadablePhotoError, match="the file is cut short"):
         decode_upright(cut(ARITHMETIC, 60))
 
 

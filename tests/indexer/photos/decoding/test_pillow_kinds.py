@@ -1,5 +1,6 @@
 """Kinds that Pillow and its plugins read: JPEG 2000, portable maps, PSD, JPEG XL; what is cut off; animations."""
 
+import re
 import struct
 import sys
 
@@ -88,7 +89,7 @@ def test_plain_pixels_without_the_last_ones_are_read(tmp_path, kind):
     whole = PIXELS[::-1] if kind == "BMP" else PIXELS
     assert np.array_equal(pixels[:98], whole[:98])
     assert photo.note == "cut off: the last 10 % of its rows are missing"
-    assert refusal(tmp_path, data[: len(data) // 2]) == "truncated image"
+    assert refusal(tmp_path, data[: len(data) // 2]) == "the file is cut short"
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF", "AVIF", "HEIF"])
@@ -122,3 +123,46 @@ def test_an_animation_of_empty_frames_shows_the_first():
     frames = [Image.new("RGB", (20, 20), colour) for colour in ("red", "blue")]
     data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
     assert np.asarray(decode_upright(data).image)[5, 5].tolist() == [255, 0, 0]
+
+
+@pytest.mark.parametrize("colours", [2, 4, 16, 100, 256])
+@pytest.mark.parametrize("share", [0.9, 0.95, 0.99])
+def test_a_gif_without_its_last_pixels_is_read_as_far_as_it_goes(colours, share):
+    picture = PICTURE.quantize(colours)
+    data = encoded(picture, "GIF", interlace=False)
+    photo = decode_upright(data[: int(len(data) * share)])
+    assert photo.note is not None
+    percent = re.fullmatch(r"cut off: the last (\d+) % of its rows are missing", photo.note)
+    assert percent is not None
+    rows = 110 - int(percent[1]) * 110 // 100 - 2
+    assert rows > 75
+    assert np.array_equal(np.asarray(photo.image)[:rows], np.asarray(picture.convert("RGB"))[:rows])
+
+
+def test_a_gif_without_its_end_or_later_frames_has_a_note(tmp_path):
+    whole, cut = encoded(quarters(), "GIF"), "cut off: the end of the GIF is missing"
+    assert decode_upright(whole).note is None
+    for lost in (1, 2, 3):
+        photo = decode_upright(whole[:-lost])
+        assert (seen(np.asarray(photo.image)), photo.note) == (UPRIGHT, cut)
+    frames = [smooth(96, 64), smooth(64, 96).resize((96, 64))]
+    animated = encoded(quarters(), "GIF", save_all=True, append_images=frames)
+    assert decode_upright(animated).note is None
+    for share in (0.3, 0.6, 0.9):
+        photo = decode_upright(animated[: int(len(animated) * share)])
+        assert (seen(np.asarray(photo.image)), photo.note) == (UPRIGHT, cut)
+    for size in (8, 14, 30, len(whole) // 2):
+        assert refusal(tmp_path, whole[:size]) == "the file is cut short"
+    # What a header promises is not made.
+    bomb = whole[:13] + bytes(768) + b"\x2c\0\0\0\0\xff\xff\xff\xff\0\x08\xff"
+    with pytest.raises(UnreadablePhotoError, match="65535 x 65535 is "):
+        decode_upright(bomb)
+
+
+def test_floats_that_are_no_numbers_are_black_and_noted():
+    values = np.asarray(PICTURE.convert("L"), np.float32) / 255
+    values[:10] = np.nan
+    photo = decode_upright(encoded(Image.fromarray(values), "PPM"))
+    assert photo.note == "odd samples: some are no numbers (NaN), and are shown black"
+    assert not np.asarray(photo.image)[:10].any()
+    assert abs(np.asarray(photo.image)[10:, :, 0].astype(int) - np.asarray(PICTURE.convert("L"))[10:]).max() <= 1

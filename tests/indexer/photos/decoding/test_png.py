@@ -108,7 +108,7 @@ def test_rows_before_the_cut_are_exact_and_the_last_one_is_repeated():
 @pytest.mark.parametrize("percent", [3, 30, 50, 60])
 def test_a_png_of_which_too_few_rows_are_there_is_refused(tmp_path, percent):
     for data in (WHOLE, interlaced()):
-        assert refusal(tmp_path, cut(data, percent)) == "truncated image"
+        assert refusal(tmp_path, cut(data, percent)) == "the file is cut short"
 
 
 def test_wrong_pixels_are_no_picture(tmp_path):

@@ -274,7 +274,7 @@ def test_a_tiff_without_its_last_rows_shows_the_others(tmp_path, values, compres
     pixels = np.asarray(photo.image)
     assert np.array_equal(pixels[:90], PIXELS[:90])
     assert photo.note.startswith("cut off: the last ")
-    assert refusal(tmp_path, data[: len(data) // 2], "a.tif") == "truncated image"
+    assert refusal(tmp_path, data[: len(data) // 2], "a.tif") == "the file is cut short"
 
 
 def test_two_decoders_that_disagree_are_named(tmp_path, monkeypatch):
@@ -305,3 +305,17 @@ def test_memory_bounds_a_deep_tiff():
     reason = "100000 x 110 takes 638,000,000 bytes of memory to decode, over the limit of 256,000,000"
     with pytest.raises(UnreadablePhotoError, match=reason):
         decode_upright(wide, max_pixels=11_000_000)
+
+
+@pytest.mark.parametrize("photometric", ["minisblack", "miniswhite", "rgb"])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_floats_that_are_no_numbers_are_black_and_noted(photometric, dtype):
+    values = (PIXELS if photometric == "rgb" else GREY).astype(dtype) / 255
+    expected = np.asarray(Image.fromarray(PIXELS if photometric == "rgb" else GREY).convert("RGB"), np.int16)
+    if photometric == "miniswhite":
+        expected = 255 - expected
+    values[20:30, 40:50] = np.nan
+    expected[20:30, 40:50] = 0
+    photo = decode_upright(written(values, photometric))
+    assert photo.note == "odd samples: some are no numbers (NaN), and are shown black"
+    assert abs(np.asarray(photo.image, np.int16) - expected).max() <= 1

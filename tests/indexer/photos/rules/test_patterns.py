@@ -5,7 +5,7 @@ import pytest
 
 from indexer.errors import PhotoseekError
 from indexer.photos.found_files import PassedOver, PhotoFile, Skipped
-from indexer.photos.rules.patterns import Patterns
+from indexer.photos.rules.patterns import FolderRules, Patterns
 from indexer.photos.scan import walk
 from photo_tree import write
 
@@ -40,11 +40,37 @@ def tree(tmp_path):
         # As in git, nothing comes back below a folder that is left out: the folder is not looked into.
         (("/raw/", "!/raw/best/"), ["2019/e.png", "2019/f.jpg", "2019/raw/d.jpg", "a.jpg", "a.png"]),
         (("/raw/*", "!/raw/best/", "2019"), ["a.jpg", "a.png", "raw/best/c.jpg"]),
-        (("# a comment", "", "*.jpg"), ["2019/e.png", "a.png"]),
+        (("# no comment", "", "*.jpg"), ["2019/e.png", "a.png"]),
     ],
 )
 def test_excluded_is_what_git_would_ignore(tree, patterns, expected):
     assert taken(tree, patterns) == expected
+
+
+def test_a_pattern_of_an_option_that_begins_with_a_hash_is_no_comment(tmp_path):
+    """Folders of NAS systems are called so."""
+    write(tmp_path, "#recycle/a.jpg", "#mine/b.jpg", "c.jpg", "#mine/d.jpg")
+    assert taken(tmp_path, include=("#recycle/",)) == ["#mine/b.jpg", "#mine/d.jpg", "#recycle/a.jpg", "c.jpg"]
+    assert taken(tmp_path, exclude=("#mine",), include=("#recycle/",)) == ["#recycle/a.jpg", "c.jpg"]
+    assert taken(tmp_path, exclude=("#mine/*", "!#mine/d.jpg", "#recycle")) == ["#mine/d.jpg", "c.jpg"]
+    write(tmp_path, ".photoseekignore", content=b"#mine\n\\#mine/b.jpg\n")
+    assert taken(tmp_path) == ["#mine/d.jpg", "c.jpg"]
+
+
+def test_an_include_is_asked_only_of_files_that_are_left_out(tree, monkeypatch):
+    asked = []
+    includes = FolderRules.includes
+
+    def asking(rules, path):
+        asked.append(path)
+        return includes(rules, path)
+
+    monkeypatch.setattr(FolderRules, "includes", asking)
+    assert taken(tree, ("*.png",), ("e.png",)) == [
+        *("2019/e.png", "2019/f.jpg", "2019/raw/d.jpg"),
+        *("a.jpg", "raw/b.jpg", "raw/best/c.jpg"),
+    ]
+    assert [path for path in asked if not path.endswith(b"/")] == [b"2019/e.png", b"a.png"]
 
 
 def test_what_patterns_leave_out_is_counted_with_the_photos_in_folders(tree):

@@ -1,4 +1,4 @@
-"""Bring an index of an older version up to the present format; nothing is embedded."""
+"""Give the checksums of all files to an index of a version that kept none, and then the present format."""
 
 from collections.abc import Iterator
 
@@ -11,17 +11,20 @@ from indexer.storage.vector_files import EMBEDDING_DTYPE
 from indexer.views.view_checksums import view_checksums
 
 
-def bring_up(index: WritableIndex) -> None:
+def fill_checksums(index: WritableIndex) -> bool:
     """Give an index of an older version checksums of everything, then the present format.
 
     Args:
         index: The index, whose catalogue holds all else that the present format asks for.
 
+    Returns:
+        Whether it was of an older version.
+
     Raises:
         PhotoseekError: One of its files cannot be read, or the index cannot be written.
     """
     if index.manifest.has_checksums:
-        return
+        return False
     catalogue = index.catalogue
     with explain_disk_errors(index.folder):
         checksums = list(_checksums(index))
@@ -33,7 +36,7 @@ def bring_up(index: WritableIndex) -> None:
             for file, block in checksums:
                 catalogue.checksums.put(file, block)
         catalogue.begin_sums()
-        manifest.bring_up(index.folder)
+        return manifest.bring_up(index.folder)
 
 
 def _checksums(index: WritableIndex) -> Iterator[tuple[str, BlockChecksum]]:

@@ -1,0 +1,1 @@
+"""Files that end too early: tell that they do, and complete those of which enough is there."""
