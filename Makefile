@@ -14,7 +14,7 @@ QUERIES ?= data/demo-queries.txt
 REPORT ?= build/ranker.html
 BROWSER ?= unshare -rn chromium --headless=new --no-sandbox --disable-gpu --hide-scrollbars --enable-logging=stderr
 
-.PHONY: help setup demo test lint docs seed-project default-ranker shipped-ranker ablation figures report look bench clean
+.PHONY: help setup demo test lint docs seed-project default-ranker shipped-ranker ablation soak figures report look bench clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -62,6 +62,10 @@ shipped-ranker:
 	$(BIN)/photoseek train $(JUDGED):train_224 $(ELSEWHERE)/coco $(ELSEWHERE)/scenes $(ELSEWHERE)/web \
 		$(ELSEWHERE)/captions_only/flickr30k.tsv --relevance $(JUDGED):train_images --leave-out-lookalikes \
 		--image-encoder $(ENCODER) --class-names $(CLASS_NAMES) -o reranker/$(FOLDER)
+
+## make soak             damage an index 1,000 times and see what is noticed (PHOTOS=folder; some 20 minutes; SEED=0)
+soak: setup
+	$(BIN)/python -m experiments.soak.damaged_bytes '$(or $(PHOTOS),$(JUDGED)/test_images)' --seed $(or $(SEED),0)
 
 ## make ablation         every part of the ranking switched off in turn, mean of 3 seeds (some 40 minutes)
 ablation: setup
