@@ -123,14 +123,17 @@ class Index:
             The index, open.
 
         Raises:
-            PhotoseekError: There are no photos, or the index cannot be written or is of another encoder.
+            PhotoseekError: There are no photos, so many are gone that a disk is likely not mounted, or the index cannot
+                be written or is of another encoder.
         """
         from indexer.building.builder import BuildSettings, build_index
         from indexer.embedding.pipeline import Decoding
         from indexer.photos.rules.patterns import PhotoFolders
 
-        settings = BuildSettings(encoder, encoder_options or {}, decoding or Decoding(), regions)
         folders = photos if isinstance(photos, PhotoFolders) else PhotoFolders([photos])
+        settings = BuildSettings(
+            encoder, encoder_options or {}, decoding or Decoding(), regions, folders.accept_removals
+        )
         folders = replace(folders, paths=[absolute_path(path) for path in folders.paths])
         build_index(folders, absolute_path(folder), settings, callbacks or BuildCallbacks())
         return cls.open(folder)

@@ -52,12 +52,14 @@ class BuildSettings:
         encoder_options: Keyword arguments of `load_image_encoder`, for an encoder given by name.
         decoding: How photos are decoded.
         regions: Whether region vectors are kept; None for what the index does already, and a new one does not.
+        accept_removals: Whether photos that are gone are removed however many they are.
     """
 
     encoder: str | ImageEncoder
     encoder_options: Mapping[str, str]
     decoding: Decoding
     regions: bool | None
+    accept_removals: bool
 
 
 def build_index(photos: PhotoFolders, folder: Path, settings: BuildSettings, callbacks: BuildCallbacks) -> None:
@@ -164,8 +166,9 @@ def _update(
 ) -> None:
     """Bring an index up to date with what walks found."""
     catalogue, decoding = index.catalogue, settings.decoding
+    changed = prepare(catalogue, scans, decoding, callbacks, settings.accept_removals)
     build = catalogue.start_build()
-    found = list(zip(scans, prepare(catalogue, scans, decoding, callbacks), strict=True))
+    found = list(zip(scans, changed, strict=True))
     found = _without_unsettled(found, decoding.checks, callbacks)
     expect_photos(catalogue, (changes for _, changes in found))
     for item in (item for _, changes in found for item in changes.skipped):

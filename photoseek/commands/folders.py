@@ -29,12 +29,14 @@ def pattern_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def photo_folders(photos: tuple[str, ...], exclude: tuple[str, ...], include: tuple[str, ...]) -> "PhotoFolders":
+def photo_folders(
+    photos: tuple[str, ...], exclude: tuple[str, ...], include: tuple[str, ...], accept_removals: bool
+) -> "PhotoFolders":
     """Return the folders of a build, with the patterns instead of those that the index keeps, if any are given."""
     from indexer.photos.rules.patterns import Patterns, PhotoFolders
 
     given = Patterns(tuple(filter(None, exclude)), tuple(filter(None, include)))
-    return PhotoFolders(photos, given if exclude or include else None)
+    return PhotoFolders(photos, given if exclude or include else None, accept_removals)
 
 
 def echo_passed_over(index: "Index", photos: tuple[str, ...]) -> None:

@@ -70,6 +70,7 @@ DAMAGED = "indexed although damaged"
 )
 @click.option("--workers", type=POSITIVE_INTEGER, default=None, help="Decoding processes.  [default: one per core]")
 @click.option("--rehash", is_flag=True, help="Read every file again, whatever its size and time; embed what changed.")
+@click.option("--accept-removals", is_flag=True, help="Remove photos that are gone, however many they are.")
 @click.option("--watch", is_flag=True, help="Go on: index what changes in the folders, until Ctrl-C.")
 @device_option
 @quiet_option
@@ -89,6 +90,7 @@ def build(
     deadline: float,
     workers: int | None,
     rehash: bool,
+    accept_removals: bool,
     watch: bool,
     device: str,
     quiet: bool,
@@ -110,7 +112,8 @@ def build(
         nonlocal builds
         begin, talk, checks = time.monotonic(), BuildTalk(quiet), FileChecks(rehash and not builds, settle_seconds)
         # Later builds take the patterns that the index keeps by then.
-        folders = photo_folders(photos, *((), ()) if builds else (exclude, include))
+        patterns = ((), ()) if builds else (exclude, include)
+        folders = photo_folders(photos, *patterns, accept_removals)
         with progress_bars(quiet) as on_stage:
             index = Index.build(
                 folders,

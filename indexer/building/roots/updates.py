@@ -11,6 +11,7 @@ from pathlib import Path
 from indexer.building.changes import Changes, Scan, find_changes
 from indexer.building.roots.ownership import take_over
 from indexer.building.roots.passed_over import describe_passed_over
+from indexer.building.roots.removals import keep_mounts, refuse_removals
 from indexer.callbacks import BuildCallbacks
 from indexer.embedding.pipeline import Decoding
 from indexer.errors import PhotoseekError
@@ -71,11 +72,24 @@ def refuse_empty(catalogue: Catalogue, scans: list[Scan], callbacks: BuildCallba
 
 
 def prepare(
-    catalogue: Catalogue, scans: Sequence[Scan], decoding: Decoding, callbacks: BuildCallbacks
+    catalogue: Catalogue, scans: Sequence[Scan], decoding: Decoding, callbacks: BuildCallbacks, accept_removals: bool
 ) -> list[Changes]:
     """Find what is new, after all that needs no embedding: photos of renamed folders, and photos that were left out.
 
     What the walks passed over is recorded here, so that it is right in an index whose build is interrupted.
+
+    Args:
+        catalogue: The catalogue, open for writing.
+        scans: The walks of the folders.
+        decoding: How files are checked.
+        callbacks: What to call on the way.
+        accept_removals: Whether any number of photos may be gone.
+
+    Returns:
+        The changes of each folder, in the order of `scans`.
+
+    Raises:
+        PhotoseekError: So many photos are gone that a disk is likely not mounted; nothing was written.
     """
     changes: list[Changes] = []
     notes: list[str] = []
@@ -86,6 +100,8 @@ def prepare(
             notes += take_over(catalogue, scan, root_id, folders)
             left_out = catalogue.unindexed.left_out(root_id)
             changes.append(find_changes(scan, root_id, catalogue.known_files(root_id), left_out, decoding))
+            if not accept_removals:
+                refuse_removals(catalogue, scan, changes[-1])
             catalogue.unindexed.take_back(root_id, changes[-1].returned)
             if not scan.below:  # a part says nothing of the rest
                 unseen = ((item.path, item.reason) for item in changes[-1].skipped)
@@ -115,4 +131,5 @@ def take_out(catalogue: Catalogue, scan: Scan, changes: Changes) -> int:
     unindexed.leave_out(root_id, changes.left_out)
     unindexed.forget_left_out(root_id, changes.forgotten)
     catalogue.remove(root_id, changes.left_out)
+    keep_mounts(catalogue, scan, root_id)
     return catalogue.remove(root_id, changes.gone)

@@ -65,10 +65,13 @@ class PhotoFolders:
     Attributes:
         paths: The folders. One inside another is a part of that.
         patterns: What to leave out or take in them, for this build and later ones; None for what the index keeps.
+        accept_removals: Whether photos that are gone are removed however many they are. A build without it refuses to
+            remove a large part of a folder, since a disk may not be mounted.
     """
 
     paths: Sequence[str | Path]
     patterns: Patterns | None = None
+    accept_removals: bool = False
 
 
 class FolderRules:
