@@ -106,6 +106,10 @@ def result_suffixes() -> tuple[str, ...]:
     return RESULT_SUFFIXES
 
 
+# How a text begins that a spreadsheet takes for a formula; a negative number is none.
+FORMULA = re.compile(r"[=+@\t\r]|-(?![\d.]+$)")
+
+
 def _records(results: Iterable[SearchResult]) -> Iterator[dict[str, Any]]:
     """Yield one record per hit, with the keys `COLUMNS`; a query without hits gets one record with empty places."""
     for result in results:
@@ -129,7 +133,12 @@ def _write_csv(results: Iterable[SearchResult], path: Path) -> None:
             if record["taken"] is not None:
                 record["taken"] = record["taken"].isoformat()
             record["stack"] = "" if record["stack"] is None else json.dumps(record["stack"], ensure_ascii=False)
-            writer.writerow(record)
+            writer.writerow({name: _no_formula(value) for name, value in record.items()})
+
+
+def _no_formula(value: Any) -> Any:
+    """Put an apostrophe before a text that a spreadsheet would run as a formula (OWASP, "CSV Injection")."""
+    return f"'{value}" if isinstance(value, str) and FORMULA.match(value) else value
 
 
 def _write_jsonl(results: Iterable[SearchResult], path: Path) -> None:

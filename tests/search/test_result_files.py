@@ -102,6 +102,27 @@ def test_a_trec_run_holds_these_very_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "r.trec").read_bytes() == TREC
 
 
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("=HYPERLINK(0)", "'=HYPERLINK(0)"),
+        ("@SUM(1)", "'@SUM(1)"),
+        ("+1+cmd|'/c calc'!A0", "'+1+cmd|'/c calc'!A0"),
+        ("-2+3", "'-2+3"),
+        ("\t=1", "'\t=1"),
+        ("-2.5", "-2.5"),
+        ("a dog = a friend", "a dog = a friend"),
+        ("'quoted'", "'quoted'"),
+    ],
+)
+def test_csv_has_no_text_that_a_spreadsheet_would_run(tmp_path: Path, text: str, written: str) -> None:
+    path = tmp_path / "r.csv"
+    write_results([SearchResult(text, text, (), good_match=False, error=text)], path)
+    with open(path, newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["query_id"], row["query"], row["error"]) == (written,) * 3
+
+
 def test_csv_read_back_is_what_was_written(tmp_path: Path) -> None:
     path = tmp_path / "r.csv"
     write_results(RESULTS, path)
