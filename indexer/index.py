@@ -211,7 +211,7 @@ class Index:
         """Return the builds so far, oldest first."""
         return self.catalogue.builds()
 
-    def attach(self, ranker: ViewMaker, on_progress: Progress | None = None) -> None:
+    def attach(self, ranker: ViewMaker, on_progress: Progress | None = None, *, anew: bool = False) -> None:
         """Build the ranker's view of every row and switch searches to it; a whole view of all rows is kept as it is.
 
         A view of the same ranker that lacks a few rows gets those, which are then scored beside its structure. Whatever
@@ -220,6 +220,7 @@ class Index:
         Args:
             ranker: What makes the view.
             on_progress: Gets (done, total) steps.
+            anew: Whether a view of the same ranker is built again, too, as one that may be damaged.
 
         Raises:
             PhotoseekError: The ranker was trained on another encoder's embeddings, or the index cannot be written.
@@ -235,7 +236,7 @@ class Index:
             active = catalogue.active_view() or ActiveView("", 0)
             _remove_all_but(views, active.id)  # what a killed process left would take the room
             with explain_disk_errors(self.folder):
-                renewed = renew_view(views, active, ranker, self.embeddings(), self.regions(), on_progress)
+                renewed = renew_view(views, active, ranker, self.embeddings(), self.regions(), on_progress, anew=anew)
                 if renewed != active:
                     first_row = active.rows if renewed.id == active.id else 0
                     checksums = view_checksums(views / renewed.id, first_row, renewed.rows)

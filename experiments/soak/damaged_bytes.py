@@ -2,9 +2,9 @@
 
     python -m experiments.soak.damaged_bytes PHOTOS [--count 1000] [--seed 0]
 
-Every damage is done to a fresh copy of a real index of PHOTOS, in any of its files. Wanted: `verify` notices it, and no
-command ends in a traceback. A search may answer with other hits, as most bytes are only looked at by `verify`; how
-often is printed.
+Every damage is done to a fresh copy of a real index of PHOTOS, in any of its files. Wanted: `verify` notices it, no
+command ends in a traceback, and after a repair a search answers as before. Until then it may answer with other hits, as
+most bytes are only looked at by `verify`; how often is printed.
 """
 
 import random
@@ -20,11 +20,14 @@ from typing import TypeVar
 
 import click
 
+from indexer.embedding.pipeline import Decoding
 from indexer.encoders import ImageEncoder, load_image_encoder
 from indexer.errors import PhotoseekError
 from indexer.index import DEFAULT_ENCODER, Index
+from indexer.verification.plan_repair import plan_repair
+from indexer.verification.repair_rows import repair_rows
 from indexer.verification.verify import VerifySettings, verify_index
-from photoseek.attach import attach_ranker
+from photoseek.attach import attach_ranker, ranker_for
 from photoseek.commands.console import progress_bar
 from reranker.ranker import Ranker
 from search.searcher import Searcher
@@ -100,6 +103,9 @@ def run_damages(
                 outcome.counts["searches with other hits"] += 1
                 if not noticed:
                     outcome.faults.append(f"other hits, and not noticed: {done}")
+            mended = _tried("repair", partial(_repair, copy, encoder), done, outcome)
+            if mended is not None and mended != expected:
+                outcome.faults.append(f"other hits after repair: {done}")
             _tried("info", partial(_facts, copy), done, outcome)
             _tried("build", partial(_build, photos, copy, encoder), done, outcome)
             shutil.rmtree(copy)
@@ -120,6 +126,18 @@ def _is_noticed(index: Path, done: str, outcome: Outcome) -> bool:
 def _answers(index: Path) -> list[object]:
     with Searcher(Index.open(index)) as searcher:
         return [searcher.answer(query).hits for query in QUERIES]
+
+
+def _repair(index: Path, encoder: ImageEncoder) -> list[object]:
+    """Repair an index, and return its answers then."""
+    plan = plan_repair(index, verify_index(index, VerifySettings(Ranker.load, None)))
+    if plan.rows:
+        repair_rows(index, plan.rows, encoder, Decoding(), lambda _done, _total: None)
+    with Index.open(index) as opened:
+        ranker = ranker_for(opened) if plan.view else None
+        if ranker is not None:
+            opened.attach(ranker, anew=True)
+    return _answers(index)
 
 
 def _facts(index: Path) -> object:

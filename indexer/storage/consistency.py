@@ -1,6 +1,7 @@
 """Cheap checks that the parts of an index fit together, at every open and before every write."""
 
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 from indexer.errors import PhotoseekError
@@ -20,18 +21,33 @@ def check_consistency(folder: Path, manifest: Manifest, catalogue: Catalogue) ->
     Raises:
         PhotoseekError: The parts do not fit together; nothing was written.
     """
+    for _, problem in inconsistencies(folder, manifest, catalogue):
+        raise _refusal(folder, problem)
+
+
+def inconsistencies(folder: Path, manifest: Manifest, catalogue: Catalogue) -> Iterator[tuple[str, str]]:
+    """Yield what does not fit together in an index: the name of a file of it, and what is wrong.
+
+    Args:
+        folder: The index folder.
+        manifest: Its manifest.
+        catalogue: Its catalogue, opened after the manifest was read.
+    """
     count, width = manifest.region_shape
     row_bytes = {manifest.embeddings: manifest.dim * EMBEDDING_DTYPE.itemsize}
     if count:
         row_bytes[manifest.region_file] = count * width
     rows, last_photo_row, checked = catalogue.row_counts([*row_bytes])
     if last_photo_row >= rows:
-        raise _refusal(folder, f"a photo has row {last_photo_row}, and there are {rows} rows")
+        yield catalogue.path.name, f"a photo has row {last_photo_row}, and there are {rows} rows"
     for name, size in row_bytes.items():
         if manifest.has_checksums and checked[name] != rows:
-            raise _refusal(folder, f"{name} has checksums of {checked[name]} rows, and the catalogue has {rows} rows")
+            yield (
+                catalogue.path.name,
+                f"{name} has checksums of {checked[name]} rows, and the catalogue has {rows} rows",
+            )
         if rows and _length(folder / name) < rows * size:
-            raise _refusal(folder, f"{name} is shorter than its {rows} rows")
+            yield name, f"{name} is shorter than its {rows} rows"
 
 
 def check_every_row(folder: Path, catalogue: Catalogue) -> None:

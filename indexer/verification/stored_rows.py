@@ -42,7 +42,8 @@ def verify_blocks(
         try:
             digest = digest_of_bytes(folder / name, block.first_row * row_bytes, block.rows * row_bytes)
         except OSError as error:
-            found.add(name, f"cannot be read: {error.strerror or error}")
+            rest = range(block.first_row, blocks[-1].first_row + blocks[-1].rows)
+            found.add(name, f"cannot be read: {error.strerror or error}", rest, catalogue)
             return
         found.read_bytes += block.rows * row_bytes
         if digest != block.digest:

@@ -12,7 +12,7 @@ from indexer.errors import PhotoseekError
 from indexer.storage import manifest, vector_files
 from indexer.storage.catalogue import Catalogue
 from indexer.storage.checksums import digest_of_file
-from indexer.storage.consistency import check_consistency, check_every_row
+from indexer.storage.consistency import check_every_row, inconsistencies
 from indexer.storage.manifest import Manifest
 from indexer.storage.records import ActiveView
 from indexer.verification.attached_view import (
@@ -106,7 +106,8 @@ def _verify_catalogue(folder: Path, described: Manifest | None, catalogue: Catal
         for problem in catalogue.integrity_problems():
             found.add("catalogue.sqlite", problem)
         if described is not None:
-            check_consistency(folder, described, catalogue)
+            for name, problem in inconsistencies(folder, described, catalogue):
+                found.add(name, problem)
         check_every_row(folder, catalogue)
     except UNREADABLE as error:
         found.add("catalogue.sqlite", str(error))
@@ -160,19 +161,27 @@ def _verify_view(
     opened = open_verified_view(folder, view, settings.load_maker, found)
     if opened is None:
         return
-    count, width = described.region_shape
-    embeddings = vector_files.read(folder / described.embeddings, found.rows, described.dim)
-    regions = None
-    if count:
-        stored = vector_files.read(folder / described.region_file, found.rows, count * width, vector_files.REGION_DTYPE)
-        regions = stored.reshape(found.rows, count, width)
+    try:
+        stored = _stored_rows(folder, described, catalogue, found.rows)
+    except PhotoseekError:  # a file is too short, which was found before
+        return
     rows = np.arange(min(view.rows, found.rows))
     if settings.sample is not None and settings.sample < len(rows):
         rows = np.sort(np.random.default_rng(settings.seed).choice(rows, settings.sample, replace=False))
     verify_view_rows(
         *opened,
-        StoredRows(embeddings, regions, catalogue),
+        stored,
         rows,
         found,
         partial(report, "view against rows"),
     )
+
+
+def _stored_rows(folder: Path, described: Manifest, catalogue: Catalogue, rows: int) -> StoredRows:
+    """Map the rows of an index into memory."""
+    count, width = described.region_shape
+    embeddings = vector_files.read(folder / described.embeddings, rows, described.dim)
+    if not count:
+        return StoredRows(embeddings, None, catalogue)
+    regions = vector_files.read(folder / described.region_file, rows, count * width, vector_files.REGION_DTYPE)
+    return StoredRows(embeddings, regions.reshape(rows, count, width), catalogue)

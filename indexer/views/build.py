@@ -74,6 +74,8 @@ def renew_view(
     embeddings: np.ndarray,
     regions: np.ndarray | None = None,
     on_progress: Progress | None = None,
+    *,
+    anew: bool = False,
 ) -> ActiveView:
     """Make the active view cover all rows and belong to the ranker.
 
@@ -86,13 +88,14 @@ def renew_view(
         embeddings: (n, d) float16, all rows of the index.
         regions: (n, count, width) int8 of all rows, None if the index keeps none.
         on_progress: Gets (done, total) steps.
+        anew: Whether it is built again whatever it is.
 
     Returns:
         The view to activate.
     """
     folder = views / active.id
     same = active.ranker_id == ranker.id
-    if not same or not is_whole(folder, active.rows, with_regions=regions is not None):
+    if anew or not same or not is_whole(folder, active.rows, with_regions=regions is not None):
         return build_view(views, ranker, embeddings, regions, on_progress)
     if active.rows == len(embeddings):
         return active

@@ -13,7 +13,7 @@ from photoseek.commands.index import build, info, use
 from photoseek.commands.judged import check, explore
 from photoseek.commands.search import batch, search
 from photoseek.commands.train import train
-from photoseek.commands.verify import verify
+from photoseek.commands.verify import repair, verify
 
 COMMANDS: tuple[click.Command, ...] = (
     build,
@@ -23,6 +23,7 @@ COMMANDS: tuple[click.Command, ...] = (
     info,
     forget,
     verify,
+    repair,
     duplicates,
     check,
     explore,

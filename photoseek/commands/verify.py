@@ -1,4 +1,4 @@
-"""Verify an index: `photoseek verify`."""
+"""Verify an index, and repair it: `photoseek verify`, `photoseek repair`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,6 +49,48 @@ def verify(folder: Path, sample: int, full: bool, as_json: bool, quiet: bool) ->
         _echo(folder, found)
     if not found.is_whole:
         click.get_current_context().exit(1)
+
+
+@click.command()
+@examples("photoseek repair -i indexes/photos")
+@index_option
+@quiet_option
+def repair(folder: Path, quiet: bool) -> None:
+    """Mend what verify finds: embed the photos of damaged rows again, and build a damaged view again.
+
+    Rows that are right stay as they are. Where photos cannot be read, as on a disk that is not mounted, repair goes on
+    when it is called again. A damaged catalogue or manifest cannot be mended.
+    """
+    from indexer.embedding.pipeline import Decoding
+    from indexer.index import Index
+    from indexer.printable import counted
+    from indexer.user_paths import absolute_path
+    from indexer.verification.plan_repair import plan_repair
+    from indexer.verification.repair_rows import repair_rows
+    from indexer.verification.verify import VerifySettings, verify_index
+    from photoseek.attach import attach_ranker, ranker_for
+    from reranker.ranker import Ranker
+
+    place = absolute_path(folder)
+    with progress_bars(quiet) as on_stage:
+        plan = plan_repair(place, verify_index(place, VerifySettings(Ranker.load, None), on_stage))
+    for line in plan.lines():
+        click.echo(line)
+    if not plan.has_work:
+        return
+    with progress_bars(quiet) as on_stage:
+        if plan.rows:
+            encoder = plan.load_encoder()
+            done = repair_rows(place, plan.rows, encoder, Decoding(), lambda d, t: on_stage("rows", d, t))
+            click.echo(f"{counted(done.written, 'row')} written, {done.right:,} right as they were")
+            if done.waiting:
+                say(f"{counted(done.waiting, 'row')} wait for photos that cannot be read; call repair again with them")
+        with Index.open(folder) as index:
+            ranker = ranker_for(index, on_stage=on_stage) if plan.view else None
+            if ranker is not None:
+                index.attach(ranker, lambda d, t: on_stage("ranker's view", d, t), anew=True)
+                attach_ranker(index, ranker, on_stage=on_stage, on_problem=say)
+                click.echo(f"view of ranker {ranker.id} built again")
 
 
 def _echo(folder: Path, found: "Verification") -> None:

@@ -14,6 +14,8 @@ from indexer.storage.checksums import digest_of_file
 from indexer.storage.tables.table_sums import kept_sums
 
 SUFFIX = ".seal"
+DAMAGED_SEAL = "catalogue.sqlite.seal is not as it was written"
+CHANGED_BYTES = "bytes that hold no values are not as they were written"
 
 
 def write_seal(path: Path, connection: sqlite3.Connection) -> None:
@@ -44,11 +46,16 @@ def seal_problem(path: Path, connection: sqlite3.Connection) -> str | None:
         return None
     words = _words(path)
     if not _is_whole(words):
-        return f"{_place(path).name} is not as it was written"
+        return DAMAGED_SEAL
     state, digest, _ = words
     if state == _state_of(connection) and digest != digest_of_file(path).hex():
-        return "bytes that hold no values are not as they were written"
+        return CHANGED_BYTES
     return None
+
+
+def is_of_seal(problem: str) -> bool:
+    """Return whether a problem is one of `seal_problem`, so that every value of the catalogue is right."""
+    return problem in (DAMAGED_SEAL, CHANGED_BYTES)
 
 
 def _place(path: Path) -> Path:

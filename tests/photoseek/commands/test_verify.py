@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from command_line import photoseek
+from reranker.ranker import Ranker
 from unusual_photos.made_stacks import build, write_single
 
 
@@ -53,3 +54,31 @@ def test_what_is_no_index_is_refused(tmp_path: Path) -> None:
     result = photoseek("verify", "-i", tmp_path)
     assert (result.exit_code, result.stdout) == (1, "")
     assert "no index at" in result.stderr
+
+
+def test_repair_mends_rows_and_view_and_says_what_it_does(index: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "index"
+    assert photoseek("build", index.parent / "photos", "-i", folder, "-q").exit_code == 0
+    whole = (folder / "embeddings-1.f16").read_bytes()
+    (folder / "embeddings-1.f16").write_bytes(bytes(2560) + whole[2560:])
+    (view,) = (folder / "views").iterdir()
+    (view / "z.f16").write_bytes(b"x" + (view / "z.f16").read_bytes()[1:])
+    result = photoseek("repair", "-i", folder)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines() == [
+        "to do: embed the photos of 3 rows again, and write those that differ",
+        "to do: build the view again",
+        "1 row written, 2 right as they were",
+        f"view of ranker {Ranker.default().id} built again",
+    ]
+    assert (folder / "embeddings-1.f16").read_bytes() == whole
+    assert photoseek("verify", "-i", folder).exit_code == 0
+    assert photoseek("repair", "-i", folder).stdout == "nothing to repair\n"
+
+
+def test_what_cannot_be_repaired_is_refused(index: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(index, tmp_path / "index"))
+    (folder / "catalogue.sqlite").write_bytes(b"no database")
+    result = photoseek("repair", "-i", folder)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "cannot be repaired" in result.stderr

@@ -25,8 +25,8 @@ def test_a_build_that_loses_a_large_part_is_refused_and_changes_nothing(few, pho
     shutil.rmtree(photos / "trip")
     line = refusal(lambda: build(photos, folder))
     assert line == (
-        f"2 of 4 photos under '{photos}' are gone; is a disk not mounted? no photo was removed; if they were deleted on "
-        "purpose, build with --accept-removals"
+        f"2 of 4 photos under '{photos}' are gone; is a disk not mounted? no photo was removed; if they were deleted "
+        "on purpose, build with --accept-removals"
     )
     assert len(rows(before)) == 4
     assert len(before.history()) == 1
