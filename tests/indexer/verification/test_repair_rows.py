@@ -4,6 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from indexer.building.roots.removals import MOST_REMOVED
@@ -167,3 +168,26 @@ def test_a_catalogue_with_right_values_is_sealed_again(index: Path) -> None:
     assert list(plan(index).lines()) == ["sealed again: the catalogue, whose values are right"]
     assert problems(index) == []
     assert shutil.copy(index / "catalogue.sqlite.seal", index.parent)
+
+
+def test_the_last_bit_of_a_number_is_mended_where_the_checksum_tells_which_is_right(index: Path) -> None:
+    before = (index / "embeddings-1.f16").read_bytes()
+    damage(index / "embeddings-1.f16", 1, 8, bytes([before[8] ^ 1]))
+    assert repair(index) == RepairedRows(written=1, right=3)
+    assert (index / "embeddings-1.f16").read_bytes() == before
+
+
+def test_rows_that_another_processor_computes_a_little_otherwise_are_right(index: Path) -> None:
+    class Otherwise(TinyEncoder):
+        def encode_with_regions(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            vectors, regions = TinyEncoder.encode_with_regions(self, images)
+            vectors[:, 0] *= 1.002
+            return vectors / np.linalg.norm(vectors, axis=1, keepdims=True), regions
+
+    before = (index / "embeddings-1.f16").read_bytes()
+    damage(index / "embeddings-1.f16", 3, 8, bytes(8))
+    done = repair_rows(index, plan(index).rows, Otherwise(), Decoding(workers=1), lambda *_: None)
+    assert done == RepairedRows(written=1, right=3)
+    after = (index / "embeddings-1.f16").read_bytes()
+    assert (after[:24], after[24:] == before[24:]) == (before[:24], False)
+    assert [problem for problem in problems(index) if problem[0] == "embeddings-1.f16"] == []
