@@ -143,8 +143,7 @@ class Index:
     def load_encoder(self) -> ImageEncoder:
         """Load the image encoder by its name, in the precision that made the embeddings; check its fingerprint."""
         encoder = load_image_encoder(self.manifest.encoder_name, **self.manifest.encoder_options)
-        if isinstance(encoder, ImageEncoder):
-            restore_precision(self.folder, self.catalogue, encoder)
+        restore_precision(self.folder, self.catalogue, encoder)
         return encoder
 
     @property

@@ -120,6 +120,19 @@ class Database:
             except sqlite3.DatabaseError as error:
                 raise _refusal(self.path, error) from None
 
+    def live_rows_missing_in(self, table: str) -> list[int]:
+        """Return the rows of photos that have no entry in a table, sorted.
+
+        Args:
+            table: Name of a table whose entries are of one row each.
+        """
+        # Counting is quick, and mostly enough.
+        rows, entries = (self.run(f"SELECT count(*) FROM {name}")[0][0] for name in ("embeddings", table))
+        if rows == entries:
+            return []
+        query = f"SELECT row FROM embeddings WHERE live = 1 AND row NOT IN (SELECT row FROM {table}) ORDER BY row"
+        return [int(row) for (row,) in self.run(query)]
+
     def run_for_each(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
         """Run one statement many times.
 
