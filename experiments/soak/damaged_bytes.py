@@ -25,7 +25,7 @@ from indexer.errors import PhotoseekError
 from indexer.index import DEFAULT_ENCODER, Index
 from indexer.verification.verify import VerifySettings, verify_index
 from photoseek.attach import attach_ranker
-from photoseek.commands.console import progress_bar
+from photoseek.progress.console import progress_bar
 from reranker.ranker import Ranker
 from search.searcher import Searcher
 
@@ -40,7 +40,7 @@ CUT_EVERY = 4
 
 @dataclass(slots=True)
 class Outcome:
-    """What happened so far.
+    """Record of what happened so far.
 
     Attributes:
         counts: How often, by what happened.

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from photoseek.commands.console import echo_json, progress_bars, say
 from photoseek.options.standard_options import examples, index_option, quiet_option
+from photoseek.progress.console import echo_json, progress_bars, say
 
 if TYPE_CHECKING:
     from indexer.verification.findings import Verification
