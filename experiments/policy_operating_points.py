@@ -17,8 +17,8 @@ import numpy as np
 from indexer.encoders import ImageEncoder, TextEncoder, load_image_encoder, load_text_encoder
 from indexer.errors import PhotoseekError
 from indexer.index import DEFAULT_ENCODER
-from photoseek.commands.console import progress_bars
 from photoseek.options.standard_options import judged_argument, ranker_option
+from photoseek.progress.console import progress_bars
 from reranker.judgments.captions_table import CAPTIONS_TABLE, read_captions, read_captions_table
 from reranker.judgments.embedded import EmbeddedJudgments, embed_judgments
 from reranker.judgments.judged_folder import load_judgments

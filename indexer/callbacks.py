@@ -14,7 +14,8 @@ class BuildCallbacks:
     """Callbacks of a build; by default none does anything.
 
     Attributes:
-        on_progress: Gets (done, total) files.
+        on_progress: Gets (done, total) of the new and changed files: how many are decoded and embedded, or skipped, and
+            how many there are.
         on_skip: Gets every photo that is passed over, but none that an earlier build skipped and that is as it was.
         on_note: Gets a line about anything else that is worth saying, such as why a faster precision is not used.
         on_walk: Gets how many photos the walk found so far, again and again.

@@ -19,6 +19,7 @@ from indexer.stacks.photo_groups import GroupedPhoto, photo_groups
 from indexer.storage import manifest, vector_files
 from indexer.storage.atomic_files import explain_disk_errors
 from indexer.storage.catalogue import Catalogue
+from indexer.storage.checked_files import has_checksum
 from indexer.storage.consistency import check_consistency
 from indexer.storage.manifest import Manifest
 from indexer.storage.records import ActiveView, BuildRecord
@@ -146,8 +147,7 @@ class Index:
     def load_encoder(self) -> ImageEncoder:
         """Load the image encoder by its name, in the precision that made the embeddings; check its fingerprint."""
         encoder = load_image_encoder(self.manifest.encoder_name, **self.manifest.encoder_options)
-        if isinstance(encoder, ImageEncoder):
-            restore_precision(self.folder, self.catalogue, encoder)
+        restore_precision(self.folder, self.catalogue, encoder)
         return encoder
 
     @property
@@ -235,6 +235,7 @@ class Index:
             self._refresh()
             active = catalogue.active_view() or ActiveView("", 0)
             _remove_all_but(views, active.id)  # what a killed process left would take the room
+            anew = anew or self._has_changed_structure(active)
             with explain_disk_errors(self.folder):
                 renewed = renew_view(views, active, ranker, self.embeddings(), self.regions(), on_progress, anew=anew)
                 if renewed != active:
@@ -242,6 +243,15 @@ class Index:
                     checksums = view_checksums(views / renewed.id, first_row, renewed.rows)
                     catalogue.activate_view(renewed, list(checksums))
             _remove_all_but(views, renewed.id)
+
+    def _has_changed_structure(self, view: ActiveView) -> bool:
+        """Return whether the candidate structure of a view is there and has not its checksum."""
+        checksums = self.catalogue.checksums.of_file(file_of_view(view.id, STRUCTURE))
+        try:
+            with open(self.folder / "views" / view.id / STRUCTURE, "rb") as file:
+                return bool(checksums) and not has_checksum(file.fileno(), checksums[0].digest)
+        except OSError:
+            return False
 
     def view(self) -> View:
         """Open the view that searches use, mapped read-only.

@@ -32,7 +32,7 @@ class Circle:
         km: The distance along the Earth's surface in kilometres.
 
     Raises:
-        PhotoseekError: The middle is not on Earth, the distance is not above 0, or one of them is no number.
+        PhotoseekError: The middle is not on Earth, the distance is not above 0, or one of them is not a number.
     """
 
     latitude: float
@@ -154,7 +154,7 @@ class Filters:
 NO_FILTERS = Filters()
 
 
-def read_time(text: str) -> datetime:
+def read_moment(text: str) -> datetime:
     """Read a time as people write it: a year, a month, a day or a full time in ISO format.
 
     Args:
@@ -198,7 +198,7 @@ def read_circle(text: str) -> Circle:
         text: For example `48.8584,2.2945` or `48.8584,2.2945,5`.
 
     Raises:
-        PhotoseekError: It is none, or not on Earth.
+        PhotoseekError: It cannot be read, or is not on Earth.
     """
     try:
         latitude, longitude, *km = (float(part) for part in text.split(","))

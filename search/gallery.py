@@ -77,7 +77,7 @@ class Gallery:
 
     @cached_property
     def _missing_metadata(self) -> int:
-        return self._index.catalogue.metadata.missing_count()
+        return len(self._index.catalogue.metadata.missing_rows())
 
     def _asked_for(self, options: SearchOptions) -> np.ndarray | None:
         """Return the sorted rows that a search may find but for the policy; None for every row."""

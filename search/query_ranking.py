@@ -27,7 +27,7 @@ SAMPLE_ROWS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What a searcher has open.
+    """Parts of an index that a searcher has open.
 
     Attributes:
         index: The index.
@@ -49,14 +49,14 @@ class _Parts:
     """The parts of one query among the encoded texts of a block.
 
     Attributes:
-        row: The row of its text, None without one.
+        text_row: The row of its text, None without one.
         unwanted: Rows of the texts that it excludes, with their weights.
         like: Its photos, with their weights.
         unlike: The photos that it excludes, with their weights.
         text_weight: How much the text counts.
     """
 
-    row: int | None
+    text_row: int | None
     unwanted: Sequence[tuple[int, float]]
     like: Sequence[tuple[PhotoQuery, float]]
     unlike: Sequence[tuple[PhotoQuery, float]]
@@ -189,7 +189,7 @@ class QueryRanking:
         if parts.like or parts.unlike:
             likeness = likeness_of(candidates.photos.z, parts.like, parts.unlike)
         others = OtherParts(parts.text_weight, parts.unwanted, likeness)
-        ranked = rank_candidates(self._opened.ranker, candidates, queries, parts.row, others)
+        ranked = rank_candidates(self._opened.ranker, candidates, queries, parts.text_row, others)
         rows = candidates.rows[ranked.places]
         return _Ranked(rows, ranked.relevance, ranked.ranking_scores, ranked.match_probability)
 
@@ -216,10 +216,10 @@ class QueryRanking:
         Text and photos are brought to the same spread over photos at large, so that their sum finds what fits both.
         Without either, it finds the photos that are farthest from what is excluded.
         """
-        if parts.row is not None and not parts.like:
-            vector: np.ndarray = queries.candidate[parts.row]
+        if parts.text_row is not None and not parts.like:
+            vector: np.ndarray = queries.candidate[parts.text_row]
             return vector
-        texts = [] if parts.row is None else [(queries.candidate[parts.row], parts.text_weight)]
+        texts = [] if parts.text_row is None else [(queries.candidate[parts.text_row], parts.text_weight)]
         photos = [(photo.direction, weight) for photo, weight in parts.like]
         if not texts and not photos:
             texts = [(-queries.candidate[row], weight) for row, weight in parts.unwanted]

@@ -12,8 +12,8 @@ import click
 
 from experiments.label_aggregation.aggregations import ALL_AGGREGATIONS
 from indexer.errors import PhotoseekError
-from photoseek.commands.console import say
 from photoseek.options.standard_options import judged_argument, ranker_option
+from photoseek.progress.console import say
 from reranker.evaluation.comparison import differences
 from reranker.evaluation.data import EvaluationData
 from reranker.evaluation.evaluation import Evaluation

@@ -16,7 +16,6 @@ from experiments.seed_project.results import results_table
 from experiments.seed_project.steps import run_seed_project
 from indexer.encoders import load_text_encoder
 from indexer.errors import PhotoseekError
-from photoseek.commands.console import progress_bars, say
 from photoseek.options.standard_options import (
     device_option,
     encoder_options,
@@ -26,6 +25,7 @@ from photoseek.options.standard_options import (
     quiet_option,
     seed_option,
 )
+from photoseek.progress.console import progress_bars, say
 from reranker.evaluation.results import to_json
 from reranker.judgments.judged_folder import load_judgments
 from reranker.moderation.policy import Policy

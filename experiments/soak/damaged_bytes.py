@@ -28,7 +28,7 @@ from indexer.verification.plan_repair import plan_repair
 from indexer.verification.repair_rows import repair_rows
 from indexer.verification.verify import VerifySettings, verify_index
 from photoseek.attach import attach_ranker, ranker_for
-from photoseek.commands.console import progress_bar
+from photoseek.progress.console import progress_bar
 from reranker.ranker import Ranker
 from search.searcher import Searcher
 
@@ -43,7 +43,7 @@ CUT_EVERY = 4
 
 @dataclass(slots=True)
 class Outcome:
-    """What happened so far.
+    """Record of what happened so far.
 
     Attributes:
         counts: How often, by what happened.

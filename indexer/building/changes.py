@@ -111,7 +111,7 @@ def scan_folder(
         on_walk: Gets how many photos were found so far, again and again.
 
     Raises:
-        PhotoseekError: The folder cannot be read, or a pattern is none.
+        PhotoseekError: The folder cannot be read, or a pattern is not valid gitignore syntax.
     """
     scan = Scan(root, below)
     on_walk(0)

@@ -59,6 +59,19 @@ def embed_new(
     """Embed new and changed files of all folders, in their order, and commit them block by block.
 
     One pool of processes decodes them all, as starting one takes longer than decoding a small folder.
+
+    Args:
+        index: The index.
+        found: The walk of each folder, with what changed there.
+        encoder: The image encoder.
+        decoding: How files are decoded.
+        callbacks: What to call on the way.
+
+    Returns:
+        Photos of all folders: seen, added, changed and skipped; none is counted as removed.
+
+    Raises:
+        PhotoseekError: The index cannot be written.
     """
     todo = [(scan.root, changes, file) for scan, changes in found for file in changes.new]
     counts = Counter(skipped=sum(len(changes.skipped) + changes.skipped_before for _, changes in found))

@@ -8,7 +8,8 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import BinaryIO, NamedTuple
+from io import BufferedReader
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -38,7 +39,6 @@ from indexer.photos.square_transform import SquareTransform, to_square
 
 # Files of more bytes are mapped and not read, so that only the parts that a decoder looks at take memory.
 MAPPED_BYTES = 64_000_000
-HASHED_BYTES = 1 << 20
 
 # Our own limit comes with a message that names the option; Pillow's would only warn at first.
 Image.MAX_IMAGE_PIXELS = None
@@ -65,8 +65,9 @@ class DecodedPhoto:
     Attributes:
         pixels: (size, size, 3) uint8 RGB.
         digest: Digest of the file's bytes, 16 bytes.
-        width: Pixels of the upright photo; of a camera RAW file, those of the preview inside it.
-        height: Pixels of the upright photo; of a camera RAW file, those of the preview inside it.
+        width: Pixels of the upright photo; of a camera RAW file, those of what was decoded: the preview inside it, or
+            the sensor's data at half size.
+        height: Pixels of the upright photo, likewise.
         note: What was damaged, in a few words; None if nothing was.
     """
 
@@ -214,7 +215,7 @@ def _is_named_raw(path: bytes) -> bool:
     return os.path.splitext(path)[1].lower() in RAW_SUFFIXES
 
 
-def _contents(file: BinaryIO, max_pixels: int, is_named_raw: bool) -> FileBytes:
+def _contents(file: BufferedReader, max_pixels: int, is_named_raw: bool) -> FileBytes:
     """Read an open file, or map it if it is large; refuse what cannot be a photo before it is read."""
     size = os.fstat(file.fileno()).st_size
     if size > memory_budget(max_pixels):
@@ -230,15 +231,12 @@ def _contents(file: BinaryIO, max_pixels: int, is_named_raw: bool) -> FileBytes:
     return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
-def _digest(file: BinaryIO, data: FileBytes) -> bytes:
+def _digest(file: BufferedReader, data: FileBytes) -> bytes:
     """Return the digest of a file; one that is mapped is read a second time, block by block."""
     if isinstance(data, bytes):
         return hashlib.blake2b(data, digest_size=16).digest()
-    digest = hashlib.blake2b(digest_size=16)
     file.seek(0)
-    while block := file.read(HASHED_BYTES):
-        digest.update(block)
-    return digest.digest()
+    return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest()
 
 
 def _reason(error: Exception) -> str:

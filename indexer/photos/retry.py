@@ -1,4 +1,4 @@
-"""When a file that could not be decoded is worth another try although its size and time are the same.
+"""Tell when a file that could not be decoded is worth another try although its size and time are the same.
 
 A skipped photo keeps one of these words in the catalogue: a file that hangs its decoder must not cost its time in every
 build, and one whose decoder was not installed must be found when it is.

@@ -52,9 +52,9 @@ def walk(
         The photos under it, what should have been read and was not, and all else.
 
     Raises:
-        PhotoseekError: `root` is not a folder that can be read, or a pattern is none.
+        PhotoseekError: `root` is not a folder that can be read, or a pattern is not valid gitignore syntax.
     """
-    return _Walk(os.fsencode(root), FolderRules(patterns or Patterns()), other_roots, below).run()
+    return _Walk(os.fsencode(root), FolderRules.of(patterns or Patterns()), other_roots, below).run()
 
 
 def hidden_folders(root: bytes, missing: Iterable[bytes], found: Iterable[PhotoFile]) -> list[Skipped]:
@@ -92,7 +92,7 @@ class _Entry(NamedTuple):
 
 
 class _Listing(NamedTuple):
-    """What is in a folder, the last name first, so that `pop` gives byte order, and the names that tell more."""
+    """Names in a folder, the last first, so that `pop` gives byte order, and those among them that tell more."""
 
     entries: list[_Entry]
     telling: set[bytes]

@@ -39,7 +39,7 @@ TURNS = (0, 21, 42)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Looks:
-    """How the photos of an index look.
+    """Looks of the photos of an index: perceptual hashes and embeddings.
 
     Attributes:
         rows: (n,) int64, sorted rows that have a hash.

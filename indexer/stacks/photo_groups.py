@@ -12,7 +12,8 @@ class GroupedPhoto:
 
     Attributes:
         path: Its absolute path. Bytes that are not UTF-8 are kept as surrogates (`os.fsencode` returns them).
-        width: Its width in pixels, upright; of a camera RAW file, that of the preview inside it.
+        width: Its width in pixels, upright; of a camera RAW file, that of what was decoded: the preview inside it, or
+            the sensor's data at half size.
         height: Its height in pixels, likewise.
         bytes: Size of the file.
     """
@@ -40,7 +41,7 @@ def photo_groups(catalogue: Catalogue) -> list[tuple[GroupedPhoto, ...]]:
     photos, sizes = catalogue.photos_of_rows(rows), catalogue.sizes_of_rows(rows)
     found = []
     for group in groups:
-        # Overlapping roots name one file twice.
+        # An index of an older version may have overlapping roots, which name one file twice.
         files = {os.fsdecode(os.path.join(p.root, p.path)): (row, p.size) for row in group for p in photos[row]}
         members = [GroupedPhoto(path, *sizes[row], size) for path, (row, size) in files.items()]
         if len(members) > 1:

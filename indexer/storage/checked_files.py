@@ -7,7 +7,7 @@ from pathlib import Path
 
 from indexer.cache_folder import cache_folder
 from indexer.errors import PhotoseekError
-from indexer.storage.checksums import READ_BYTES
+from indexer.storage.checksums import digest_of_descriptor
 
 # Files that are remembered at most; the oldest are forgotten.
 MOST_REMEMBERED = 1000
@@ -27,24 +27,16 @@ def has_checksum(file: int, digest: bytes) -> bool:
     try:
         stamp = cache_folder() / "checked-files" / hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
     except PhotoseekError:  # no place for a cache: every process looks for itself
-        return _digest(file) == digest
+        return digest_of_descriptor(file) == digest
     if stamp.exists():
         return True
-    if _digest(file) != digest:
+    if digest_of_descriptor(file) != digest:
         return False
     with suppress(OSError):
         stamp.parent.mkdir(parents=True, exist_ok=True)
         stamp.touch()
         _forget_oldest(stamp.parent)
     return True
-
-
-def _digest(file: int) -> bytes:
-    digest, at = hashlib.sha256(), 0
-    while data := os.pread(file, READ_BYTES, at):
-        digest.update(data)
-        at += len(data)
-    return digest.digest()
 
 
 def _forget_oldest(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """Checksums of files: of whole ones, and of blocks of rows."""
 
 import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -40,6 +41,15 @@ def digest_of_bytes(path: Path, start: int, count: int) -> bytes:
         while count and (data := file.read(min(count, READ_BYTES))):
             digest.update(data)
             count -= len(data)
+    return digest.digest()
+
+
+def digest_of_descriptor(file: int) -> bytes:
+    """Return the SHA-256 of an open file, whose position stays as it is."""
+    digest, at = hashlib.sha256(), 0
+    while data := os.pread(file, READ_BYTES, at):
+        digest.update(data)
+        at += len(data)
     return digest.digest()
 
 

@@ -245,9 +245,11 @@ def _read_json(folder: Path) -> dict[str, Any]:
         raise _damaged(folder) if _holds_index_files(folder) else _not_ours(folder)
     version = values["format"]
     if version not in READ_FORMATS:
+        newer = type(version) is int and version > FORMAT
+        advice = "update photoseek" if newer else "delete it and build it again"
         raise PhotoseekError(
             f"index {folder} has format {version}, this photoseek reads {READ_FORMATS[0]} to {READ_FORMATS[-1]}; "
-            "delete it and build it again"
+            f"{advice}"
         )
     if (version >= CHECKSUMS_FORMAT or CHECKSUM in values) and values.get(CHECKSUM) != _checksum(values):
         raise _damaged(folder)

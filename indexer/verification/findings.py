@@ -40,7 +40,7 @@ class Finding:
 
 @dataclass(slots=True)
 class Verification:
-    """What a verification looked at, and what it found.
+    """Report of a verification: what it looked at, and what it found.
 
     Attributes:
         findings: What is not as it was written.

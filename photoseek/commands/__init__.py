@@ -1,6 +1,7 @@
 """Define the commands, one file per family. A command opens an object, calls a method and prints what it returns.
 
-`COMMANDS` are all of them, in the order of the command-line reference. Only this package and `cli.py` know click.
+`COMMANDS` are all of them, in the order of the command-line reference. Below `cli.py`, only
+`photoseek/` knows click.
 """
 
 import click

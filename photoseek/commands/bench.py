@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from photoseek.commands.console import echo_json, progress_bars
 from photoseek.commands.open_searcher import open_searcher
 from photoseek.options.output_files import PLOT, OutputFile, WritingCommand
 from photoseek.options.standard_options import (
@@ -19,6 +18,7 @@ from photoseek.options.standard_options import (
     quiet_option,
     ranker_option,
 )
+from photoseek.progress.console import echo_json, progress_bars
 
 if TYPE_CHECKING:
     from search.bench.search_benchmark import SearchBenchmark

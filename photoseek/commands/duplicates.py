@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from photoseek.commands.console import echo_json, say
 from photoseek.options.standard_options import examples, index_option, index_words
+from photoseek.progress.console import echo_json, say
 
 if TYPE_CHECKING:
     from indexer.stacks.photo_groups import GroupedPhoto

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import click
 
 from indexer.errors import PhotoseekError
-from photoseek.commands.console import echo_json, progress_bars, say
 from photoseek.options.output_files import REPORT, TREC, OutputFile, OutputFolder, WritingCommand
 from photoseek.options.standard_options import (
     PRECISION,
@@ -25,6 +24,7 @@ from photoseek.options.standard_options import (
     report_policy,
     report_policy_option,
 )
+from photoseek.progress.console import echo_json, progress_bars, say
 
 if TYPE_CHECKING:
     from reranker.evaluation.comparison import Comparison
@@ -231,7 +231,7 @@ def _missed_thresholds(
 
 
 def _refuse_missed(missed: "Sequence[Miss] | None", problem: str | None) -> None:
-    """Refuse a threshold with a name that is none (misuse), and results that fall short of a threshold."""
+    """Refuse a threshold of no known figure (misuse), and results that fall short of a threshold."""
     if problem is not None:
         raise click.UsageError(f"--fail-under, --fail-over: {problem}")
     if missed:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from photoseek.commands.console import say
-from photoseek.options.standard_options import examples, index_option, index_words
+from photoseek.options.standard_options import examples, index_option, index_words, with_options
+from photoseek.progress.console import say
 
 if TYPE_CHECKING:
     from indexer.index import Index
@@ -21,12 +21,11 @@ def pattern_options(command: Callable[..., None]) -> Callable[..., None]:
     exclude = (
         "Leave out what fits, as a line of .gitignore does. The index keeps its patterns until a build gives others."
     )
-    for option in (
-        click.option("--include", metavar="PATTERN", multiple=True, help=include),
+    return with_options(
+        command,
         click.option("--exclude", metavar="PATTERN", multiple=True, help=f"{exclude} '' takes all away."),
-    ):
-        command = option(command)
-    return command
+        click.option("--include", metavar="PATTERN", multiple=True, help=include),
+    )
 
 
 def photo_folders(

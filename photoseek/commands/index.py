@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from indexer.errors import PhotoseekError
-from photoseek.commands.console import Stages, echo_json, progress_bars, say
 from photoseek.commands.folders import (
     echo_passed_over,
     echo_passed_over_paths,
@@ -31,6 +30,7 @@ from photoseek.options.standard_options import (
     ranker_option,
 )
 from photoseek.progress.build_talk import BuildTalk
+from photoseek.progress.console import Stages, echo_json, progress_bars, say
 
 if TYPE_CHECKING:
     from indexer.index import Index

@@ -6,7 +6,6 @@ import click
 
 from indexer.errors import PhotoseekError
 from indexer.printable import counted
-from photoseek.commands.console import echo_json, progress_bar, progress_bars, say
 from photoseek.options.output_files import REPORT, OutputFile, WritingCommand
 from photoseek.options.standard_options import (
     device_option,
@@ -17,6 +16,7 @@ from photoseek.options.standard_options import (
     report_policy,
     report_policy_option,
 )
+from photoseek.progress.console import echo_json, progress_bar, progress_bars, say
 
 
 @click.command()

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from photoseek.commands.console import say
+from photoseek.progress.console import say
 
 if TYPE_CHECKING:
     from search.searcher import Searcher

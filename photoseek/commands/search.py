@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from photoseek.commands.console import echo_json, progress_bar, say
 from photoseek.commands.open_searcher import one_blas_thread, open_searcher
 from photoseek.options.output_files import RESULTS, SHEET, STANDARD, OutputFile, WritingCommand
-from photoseek.options.search_options import QueryParts, query_parts, search_options
+from photoseek.options.search_options import QueryParts, query_parts, search_options, sort_option
 from photoseek.options.standard_options import (
     UserPath,
     examples,
@@ -20,13 +19,13 @@ from photoseek.options.standard_options import (
     quiet_option,
     ranker_option,
 )
+from photoseek.progress.console import echo_json, progress_bar, say
 
 if TYPE_CHECKING:
     from search.queries.search_options import SearchOptions
     from search.query_files import FileQuery
     from search.results import Hit, SearchResult
 
-SORT_HELP = "Order of the photos that are found; by date, the newest comes first."
 # Exit code of `--fail-if-empty`.
 NOTHING_FOUND = 3
 
@@ -38,9 +37,7 @@ NOTHING_FOUND = 3
 @ranker_option("Refuse unless this ranker is the attached one.")
 @search_options("How many photos.")
 @query_parts
-@click.option(
-    "--sort", type=click.Choice(["relevance", "date"]), default="relevance", show_default=True, help=SORT_HELP
-)
+@sort_option
 @click.option("--misses", is_flag=True, help="Show the best photos even if none is a good match.")
 @click.option("--sheet", type=OutputFile(SHEET), help="Write a contact sheet (.jpg, .png, ...).")
 @click.option("--paths", is_flag=True, help="Print paths only, one per line.")
@@ -82,11 +79,11 @@ def search(
     elif paths or null:
         _echo_paths(shown, null)
     else:
-        _echo_hits(result, shown, options.min_score)
+        _echo_hits(result, shown)
     if sheet is not None and result.blocked is None:
         _write_sheet([result], sheet, quiet)
     for note in result.notes:
-        # What the table says already is no note.
+        # It stands in place of the table already.
         if note != NO_PHOTOS or as_json or paths or null:
             say(f"note: {note}")
     if fail_if_empty and not (shown and result.good_match):
@@ -106,15 +103,13 @@ def _echo_paths(hits: "Sequence[Hit]", null: bool) -> None:
     sys.stdout.buffer.flush()
 
 
-def _echo_hits(result: "SearchResult", shown: "tuple[Hit, ...]", min_score: float) -> None:
-    """Print the hits that are shown as a table, and say so if nothing is a good match or relevant enough."""
+def _echo_hits(result: "SearchResult", shown: "tuple[Hit, ...]") -> None:
+    """Print the hits that are shown as a table, and say so if nothing is a good match."""
     from search.answer_notes import NO_PHOTOS
     from search.results import table
 
     if NO_PHOTOS in result.notes:
         click.echo(NO_PHOTOS)
-    elif not result.hits and min_score:
-        click.echo(f"nothing of relevance {min_score:g} or more for {result.text!r}")
     elif not result.good_match:
         best = ""
         if result.hits and not shown:
@@ -147,9 +142,7 @@ def _write_sheet(results: "Sequence[SearchResult]", path: Path, quiet: bool) -> 
 @index_option
 @ranker_option("Refuse unless this ranker is the attached one.")
 @search_options("How many photos per query.")
-@click.option(
-    "--sort", type=click.Choice(["relevance", "date"]), default="relevance", show_default=True, help=SORT_HELP
-)
+@sort_option
 @click.option("--column", help="The column of the query texts.  [default: query_text, query, text or caption]")
 @click.option("--keep-going", is_flag=True, help="Skip bad rows; their results carry an error.")
 @click.option("--sheet", type=OutputFile(SHEET), help="Write a contact sheet of all queries.")

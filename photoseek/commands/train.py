@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import click
 
 from indexer.errors import PhotoseekError
-from photoseek.commands.console import progress_bars, say
 from photoseek.options.judged_sets import JUDGED_FOLDER, JUDGED_SET, JudgedSet, set_names
 from photoseek.options.output_files import RANKER, OutputFolder, WritingCommand
 from photoseek.options.standard_options import (
@@ -21,6 +20,7 @@ from photoseek.options.standard_options import (
     quiet_option,
     seed_option,
 )
+from photoseek.progress.console import progress_bars, say
 
 if TYPE_CHECKING:
     from indexer.encoders import ImageEncoder, TextEncoder

@@ -1,12 +1,13 @@
 """Verify an index, and repair it: `photoseek verify`, `photoseek repair`."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from photoseek.commands.console import echo_json, progress_bars, say
 from photoseek.options.standard_options import examples, index_option, quiet_option
+from photoseek.progress.console import echo_json, progress_bars, say
 
 if TYPE_CHECKING:
     from indexer.verification.findings import Verification
@@ -110,3 +111,5 @@ def _echo(folder: Path, found: "Verification") -> None:
         f"{folder} is {state}; {counted(found.rows, 'row')}, {found.read_bytes / 1e6:,.1f} MB read, "
         f"{found.compared_rows:,} compared with the view"
     )
+    if not found.is_whole:
+        say(f"to mend it: photoseek repair -i {shlex.quote(str(folder))}")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
-from photoseek.commands.console import say
+from photoseek.progress.console import say
 
 
 def watch_until_stopped(photos: Sequence[str], folder: Path, build: Callable[[float], bool]) -> None:

@@ -23,7 +23,7 @@ from photoseek.options.standard_options import with_home
 
 # As QUERIES standard input, as an output standard output.
 STANDARD = Path("-")
-# What an index and a ranker are told by.
+# Files by which an index and a ranker are recognised.
 INDEX_FILE = "catalogue.sqlite"
 RANKER_FILE = "ranker.json"
 # Of many endings that a file may have, a message names these first, and so many.
@@ -39,11 +39,15 @@ class OutputKind:
         name: What it is called in a message.
         recogniser: "module:function" of the function that tells an older output of this kind by its path.
         endings: "module:function" of the function that returns the endings which its file may have; None if any may.
+        checks_place: Whether what writes it refuses, in its own words, a folder or a place without one.
+        refusal: How a message says that something else is there; None for the usual words.
     """
 
     name: str
     recogniser: str
     endings: str | None = None
+    checks_place: bool = False
+    refusal: str | None = None
 
     def is_at(self, path: Path) -> bool:
         """Return whether an older output of this kind, or an empty file, is at a path."""
@@ -63,10 +67,10 @@ class OutputKind:
 
 RESULTS = OutputKind("results file", "search.result_files:is_results", "search.result_files:result_suffixes")
 SHEET = OutputKind("contact sheet", "search.contact_sheet:is_sheet", "search.contact_sheet:sheet_suffixes")
-REPORT = OutputKind("report", "reranker.reports.page:is_report")
+REPORT = OutputKind("report", "reranker.reports.page:is_report", checks_place=True)
 PLOT = OutputKind("plot", "search.bench.plot_file:is_plot", "search.bench.plot_file:plot_suffixes")
 TREC = OutputKind("folder of TREC files", "reranker.evaluation.run_files:is_trec_folder")
-RANKER = OutputKind("ranker", "reranker.ranker_places:has_no_ranker")
+RANKER = OutputKind("ranker", "reranker.ranker_places:has_no_ranker", refusal="holds a ranker already")
 
 
 class OutputFile(click.Path):
@@ -84,17 +88,21 @@ class OutputFile(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """Return the path. Raises click.UsageError if no such output can be there, PhotoseekError without a home."""
         path = Path(os.fsdecode(super().convert(with_home(value), param, ctx)))
-        if self.standard and path == STANDARD:
+        if self.is_standard(path):
             return path
         problem = self.kind.refuses_ending(path)
-        if self.kind is not REPORT and not path.parent.is_dir():
+        if not self.kind.checks_place and not path.parent.is_dir():
             problem = f"there is no folder {path.parent}"
-        elif self.kind is not REPORT and path.is_dir():
+        elif not self.kind.checks_place and path.is_dir():
             problem = f"it is a folder; give a file for the {self.kind.name}"
         if problem is not None:
             option = "" if param is None else f"{param.opts[0]} "
             raise click.UsageError(f"{option}{path}: {problem}", ctx)
         return path
+
+    def is_standard(self, path: Path) -> bool:
+        """Return whether a path stands for standard output."""
+        return self.standard and path == STANDARD
 
 
 class OutputFolder(click.Path):
@@ -112,6 +120,10 @@ class OutputFolder(click.Path):
         """Return the path. Raises PhotoseekError if it begins with `~` and there is no home directory."""
         return Path(os.fsdecode(super().convert(with_home(value), param, ctx)))
 
+    def is_standard(self, _path: Path) -> bool:
+        """Return False: no folder is written to standard output."""
+        return False
+
 
 class WritingCommand(click.Command):
     """A command with an output; it gets the option `--force`, and checks its outputs before it works."""
@@ -128,7 +140,7 @@ class WritingCommand(click.Command):
         inputs = _inputs(value for name, value in ctx.params.items() if not _is_output(types[name]))
         for param in self.params:
             path = ctx.params.get(param.name or "")
-            if not isinstance(param.type, OutputFile | OutputFolder) or path in (None, STANDARD):
+            if not isinstance(param.type, OutputFile | OutputFolder) or path is None or param.type.is_standard(path):
                 continue
             check_no_index(param.opts[0], path, isinstance(param.type, OutputFolder))
             # What writes the output refuses a folder for a file, and a file for a folder, in its own words.
@@ -166,9 +178,7 @@ def check_output(option: str, path: Path, kind: OutputKind, inputs: Sequence[Pat
     if path.is_file() and _is_camera_photo(path):
         raise PhotoseekError(f"{shown} is a photo that a camera took, so it is not replaced; give another name")
     if not force:
-        what = f"is there already and was not written as a {kind.name}"
-        if kind is RANKER:
-            what = "holds a ranker already"
+        what = kind.refusal or f"is there already and was not written as a {kind.name}"
         raise PhotoseekError(f"{shown} {what}; give another name, or --force to replace it")
 
 

@@ -10,7 +10,7 @@ import click
 
 from indexer.errors import PhotoseekError
 from indexer.photos.metadata.record import KINDS
-from photoseek.options.standard_options import POSITIVE_INTEGER, RELEVANCE, FloatRange, UserPath
+from photoseek.options.standard_options import POSITIVE_INTEGER, RELEVANCE, FloatRange, UserPath, with_options
 
 if TYPE_CHECKING:
     from search.queries.query import Query
@@ -22,15 +22,15 @@ FILTERS = ("after", "before", "camera", "near", "kind")
 
 
 class TimeType(click.ParamType):
-    """A time as `search.filters.read_time` reads it."""
+    """A time as `search.filters.read_moment` reads it."""
 
     name = "date"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the time. Raises click.BadParameter if it is none."""
-        from search.filters import read_time
+        """Return the time. Raises click.BadParameter if it cannot be read."""
+        from search.filters import read_moment
 
-        return _read(self, read_time, value, param, ctx)
+        return _read(self, read_moment, value, param, ctx)
 
 
 class PlaceType(click.ParamType):
@@ -39,7 +39,7 @@ class PlaceType(click.ParamType):
     name = "lat,lon[,km]"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the circle. Raises click.BadParameter if it is none."""
+        """Return the circle. Raises click.BadParameter if it cannot be read."""
         from search.filters import read_circle
 
         return _read(self, read_circle, value, param, ctx)
@@ -84,17 +84,17 @@ def search_options(count_help: str) -> Callable[[Function], Function]:
         count_help: The help text of `-k`.
     """
     added = (
-        click.option("--all", "show_all", is_flag=True, help=ALL_HELP),
-        click.option("--kind", type=click.Choice(KINDS), help="Only photos of this kind."),
+        click.option("-k", "k", type=POSITIVE_INTEGER, default=10, show_default=True, help=count_help),
+        click.option("--min-score", type=RELEVANCE, default=0.0, help="Leave out photos of lower relevance."),
+        click.option("--under", metavar="DIR", help="Only photos below this folder."),
+        click.option("--after", type=TIME, help="Only photos taken from the beginning of this day, month or year on."),
+        click.option("--before", type=TIME, help="Only photos taken before the beginning of this day, month or year."),
+        click.option("--camera", type=CAMERA, help="Only photos of cameras whose name has these words."),
         click.option(
             "--near", type=PLACE, help="Only photos taken within KM kilometres of a place.  [default: within 1]"
         ),
-        click.option("--camera", type=CAMERA, help="Only photos of cameras whose name has these words."),
-        click.option("--before", type=TIME, help="Only photos taken before the beginning of this day, month or year."),
-        click.option("--after", type=TIME, help="Only photos taken from the beginning of this day, month or year on."),
-        click.option("--under", metavar="DIR", help="Only photos below this folder."),
-        click.option("--min-score", type=RELEVANCE, default=0.0, help="Leave out photos of lower relevance."),
-        click.option("-k", "k", type=POSITIVE_INTEGER, default=10, show_default=True, help=count_help),
+        click.option("--kind", type=click.Choice(KINDS), help="Only photos of this kind."),
+        click.option("--all", "show_all", is_flag=True, help=ALL_HELP),
     )
 
     def add(function: Function) -> Function:
@@ -106,9 +106,16 @@ def search_options(count_help: str) -> Callable[[Function], Function]:
             filters = Filters(**{name: others.pop(name) for name in FILTERS})
             function(*args, options=SearchOptions(k, min_score, under, filters, show_all), **others)
 
-        return _with_options(command, added)
+        return with_options(command, *added)
 
     return add
+
+
+def sort_option(function: Function) -> Function:
+    """Add `--sort` to a command."""
+    text = "Order of the photos that are found; by date, the newest comes first."
+    choice = click.Choice(["relevance", "date"])
+    return click.option("--sort", type=choice, default="relevance", show_default=True, help=text)(function)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,14 +161,14 @@ def query_parts(function: Function) -> Function:
     """Add the parts of a query beside its text to a command, as its argument `parts`, a `QueryParts`."""
     photo: dict[str, Any] = {"metavar": "PHOTO", "type": UserPath(), "multiple": True}
     added = (
-        click.option("--unlike", help="Prefer photos that do not look like this one; repeatable.", **photo),
-        click.option(
-            "--without", metavar="TEXT", multiple=True, help="Prefer photos that this does not describe; repeatable."
-        ),
+        click.option("--like", help="Find photos that look like this one, beside TEXT or alone; repeatable.", **photo),
         click.option(
             "--like-weight", type=WEIGHT, help="How much a --like PHOTO counts beside the TEXT.  [default: 1]"
         ),
-        click.option("--like", help="Find photos that look like this one, beside TEXT or alone; repeatable.", **photo),
+        click.option(
+            "--without", metavar="TEXT", multiple=True, help="Prefer photos that this does not describe; repeatable."
+        ),
+        click.option("--unlike", help="Prefer photos that do not look like this one; repeatable.", **photo),
     )
 
     @wraps(function)
@@ -169,11 +176,4 @@ def query_parts(function: Function) -> Function:
         names = ("like", "like_weight", "without", "unlike")
         function(*args, parts=QueryParts(*(given.pop(name) for name in names)), **given)
 
-    return _with_options(command, added)
-
-
-def _with_options(command: Function, options: tuple[Callable[[Function], Function], ...]) -> Function:
-    """Add options to a command; the last one stands first in its help."""
-    for option in options:
-        command = option(command)
-    return command
+    return with_options(command, *added)

@@ -88,6 +88,21 @@ def examples(*lines: str) -> Callable[[Command], Command]:
     return add
 
 
+def with_options(command: Command, *options: Callable[[Command], Command]) -> Command:
+    """Add options to a command.
+
+    Args:
+        command: The command.
+        options: The options, in the order of its help.
+
+    Returns:
+        The command with the options.
+    """
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 def index_option(command: Callable[..., None]) -> Callable[..., None]:
     """Add `--index` to a command, as its argument `folder`."""
     return click.option(
@@ -134,13 +149,12 @@ def image_encoder_options(default: str) -> Callable[[Command], Command]:
     """
 
     def add(command: Command) -> Command:
-        for option in (
-            click.option("--preprocess", help="How a file:PATH encoder expects its pixels."),
-            click.option("--weights", help="A local state dict for a torchvision encoder."),
+        return with_options(
+            command,
             click.option("--image-encoder", help=f"E.g. torchvision:resnet18.  [default: {default}]"),
-        ):
-            command = option(command)
-        return command
+            click.option("--weights", help="A local state dict for a torchvision encoder."),
+            click.option("--preprocess", help="How a file:PATH encoder expects its pixels."),
+        )
 
     return add
 

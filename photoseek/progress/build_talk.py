@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from photoseek.commands.console import Stages, say
+from photoseek.progress.console import Stages, say
 
 if TYPE_CHECKING:
     from indexer.callbacks import BuildCallbacks
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class BuildTalk:
-    """What is said of one build.
+    """Messages about one build.
 
     Args:
         quiet: Name no skipped photos.

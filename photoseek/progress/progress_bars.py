@@ -54,4 +54,4 @@ class ProgressBars:
         self._bars.update(self._tasks[stage], completed=done, total=total or None)
 
     def remark(self, text: str) -> None:
-        """Show nothing more: on a terminal the bars move."""
+        """Ignore the remark: bars have no room for it."""

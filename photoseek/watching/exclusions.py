@@ -15,7 +15,7 @@ SPEAKING_FILES = (IGNORE_FILE, b".nomedia")
 
 
 class Exclusions:
-    """What builds of an index leave out, by its patterns, the ignore files and the defaults, as they are now.
+    """Paths that builds of an index leave out, by its patterns, the ignore files and the defaults, as they are now.
 
     Args:
         folders: Absolute paths of the photo folders that are watched, links followed.
@@ -29,7 +29,7 @@ class Exclusions:
             known, patterns = read_kept(Path(os.fsdecode(index)))
         self._roots = list(map(os.path.realpath, known))
         self._folders = folders
-        self._rules = FolderRules(patterns)
+        self._rules = FolderRules.of(patterns)
         self._left_out: dict[bytes, LeftOut] = {}
 
     def leave_out(self, path: bytes) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from photoseek.watching.exclusions import Exclusions
 from photoseek.watching.network_disks import network_type
 
-# How long one wait for events takes at most, in milliseconds: so often, too, other things are looked after.
+# Milliseconds of one wait for events at most; between two, it is looked whether the folders are still there.
 SLICE_MS = 500
 WATCH_LIMIT = "fs.inotify.max_user_watches"
 # Enough for any collection: one watch, of about 1 KB, per folder.
@@ -18,16 +18,16 @@ ENOUGH_WATCHES = 1_048_576
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How long a watch waits, in seconds.
+    """Waiting times of a watch, all in seconds.
 
     Attributes:
-        quiet: A burst of changes is over when nothing has changed for so long.
-        longest_burst: A burst that goes on for longer is not waited for.
-        settle: How long size and time of a file must stay as they are before it is read.
-        unsettled: After a build that left out files that were still being written, the next one comes after so long.
-        poll: Folders that report no changes are looked at so often.
-        failed: After a build that failed, the next one comes after so long.
-        walk: All folders are looked at so often, should a change not have been reported.
+        quiet: Time without a change after which a burst of changes is over.
+        longest_burst: Time after which a burst is built although it goes on.
+        settle: Time for which size and time of a file must not change before it is read.
+        unsettled: Time to the next build after one that left out files that were still being written.
+        poll: Time to the next build where folders report no changes.
+        failed: Time to the next build after one that failed.
+        walk: Longest time between two builds, in case a change was not reported.
     """
 
     quiet: float = 2.0
@@ -47,7 +47,7 @@ class FolderEvents:
     Args:
         folders: Absolute paths of the folders.
         index: Absolute path of the index. Neither its own changes count, nor those of what its builds leave out.
-        pace: How long is waited for what.
+        pace: The waiting times.
         say: Gets a line about folders that report no changes.
 
     Attributes:

@@ -26,7 +26,7 @@ def watch_folders(
         build: Builds; it gets how many seconds a new file must stay as it is before it is read, and returns whether it
             left out files that did not.
         say: Gets lines for the user.
-        pace: How long is waited for what.
+        pace: The waiting times.
 
     Raises:
         PhotoseekError: The first build failed.

@@ -76,7 +76,7 @@ def photo_query(photo: np.ndarray, weights: np.ndarray, at_large: np.ndarray) ->
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
-    """How far candidates are like the photos of a query.
+    """Likeness of candidates to the photos of a query.
 
     Attributes:
         scores: (c,) float32, what the photos that are asked for add to the ranking scores.

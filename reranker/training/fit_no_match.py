@@ -17,7 +17,7 @@ from reranker.training.examples.scored_queries import ScoredQueries, Scorer, sco
 
 @dataclass(frozen=True, slots=True)
 class NoMatchSettings:
-    """Which queries the no-match decision learns from, and how often it may be wrong.
+    """Settings of the queries that the no-match decision learns from, and of how often it may be wrong.
 
     Attributes:
         missed_captions: Share of the captions whose first hit is right that may get the answer "no good match".

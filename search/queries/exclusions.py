@@ -8,7 +8,7 @@ ranker has learned from captions what such photos look like, and finds them bett
 import re
 from dataclasses import dataclass
 
-from search.queries.spelling import word_set
+from search.queries.spelling import PHOTO_WORDS, word_set
 
 # Words of a query that excludes, at most; more are a sentence.
 LONGEST_QUERY = 9
@@ -56,10 +56,10 @@ ING_THINGS = word_set(
 )
 # The rest of an excluded phrase that belongs to it, and the rest that only says where it would be: in the photo.
 WITHIN = word_set("background foreground distance")
-THE_PHOTO = word_set("it them him her there frame image photo picture scene shot sight view")
+THE_PHOTO = PHOTO_WORDS | word_set("it them him her there frame scene sight view")
 # A query that only excludes may begin so.
 ANYTHING = re.compile(
-    r"(?:(?:an?|the|any|all|some|my) )?(?:photo(?:graph)?|picture|image|pic|shot|snapshot)s?|(?:any|every|some)thing"
+    rf"(?:(?:an?|the|any|all|some|my) )?(?:{'|'.join(sorted(PHOTO_WORDS))})s?|(?:any|every|some)thing"
     r"|there (?:is|are)"
 )
 # Short forms of negations, and the minus sign of web searches, each with what it stands for.
@@ -192,7 +192,7 @@ def _listed_phrases(words: list[str], i: int) -> tuple[list[list[str]], int]:
 
 
 def _noun_phrase(words: list[str], i: int) -> tuple[list[str], int]:
-    """Return the noun phrase at a place without its article, and the place behind it; empty if it is none."""
+    """Return the noun phrase at a place without its article, and the place behind it; empty if there is none."""
     while i < len(words) and words[i] in DETERMINERS:
         i += 1
     start = i

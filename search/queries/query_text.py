@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, replace
 
 from search.queries.exclusions import split_exclusions
-from search.queries.spelling import AMERICAN, Spelling, word_set
+from search.queries.spelling import AMERICAN, PHOTO_WORDS, Spelling, word_set
 
 # Words of a query up to which it is read; a longer text is searched for as it is.
 LONGEST_READ = 60
@@ -14,7 +14,7 @@ WORD = re.compile(r"(?<![\w'’@./\\-])[^\W\d_]+(?![\w'’@/\\-]|\.\w)")
 # "show me" may stand alone before what is wanted; "show" and "find" only before "photos of".
 _TO_ME = r"(?:show|find|give) me|search for|i want to see|i am looking for|i'm looking for"
 _ASK = rf"(?:please )?(?:(?:can|could) you )?(?:{_TO_ME}"
-_MEDIUM = r"(?:(?:an?|the|some|any|all|my|all my) )?(?:photo(?:graph)?|picture|image|pic|snapshot)s?"
+_MEDIUM = rf"(?:(?:an?|the|some|any|all|my|all my) )?(?:{'|'.join(sorted(PHOTO_WORDS))})s?"
 _LINK = r"(?:of|with|(?:that |which )?show(?:s|ing)?|containing|featuring|depicting)"
 # Words that say that a photo is wanted, and not which.
 CARRIER = re.compile(rf"(?:{_ASK}|show|find|search|i want|looking for) )?{_MEDIUM} {_LINK} |{_ASK}) ")
@@ -27,12 +27,12 @@ FUNCTION_WORDS = word_set(
     "for as is are was were be has have near under over behind beside between through into onto around"
 )
 # Words of the frame of a query, which say nothing of what a photo shows.
-FRAME_WORDS = word_set(
-    "anything everything find image images me no not photo photograph photographs photos pic pics picture pictures "
-    "please search show showing snapshot snapshots something without"
+FRAME_WORDS = PHOTO_WORDS.union(
+    {f"{word}s" for word in PHOTO_WORDS},
+    word_set("anything everything find please search show showing something without"),
 )
 # What is said of a query of nothing but frame and function words.
-NAMES_NOTHING = "no word of the query says what a photo shows, so the hits mean little"
+NOTHING_NAMED_NOTE = "no word of the query says what a photo shows, so the hits mean little"
 # Marks that people put behind a query, behind a few words also a full stop; and a query as a quotation.
 MARKS, STOPS = "!?… ", ".,;:"
 QUOTATION = re.compile(r"""["'“‘]([^"“”]+)["'”’]""")
@@ -98,7 +98,7 @@ def parse_query(text: str, known: Spelling) -> ParsedQuery:
         notes.append(f"searched for {f'{wanted!r},' if wanted else 'photos'} without {without}")
     unwanted = tuple(text for phrase in excluded for text in unwanted_texts(phrase, known))
     parsed = ParsedQuery(wanted, excluded, unwanted, tuple(notes))
-    return replace(parsed, notes=(*notes, NAMES_NOTHING)) if parsed.names_nothing else parsed
+    return replace(parsed, notes=(*notes, NOTHING_NAMED_NOTE)) if parsed.names_nothing else parsed
 
 
 def unwanted_texts(excluded: str, known: Spelling) -> tuple[str, ...]:

@@ -10,6 +10,9 @@ def word_set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
+# Words for a photo. They say nothing of what it shows.
+PHOTO_WORDS = word_set("photo photograph picture image pic shot snapshot")
+
 # Letters of a word from which on a typing error is mended: shorter words have too many others one letter away.
 SHORTEST_MENDED = 5
 # Letters of a word up to which: no word of a photo is longer.

@@ -10,7 +10,7 @@ import pytest
 from indexer.errors import PhotoseekError
 from indexer.photos.metadata.record import KINDS, PhotoMetadata
 from indexer.storage.catalogue import Catalogue
-from search.filters import Circle, Filters, kilometres, read_circle, read_time
+from search.filters import Circle, Filters, kilometres, read_circle, read_moment
 
 CAMERAS = (None, "Nikon D90", "Nikon Z 6", "Apple iPhone 12", "Canon EOS 90D")
 
@@ -121,13 +121,13 @@ def test_no_condition_is_false() -> None:
     ],
 )
 def test_times_are_read_as_people_write_them(text: str, time: datetime) -> None:
-    assert read_time(text) == time
+    assert read_moment(text) == time
 
 
 @pytest.mark.parametrize("text", ["", "20", "2020-13", "2020-02-30", "yesterday", "14.07.2020", "0000"])
 def test_other_times_are_refused(text: str) -> None:
     with pytest.raises(PhotoseekError) as refused:
-        read_time(text)
+        read_moment(text)
     assert str(refused.value) == f"{text!r} is no time; write 2020, 2020-07, 2020-07-14 or 2020-07-14T12:30"
 
 
@@ -155,7 +155,7 @@ def test_places_are_read_with_their_distance() -> None:
         (lambda: Circle(0, 0, 0), "a distance must be above 0 km, got 0"),
         (lambda: Circle(0, 0, math.inf), "a distance must be above 0 km, got inf"),
         (
-            lambda: read_time("2020-07-14T12:30Z"),
+            lambda: read_moment("2020-07-14T12:30Z"),
             "'2020-07-14T12:30Z' has an offset from UTC; give the time as a clock showed it where the photo was taken",
         ),
         (

@@ -38,7 +38,7 @@ def scan_roots(
         A walk of each folder. One that lies in another folder of the index gives a walk of that part of it.
 
     Raises:
-        PhotoseekError: A folder cannot be read, or a pattern is none.
+        PhotoseekError: A folder cannot be read, or a pattern is not valid gitignore syntax.
     """
     roots = [Folder.at(path) for path in known]
     named: list[Folder] = []
@@ -191,7 +191,7 @@ def forget_folder(catalogue: Catalogue, folder: bytes) -> int:
         How many photos were forgotten.
 
     Raises:
-        PhotoseekError: The index knows nothing there, or the folder holds roots and is none.
+        PhotoseekError: The index knows nothing there, or the folder is not a root but holds some.
     """
     roots = catalogue.root_folders.ids()
     named = Folder.at(folder)

@@ -30,7 +30,14 @@ PHRASES = {
 
 
 def sum_by_kind(passed_over: Iterable[PassedOverFiles]) -> list[PassedOverFiles]:
-    """Add up what several walks passed over, without the paths, in the order of `PHRASES`."""
+    """Add up what several walks passed over.
+
+    Args:
+        passed_over: What each walk passed over of each kind.
+
+    Returns:
+        The sum of each kind of which there is any, without paths, in the order of `PHRASES`.
+    """
     sums = {kind: PassedOverFiles(kind) for kind in PHRASES}
     for of_root in passed_over:
         total = sums[of_root.kind]
@@ -45,12 +52,22 @@ def describe_passed_over(passed_over: Iterable[PassedOverFiles]) -> str:
     """Return the counts of what was passed over as a list in words; empty folders are not worth one.
 
     A count includes the photos inside the folders that were left out, as far as they were looked at.
+
+    Args:
+        passed_over: What each walk passed over of each kind.
+
+    Returns:
+        The list, for example "2 videos, 31 thumbnails (4 folders)"; empty if nothing was passed over.
     """
     return ", ".join(describe(kind) for kind in sum_by_kind(passed_over) if kind.files or kind.photos)
 
 
 def describe(kind: PassedOverFiles) -> str:
-    """Return how much was passed over of one kind: "1,204 thumbnails (31 folders)"."""
+    """Return how much was passed over of one kind: "1,204 thumbnails (31 folders)".
+
+    Args:
+        kind: What was passed over of this kind.
+    """
     count = in_words(kind.kind, kind.files + kind.photos, all_counted=kind.all_counted)
     return f"{count} ({counted(kind.folders, 'folder')})" if kind.folders else count
 

@@ -30,7 +30,7 @@ from indexer.photos.decoding.picture import FileBytes, Picture, Request, as_file
 
 # How many coefficients of a block, in zigzag order, make the picture at 1/1, 1/2, 1/4 and 1/8 of its size.
 COEFFICIENTS = {1: 64, 2: 25, 4: 5, 8: 1}
-# What it says of a JFIF version or an Adobe marker that it does not know, and of bytes that no pixel needs.
+# What libjpeg says of a JFIF version or an Adobe marker that it does not know, and of bytes that no pixel needs.
 HARMLESS = ("Warning: unknown JFIF", "Unknown Adobe")
 PADDING = re.compile(r"Corrupt JPEG data: (\d+) extraneous bytes before marker 0xd9")
 # Most rows of pixels in a row of blocks.
@@ -39,7 +39,8 @@ BLOCK_ROWS = 16
 CUT_OFF = "Premature end of JPEG file"
 # Bytes that the pixels of a JPEG take at most, and what stands before them; what follows, such as a film, is not read.
 MOST_BYTES_PER_PIXEL, MOST_OTHER_BYTES = 4, 64_000_000
-# Bytes that stand for those that are missing, other than none at all: rows that depend on them differ.
+# Bytes that stand for those that are missing, other than none at all: rows that depend on them differ. They look random
+# (multiples of 2^32 / golden ratio, as in Knuth's hash), and none is 255, with which markers begin.
 FILLING = (np.arange(65536) * 2_654_435_761 // 2048 % 255).astype(np.uint8).tobytes() + END
 
 

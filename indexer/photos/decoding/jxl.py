@@ -2,6 +2,7 @@
 
 from PIL import Image
 
+from indexer.photos.boxes import walk
 from indexer.photos.decoding.colour import to_rgb
 from indexer.photos.decoding.damage.cut_files import is_cut
 from indexer.photos.decoding.limits import TRUNCATED, UnreadablePhotoError, refuse_large
@@ -56,18 +57,10 @@ def _codestream_start(data: FileBytes) -> bytes:
     """Return the first bytes of the codestream, which may lie in boxes."""
     if data[:2] == b"\xff\x0a":
         return bytes(data[:16])
-    place = 0
-    while place + 8 <= len(data):
-        size, kind = int.from_bytes(data[place : place + 4], "big"), bytes(data[place + 4 : place + 8])
-        content = place + (16 if size == 1 else 8)
-        if kind in (b"jxlc", b"jxlp"):
-            content += 4 * (kind == b"jxlp")  # the number of the part
+    for box in walk(data, 0, len(data)):
+        if box.kind in (b"jxlc", b"jxlp"):
+            content = box.begin + 4 * (box.kind == b"jxlp")  # the number of the part
             return bytes(data[content : content + 16])
-        if size == 1:
-            size = int.from_bytes(data[place + 8 : place + 16], "big")
-        if size < 8:
-            break
-        place += size
     raise UnreadablePhotoError(TRUNCATED)
 
 

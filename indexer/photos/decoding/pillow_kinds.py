@@ -14,7 +14,16 @@ from indexer.photos.retry import with_module
 # Bytes of memory per pixel at the peak of decoding, as measured; 4 for all others.
 PEAK_BYTES = {"WEBP": 16, "AVIF": 10, "HEIF": 12, "JPEG2000": 20}
 # Bits per pixel of the raw modes in which bitmaps and portable pixmaps are stored.
-RAW_BITS = {"1": 1, "1;I": 1, "P;1": 1, "P;4": 4, "P": 8, "L": 8, "I;16B": 16, "BGR;15": 16, "BGR;16": 16} | {
+RAW_BITS = {
+    "1": 1,
+    "1;I": 1,
+    "P;1": 1,
+    "P;4": 4,
+    "P": 8,
+    "L": 8,
+    "I;16B": 16,
+    "BGR;15": 16,
+    "BGR;16": 16,
     "RGB": 24,
     "BGR": 24,
     "BGRX": 32,

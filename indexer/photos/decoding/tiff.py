@@ -13,7 +13,7 @@ from indexer.photos.decoding.picture import FileBytes, Picture, Request, as_file
 from indexer.photos.decoding.tiff_directory import TiffDirectory, photo_directory
 from indexer.photos.decoding.tiff_samples import PACKBITS, UNSIGNED, SampleLayout, sample_blocks, sample_layout
 
-WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, INKS, LAB = 0, 1, 2, 3, 5, 8
+WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, INKS, LAB = 0, 1, 2, 5, 8
 CHANNELS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, INKS: 4, LAB: 3}
 XMP_ORIENTATION = re.compile(rb'tiff:Orientation(?:="|>)([1-8])')
 PREMULTIPLIED, STRAIGHT = 1, 2
@@ -187,7 +187,7 @@ def _image(pixels: np.ndarray, photometric: int, has_alpha: bool, is_premultipli
     """Make an image of (height, width, channels) uint8."""
     if photometric in (INKS, LAB):
         mode = "CMYK" if photometric == INKS else "LAB"
-        channels = len(Image.getmodebands(mode) * "x")
+        channels = Image.getmodebands(mode)
         height, width = pixels.shape[:2]
         return Image.frombytes(mode, (width, height), pixels[..., :channels].tobytes())
     if has_alpha and pixels.shape[2] == 2:

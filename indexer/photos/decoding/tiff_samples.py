@@ -17,8 +17,11 @@ from indexer.photos.decoding.tiff_directory import TiffDirectory
 NONE, PACKBITS, DEFLATE, OTHERS = 1, 32773, (8, 32946), (5, 32773, 34925, 50000)
 UNSIGNED, SIGNED, FLOAT = 1, 2, 3
 # Bits per sample that NumPy has a type for, by sample format.
-TYPES = {UNSIGNED: {8: "u1", 16: "u2", 32: "u4"}, SIGNED: {8: "i1", 16: "i2", 32: "i4"}, FLOAT: {}}
-TYPES[FLOAT] = {16: "f2", 32: "f4", 64: "f8"}
+TYPES = {
+    UNSIGNED: {8: "u1", 16: "u2", 32: "u4"},
+    SIGNED: {8: "i1", 16: "i2", 32: "i4"},
+    FLOAT: {16: "f2", 32: "f4", 64: "f8"},
+}
 # Samples per pixel of what is still a photo, and pixels that are read at once where the file lets us choose.
 MOST_SAMPLES = 16
 BAND_PIXELS = 4_000_000

@@ -7,7 +7,7 @@ import zlib
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from indexer.photos.metadata import boxes
+from indexer.photos import boxes
 from indexer.photos.metadata.exif_directories import (
     BYTE_ORDERS,
     GPS_TAGS,

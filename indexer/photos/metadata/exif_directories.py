@@ -30,8 +30,8 @@ LATITUDE_REF, LATITUDE, LONGITUDE_REF, LONGITUDE, GPS_TIME, GPS_DATE = 1, 2, 3, 
 GPS_TAGS = frozenset((LATITUDE_REF, LATITUDE, LONGITUDE_REF, LONGITUDE, GPS_TIME, GPS_DATE))
 
 BYTE_ORDERS = {b"II": "<", b"MM": ">"}
-# Letters of `struct` by type of entry; a fraction is two numbers. Bytes and text stay as they are.
-PLAIN = {1: 1, 2: 1, 7: 1, 129: 1}
+# Types of entries: bytes and text, which stay as they are; letters of `struct` for numbers; a fraction is two numbers.
+PLAIN = frozenset((1, 2, 7, 129))
 NUMBERS = {3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 11: "f", 12: "d", 13: "I"}
 FRACTIONS = {5: "I", 10: "i"}
 # Larger values are passed over: none that is wanted needs more, but for XMP, which is cut off by its reader.
@@ -46,7 +46,7 @@ def read_exif(data: ByteParts) -> tuple[Directory, Directory]:
 
     Returns:
         The values by tag: of the main directory and its EXIF part together, and of the GPS part. Both are empty if the
-        block is none.
+        block is not EXIF.
     """
     if data[:6] == b"Exif\0\0":  # some writers repeat the mark of a JPEG segment
         data = data[6 : len(data)]
@@ -66,7 +66,7 @@ def read_main_directory(data: ByteParts, wanted: Container[int]) -> Directory:
         wanted: The tags to read.
 
     Returns:
-        The values by tag; of a tag that comes twice, the first. Empty if the block is none.
+        The values by tag; of a tag that comes twice, the first. Empty if the block is not EXIF.
     """
     order = BYTE_ORDERS.get(data[:2])
     return {} if order is None else _read_directory(data, wanted, _number(order + "I", data[4:8]))
@@ -89,17 +89,19 @@ def _read_directory(data: ByteParts, wanted: Container[int], at: int) -> Directo
 def _value(data: ByteParts, order: str, kind: int, count: int, place: bytes, tag: int) -> Value | None:
     """Return the value of an entry; None if it is empty, too large, cut off or of an unknown type."""
     letter = NUMBERS.get(kind) or FRACTIONS.get(kind)
-    each = PLAIN.get(kind) or struct.calcsize(letter or "x") * (1 + (kind in FRACTIONS))
-    size = count * each if kind in PLAIN or letter else 0
+    if letter is None and kind not in PLAIN:
+        return None
+    parts = 2 * count if kind in FRACTIONS else count
+    size = parts if letter is None else parts * struct.calcsize(letter)
     if not 0 < size <= (MOST_XMP_BYTES if tag == XMP else MOST_BYTES):
         return None
     begin = _number(order + "I", place)
     raw = place[:size] if size <= 4 else data[begin : begin + size]
     if len(raw) < size:
         return None
-    if kind in PLAIN:
+    if letter is None:
         return raw
-    numbers = struct.unpack(f"{order}{size // struct.calcsize(letter or 'x')}{letter}", raw)
+    numbers = struct.unpack(f"{order}{parts}{letter}", raw)
     if kind in NUMBERS:
         return numbers
     pairs = zip(numbers[::2], numbers[1::2], strict=True)

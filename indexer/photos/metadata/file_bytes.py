@@ -21,7 +21,7 @@ class ByteParts(Protocol):
         ...
 
 
-class FileBytes:
+class OpenFileParts:
     """The bytes of an open file, read when a part is asked for.
 
     Args:

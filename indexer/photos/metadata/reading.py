@@ -10,7 +10,7 @@ from indexer.photos.metadata import exif_directories as exif
 from indexer.photos.metadata.camera_names import camera_name, lens_name
 from indexer.photos.metadata.containers import FoundTags, find_tags
 from indexer.photos.metadata.exif_directories import Directory, Value
-from indexer.photos.metadata.file_bytes import FileBytes
+from indexer.photos.metadata.file_bytes import OpenFileParts
 from indexer.photos.metadata.record import NOTHING_SAID, PhotoMetadata
 from indexer.photos.metadata.times import text_of, time_taken
 from indexer.photos.metadata.xmp_values import xmp_value
@@ -39,7 +39,7 @@ def read_metadata(path: bytes) -> PhotoMetadata | None:
     """
     try:
         with open(path, "rb", buffering=0) as file:
-            return metadata_of(find_tags(FileBytes(file.fileno())), path)
+            return metadata_of(find_tags(OpenFileParts(file.fileno())), path)
     except OSError:
         return None
     except Exception:  # whatever is wrong with metadata, the picture may be right

@@ -5,17 +5,15 @@ from datetime import UTC, datetime
 
 # Kinds of photos; "photo" is all that is of no other kind.
 KINDS = ("photo", "screenshot", "panorama", "raw", "scan")
-# Where the time comes from: the metadata of the file, or only the time at which the file was changed.
-TIME_SOURCES = ("exif", "xmp", "gps", "file")
 
 
 @dataclass(frozen=True, slots=True)
 class PhotoMetadata:
-    """What is known of a photo beside its picture. None: not known.
+    """Facts about a photo beside its picture. None: not known.
 
     Attributes:
         taken: The time on the clock where it was taken; it has an offset from UTC if that is known.
-        taken_from: Where the time comes from, one of `TIME_SOURCES`.
+        taken_from: "exif", "xmp" or "gps" if the file says so there, "file" for the time at which it was changed.
         camera: Make and model, for example "Nikon D90".
         lens: The lens.
         latitude: Degrees north, -90 to 90.

@@ -49,17 +49,17 @@ def _times(image: Directory, gps: Directory, xmp: str, now: datetime) -> Iterato
 
     def exif_time(tags: tuple[int, int, int]) -> datetime | None:
         clock, fraction, offset = (text_of(image.get(tag)) for tag in tags)
-        return read_time(clock, now, fraction, offset)
+        return read_exif_time(clock, now, fraction, offset)
 
     for tags in TAKEN_TAGS:
         yield exif_time(tags), "exif"
     for name in XMP_NAMES:
-        yield read_time(xmp_value(xmp, name) or "", now), "xmp"
+        yield read_exif_time(xmp_value(xmp, name) or "", now), "xmp"
     yield exif_time(CHANGED_TAGS), "exif"
     yield _gps_time(gps, now), "gps"
 
 
-def read_time(text: str, now: datetime, fraction: str = "", offset: str = "") -> datetime | None:
+def read_exif_time(text: str, now: datetime, fraction: str = "", offset: str = "") -> datetime | None:
     """Read a time as EXIF or XMP has it.
 
     Args:
@@ -114,7 +114,7 @@ def _read_offset(text: str) -> timezone | None:
 
 def _gps_time(gps: Directory, now: datetime) -> datetime | None:
     """Return the time of the satellites, which is UTC."""
-    day = read_time(text_of(gps.get(exif.GPS_DATE)), now)
+    day = read_exif_time(text_of(gps.get(exif.GPS_DATE)), now)
     clock = gps.get(exif.GPS_TIME)
     if day is None or not isinstance(clock, tuple) or len(clock) != 3:
         return None

@@ -110,5 +110,5 @@ def kind_of_listing(names: set[bytes]) -> str | None:
     return NOMEDIA if b".nomedia" in names else None
 
 
-# The names that `kind_of_listing` and ignore files are told by.
+# The names that `kind_of_listing` looks for.
 TELLING_NAMES = frozenset((b"manifest.json", b"catalogue.sqlite", b".nomedia"))

@@ -11,7 +11,7 @@ from indexer.photos.rules.patterns import FolderRules
 
 @dataclass(frozen=True, slots=True)
 class _FolderState:
-    """What holds in a folder: its name, the patterns, and whether it is left out."""
+    """A folder: its name, the patterns that hold in it, and whether it is left out."""
 
     name: bytes
     rules: FolderRules
@@ -19,7 +19,7 @@ class _FolderState:
 
 
 class LeftOut:
-    """What walks of one root leave out: by the patterns, the ignore files and the defaults, as they are at first sight.
+    """Paths that walks of one root leave out, by the patterns, ignore files and defaults as they are at first sight.
 
     Args:
         root: Absolute path of the root.

@@ -11,7 +11,7 @@ import shlex
 import stat
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -74,31 +74,44 @@ class PhotoFolders:
     accept_removals: bool = False
 
 
+@dataclass(frozen=True, slots=True)
 class FolderRules:
     """The patterns that hold in one folder: those of the index, and the ignore files there and above.
 
-    Args:
-        patterns: The patterns of the index.
-
-    Raises:
-        PhotoseekError: A pattern is none.
+    Attributes:
+        include: What is taken, whatever else would leave it out; None without such patterns.
+        exclude: What is left out; None without such patterns.
+        ignore_files: (letters of the folder's path, patterns) of each ignore file, the deepest first.
     """
 
-    def __init__(self, patterns: Patterns) -> None:
-        self._include = _compile(_literal(patterns.include), "--include") if patterns.include else None
-        self._exclude = _compile(_literal(patterns.exclude), "--exclude") if patterns.exclude else None
-        # (letters of the folder's path, patterns), the deepest first.
-        self._files: tuple[tuple[int, GitIgnoreSpec], ...] = ()
+    include: "GitIgnoreSpec | None"
+    exclude: "GitIgnoreSpec | None"
+    ignore_files: "tuple[tuple[int, GitIgnoreSpec], ...]" = ()
+
+    @classmethod
+    def of(cls, patterns: Patterns) -> "FolderRules":
+        """Return the rules of a root: the patterns of the index, without ignore files.
+
+        Args:
+            patterns: The patterns.
+
+        Raises:
+            PhotoseekError: A pattern is not valid gitignore syntax.
+        """
+        return cls(
+            _compile(_literal(patterns.include), "--include") if patterns.include else None,
+            _compile(_literal(patterns.exclude), "--exclude") if patterns.exclude else None,
+        )
 
     @property
     def has_includes(self) -> bool:
         """Whether anything below a folder that is left out may be taken all the same."""
-        return self._include is not None
+        return self.include is not None
 
     @property
     def is_empty(self) -> bool:
         """Whether no pattern holds."""
-        return self._include is None and self._exclude is None and not self._files
+        return self.include is None and self.exclude is None and not self.ignore_files
 
     def with_ignore_file(self, top: bytes, folder: bytes) -> "FolderRules":
         """Return the rules of a folder below that has an ignore file.
@@ -109,14 +122,11 @@ class FolderRules:
 
         Raises:
             OSError: The file cannot be read.
-            PhotoseekError: A line of it is no pattern.
+            PhotoseekError: A line of it is not valid gitignore syntax.
         """
         path = os.path.join(top, folder, IGNORE_FILE)
         spec = _compile(_read_lines(path), os.fsdecode(os.path.join(folder, IGNORE_FILE)))
-        rules = FolderRules(Patterns())
-        rules._include, rules._exclude = self._include, self._exclude
-        rules._files = ((len(_text(folder)), spec), *self._files)
-        return rules
+        return replace(self, ignore_files=((len(_text(folder)), spec), *self.ignore_files))
 
     def includes(self, path: bytes) -> bool:
         """Return whether `--include` names a path, or a folder that it is in.
@@ -124,7 +134,7 @@ class FolderRules:
         Args:
             path: The path below the root; that of a folder ends with a slash.
         """
-        return self._include is not None and self._include.check_file(_text(path)).include is True
+        return self.include is not None and self.include.check_file(_text(path)).include is True
 
     def excludes(self, path: bytes) -> bool | None:
         """Return whether a path is left out, and None where no pattern but `--include` says anything.
@@ -132,11 +142,11 @@ class FolderRules:
         Args:
             path: The path below the root; that of a folder ends with a slash.
         """
-        if self._exclude is None and not self._files:
+        if self.exclude is None and not self.ignore_files:
             return None
         text = _text(path)
-        verdict = None if self._exclude is None else self._exclude.check_file(text).include
-        for start, spec in self._files:
+        verdict = None if self.exclude is None else self.exclude.check_file(text).include
+        for start, spec in self.ignore_files:
             if verdict is None:
                 verdict = spec.check_file(text[start:]).include
         return verdict

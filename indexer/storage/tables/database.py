@@ -12,6 +12,7 @@ from indexer.errors import DAMAGED, INTACT, PhotoseekError
 from indexer.storage.fork_safe_lock import ForkSafeLock
 from indexer.storage.tables.schema import SCHEMA, add_tables
 from indexer.storage.tables.seal import seal_problem, write_seal
+from indexer.storage.tables.shared_descriptor import SharedDescriptor
 from indexer.storage.tables.table_sums import TableSums, computed_sums, kept_sums
 
 # Errors of the disk and its permissions, rather than of this code.
@@ -31,6 +32,10 @@ SHARED: dict[str, Any] = {"uri": True, "isolation_level": None, "check_same_thre
 MOVE_TIMEOUT_MS = 1000
 # The files beside the catalogue that SQLite keeps: its last changes, before they are copied into the file itself.
 CHANGES = "-wal"
+# What SQLite and Python raise for a file that cannot be used; names in a damaged one may be no Unicode.
+UNREADABLE = (sqlite3.DatabaseError, UnicodeDecodeError)
+# How SQLite begins to say that the tables are not those that it was asked for; a damaged file may name others.
+OTHER_TABLES = ("no such column", "no such table", "table ", "malformed database schema")
 # How statements begin that change rows.
 CHANGING = ("INSERT", "UPDATE", "DELETE")
 # How the file begins, https://www.sqlite.org/fileformat.html.
@@ -62,9 +67,12 @@ class Database:
         self._writable = writable or create
         if not create and not path.is_file():
             raise PhotoseekError(f"{path.parent} has no catalogue: {DAMAGED}")
-        if _is_cut(path):
-            raise PhotoseekError(f"{path} is shorter than it says: {DAMAGED}")
+        if create:
+            path.touch()
+        self._file = _share(path)
         try:
+            if _is_cut(path, self._file.descriptor):
+                raise PhotoseekError(f"{path} is shorter than it says: {DAMAGED}")
             self._connection = _connect(path, writable, create)
             if create:
                 self._connection.executescript("PRAGMA journal_mode=WAL;" + SCHEMA)
@@ -72,9 +80,9 @@ class Database:
             self._process: int | None = os.getpid()
             self._connection.execute("SELECT count(*) FROM settings").fetchone()
             self._sums = self._prepare()
-        except sqlite3.DatabaseError as error:
+        except UNREADABLE as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_ERROR:  # no such table
-                if _lacks_changes(path):
+                if _lacks_changes(path, self._file.descriptor):
                     raise PhotoseekError(
                         f"{path} is empty: the index was copied without {path.name}{CHANGES}; copy the whole folder "
                         "again, or delete it and build it again"
@@ -85,6 +93,14 @@ class Database:
         if create:
             self.begin_sums()
 
+    def __del__(self) -> None:
+        # The connection first: without its locks, which the descriptor takes along, it must read no more.
+        connection, file = self.__dict__.get("_connection"), self.__dict__.get("_file")
+        if connection is not None and self.__dict__.get("_process", os.getpid()) == os.getpid():
+            connection.close()
+        if file is not None:
+            file.close()
+
     def close(self) -> None:
         """Close the file; what was written is in the file itself then, and in no other."""
         with self._lock:
@@ -93,8 +109,9 @@ class Database:
                     self._move_changes_into_file()
                     if not _has_changes_beside(self.path):
                         with suppress(OSError, sqlite3.DatabaseError):
-                            write_seal(self.path, self._connection)
+                            write_seal(self.path, self._file.descriptor, self._connection)
                 self._connection.close()
+                self._file.close()
                 self._process = None
 
     def _move_changes_into_file(self) -> None:
@@ -117,8 +134,21 @@ class Database:
         with self._lock, self._transaction_for(statement):
             try:
                 return self._opened().execute(statement, values).fetchall()
-            except sqlite3.DatabaseError as error:
+            except UNREADABLE as error:
                 raise _refusal(self.path, error) from None
+
+    def live_rows_missing_in(self, table: str) -> list[int]:
+        """Return the rows of photos that have no entry in a table, sorted.
+
+        Args:
+            table: Name of a table whose entries are of one row each.
+        """
+        # Counting is quick, and mostly enough.
+        rows, entries = (self.run(f"SELECT count(*) FROM {name}")[0][0] for name in ("embeddings", table))
+        if rows == entries:
+            return []
+        query = f"SELECT row FROM embeddings WHERE live = 1 AND row NOT IN (SELECT row FROM {table}) ORDER BY row"
+        return [int(row) for (row,) in self.run(query)]
 
     def run_for_each(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
         """Run one statement many times.
@@ -130,7 +160,7 @@ class Database:
         with self._lock, self._transaction_for(statement):
             try:
                 self._opened().executemany(statement, rows)
-            except sqlite3.DatabaseError as error:
+            except UNREADABLE as error:
                 raise _refusal(self.path, error) from None
 
     @contextmanager
@@ -161,12 +191,12 @@ class Database:
         with self._lock:
             try:
                 kept, computed = kept_sums(self._opened()), computed_sums(self._opened())
-            except sqlite3.DatabaseError as error:
+            except UNREADABLE as error:
                 raise _refusal(self.path, error) from None
         changed = sorted(table for table in computed if kept and kept.get(table) != computed[table])
         problems += [f"table {table} is not as it was written" for table in changed]
         if not problems and not _has_changes_beside(self.path):
-            problem = seal_problem(self.path, self._opened())
+            problem = seal_problem(self.path, self._file.descriptor, self._opened())
             problems += [] if problem is None else [problem]
         return [*dict.fromkeys(problems)]
 
@@ -176,14 +206,14 @@ class Database:
             assert self._sums is not None, "only a file that is open for writing has sums to begin"
             try:
                 self._sums.begin()
-            except sqlite3.DatabaseError as error:
+            except UNREADABLE as error:
                 raise _refusal(self.path, error) from None
 
     def _write_sums(self) -> None:
         if self._sums is not None:
             try:
                 self._sums.write()
-            except sqlite3.DatabaseError as error:
+            except UNREADABLE as error:
                 raise _refusal(self.path, error) from None
 
     def _transaction_for(self, statement: str) -> AbstractContextManager[None]:
@@ -201,6 +231,8 @@ class Database:
         if self._process != os.getpid():
             # SQLite forbids a child to use, or to close, what its parent opened.
             _PARENTS.append(self._connection)
+            if not self._file.is_open:
+                self._file = _share(self.path)
             self._connection = _connect(self.path, self._writable, create=False)
             self._sums = self._prepare()
             self._process = os.getpid()
@@ -238,38 +270,38 @@ def _has_changes_beside(path: Path) -> bool:
         return False
 
 
-def _lacks_changes(path: Path) -> bool:
+def _share(path: Path) -> SharedDescriptor:
+    """Open a file for reading its bytes beside SQLite."""
+    try:
+        return SharedDescriptor(path)
+    except OSError as error:
+        raise PhotoseekError(f"index {path.parent}: {path.name} cannot be read: {error.strerror}") from None
+
+
+def _lacks_changes(path: Path, file: int) -> bool:
     """Return whether a file was written as one with changes beside it, and there are none."""
-    with open(path, "rb") as file:
-        header = file.read(20)
+    header = os.pread(file, 20, 0)
     # The versions of the format that are needed to write and to read it (https://www.sqlite.org/fileformat.html).
     return header[18:20] == b"\x02\x02" and not _has_changes_beside(path)
 
 
-def _is_cut(path: Path) -> bool:
+def _is_cut(path: Path, file: int) -> bool:
     """Return whether a file lacks pages that its header counts; what is beside it may hold them."""
-    try:
-        with open(path, "rb") as file:
-            header = file.read(100)
-    except OSError:  # for SQLite to say
-        return False
-    if (
-        len(header) < 100
-        or header[: len(MAGIC)] != MAGIC
-        or header[24:28] != header[92:96]
-        or _has_changes_beside(path)
-    ):
+    header = os.pread(file, 100, 0)
+    counts_pages = len(header) == 100 and header.startswith(MAGIC) and header[24:28] == header[92:96]
+    if not counts_pages or _has_changes_beside(path):
         return False
     page_size = int.from_bytes(header[16:18], "big")
     pages = int.from_bytes(header[28:32], "big")
-    return path.stat().st_size < pages * (0x10000 if page_size == 1 else page_size)
+    return os.fstat(file).st_size < pages * (0x10000 if page_size == 1 else page_size)
 
 
-def _refusal(path: Path, error: sqlite3.DatabaseError) -> Exception:
+def _refusal(path: Path, error: Exception) -> Exception:
     """Return the line for what is wrong with the file or its disk; any other error is a bug and returned as it is."""
     # Python itself refuses a text that is no UTF-8, without a code.
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+    is_of_others = code == sqlite3.SQLITE_ERROR and str(error).startswith(OTHER_TABLES)
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or is_of_others:
         return PhotoseekError(f"{path} cannot be read ({error}): {DAMAGED}")
     if code == sqlite3.SQLITE_FULL:
         return PhotoseekError(f"index {path.parent}: disk is full; {INTACT}")

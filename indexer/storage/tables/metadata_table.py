@@ -51,7 +51,7 @@ class MetadataConditions:
 
 
 class MetadataSummary(TypedDict):
-    """What an index knows of its photos beside their pictures; exact duplicates count each.
+    """Summary of what an index knows of its photos beside their pictures; exact duplicates count each.
 
     Attributes:
         first_taken: The earliest time that a file says it was taken, in ISO format, None if none says so.
@@ -109,7 +109,14 @@ class MetadataTable:
         )
 
     def of_rows(self, rows: Sequence[int]) -> dict[int, PhotoMetadata]:
-        """Return what is known of the photos of some rows; rows without an entry are left out."""
+        """Return what is known of the photos of some rows.
+
+        Args:
+            rows: The rows.
+
+        Returns:
+            The metadata by row, without the rows that have no entry.
+        """
         found = {}
         for start in range(0, len(rows), ROWS_PER_STATEMENT):
             block = [int(row) for row in rows[start : start + ROWS_PER_STATEMENT]]
@@ -126,17 +133,13 @@ class MetadataTable:
 
     def missing_rows(self) -> list[int]:
         """Return the rows of photos that have no entry, sorted."""
-        query = "SELECT row FROM embeddings WHERE live = 1 AND row NOT IN (SELECT row FROM metadata) ORDER BY row"
-        return [int(row) for (row,) in self._database.run(query)]
-
-    def missing_count(self) -> int:
-        """Return how many rows of photos have no entry."""
-        rows, entries = (self._database.run(f"SELECT count(*) FROM {t}")[0][0] for t in ("embeddings", "metadata"))
-        # Counting is quick, and mostly enough; dead rows may be without.
-        return 0 if rows == entries else len(self.missing_rows())
+        return self._database.live_rows_missing_in("metadata")
 
     def select(self, conditions: MetadataConditions) -> np.ndarray:
         """Return the rows whose entry meets all conditions.
+
+        Args:
+            conditions: The conditions.
 
         Returns:
             (m,) int64, sorted; rows of deleted photos may be among them.
@@ -147,6 +150,9 @@ class MetadataTable:
 
     def select_places(self, conditions: MetadataConditions) -> tuple[np.ndarray, np.ndarray]:
         """Return the rows whose entry meets all conditions and has a place, with that place.
+
+        Args:
+            conditions: The conditions.
 
         Returns:
             (m,) int64, sorted, as `select` does; (m, 2) float64 latitude and longitude in degrees.

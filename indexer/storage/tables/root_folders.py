@@ -50,7 +50,15 @@ class RootFolders:
         self._run(statement, new, prefix, old)
 
     def drop_photos_found_in(self, root: int, others: Iterable[int]) -> int:
-        """Remove the photos of a root that other roots have as well, by their rows; return how many there were."""
+        """Remove the photos of a root that other roots have as well, by their rows.
+
+        Args:
+            root: Id of the root.
+            others: Ids of the other roots.
+
+        Returns:
+            How many photos were removed.
+        """
         statement = (
             "DELETE FROM photos WHERE root = ?1 AND EXISTS "
             "(SELECT 1 FROM photos AS other WHERE other.row = photos.row AND other.root = ?2) RETURNING 1"
@@ -58,7 +66,11 @@ class RootFolders:
         return sum(len(self._run(statement, root, other)) for other in others)
 
     def photo_count(self, root: int) -> int:
-        """Return how many photos of a root have a row."""
+        """Return how many photos of a root have a row.
+
+        Args:
+            root: Id of the root.
+        """
         return int(self._run("SELECT count(*) FROM photos WHERE root = ? AND row IS NOT NULL", root)[0][0])
 
     def forget(self, root: int, folder: bytes = b"") -> int:

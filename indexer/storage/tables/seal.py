@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from indexer.storage.atomic_files import write_text_durably
-from indexer.storage.checksums import digest_of_file
+from indexer.storage.checksums import digest_of_descriptor
 from indexer.storage.tables.table_sums import kept_sums
 
 SUFFIX = ".seal"
@@ -18,11 +18,12 @@ DAMAGED_SEAL = "catalogue.sqlite.seal is not as it was written"
 CHANGED_BYTES = "bytes that hold no values are not as they were written"
 
 
-def write_seal(path: Path, connection: sqlite3.Connection) -> None:
+def write_seal(path: Path, file: int, connection: sqlite3.Connection) -> None:
     """Seal a catalogue that holds all its changes itself; nothing happens if its seal is of this state already.
 
     Args:
         path: The file.
+        file: A descriptor of it that stays open.
         connection: A connection to it.
 
     Raises:
@@ -31,15 +32,16 @@ def write_seal(path: Path, connection: sqlite3.Connection) -> None:
     state = _state_of(connection)
     words = _words(path)
     if not _is_whole(words) or words[0] != state:
-        digest = digest_of_file(path).hex()
+        digest = digest_of_descriptor(file).hex()
         write_text_durably(_place(path), f"{state} {digest} {_own_digest(state, digest)}\n")
 
 
-def seal_problem(path: Path, connection: sqlite3.Connection) -> str | None:
+def seal_problem(path: Path, file: int, connection: sqlite3.Connection) -> str | None:
     """Return what is wrong if a catalogue has other bytes than when it was sealed, although its tables are the same.
 
     Args:
         path: The file, which holds all its changes itself.
+        file: A descriptor of it that stays open.
         connection: A connection to it.
     """
     if not _place(path).exists():
@@ -48,7 +50,7 @@ def seal_problem(path: Path, connection: sqlite3.Connection) -> str | None:
     if not _is_whole(words):
         return DAMAGED_SEAL
     state, digest, _ = words
-    if state == _state_of(connection) and digest != digest_of_file(path).hex():
+    if state == _state_of(connection) and digest != digest_of_descriptor(file).hex():
         return CHANGED_BYTES
     return None
 

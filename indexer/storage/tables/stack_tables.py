@@ -33,16 +33,7 @@ class StackTables:
 
     def rows_without_hash(self) -> list[int]:
         """Return the rows of photos that have no perceptual hash, sorted; an older version kept none."""
-        # Counting is quick, and mostly enough.
-        rows, hashes = (
-            self._database.run(f"SELECT count(*) FROM {t}")[0][0] for t in ("embeddings", "perceptual_hashes")
-        )
-        if rows == hashes:
-            return []
-        query = (
-            "SELECT row FROM embeddings WHERE live = 1 AND row NOT IN (SELECT row FROM perceptual_hashes) ORDER BY row"
-        )
-        return [int(row) for (row,) in self._database.run(query)]
+        return self._database.live_rows_missing_in("perceptual_hashes")
 
     def hashes(self) -> tuple[np.ndarray, np.ndarray]:
         """Return every row with a perceptual hash.

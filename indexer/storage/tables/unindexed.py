@@ -11,7 +11,7 @@ KEPT_PATHS = 10_000
 
 @dataclass(slots=True)
 class PassedOverFiles:
-    """What one walk passed over of one kind.
+    """Files and folders of one kind that one walk passed over.
 
     Attributes:
         kind: "videos", "thumbnails", "patterns", ...

@@ -10,7 +10,7 @@ from reranker.judgments.aggregate import Aggregation, majority
 
 @dataclass(frozen=True, slots=True)
 class ExampleSettings:
-    """Which pairs of a query and a photo the MLPs learn from, and the weight of each.
+    """Settings of the pairs of a query and a photo that the MLPs learn from, and of their weights.
 
     Attributes:
         validation_share: Share of the described photos that training is validated on.

@@ -15,13 +15,13 @@ def reads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[int]:
     """Return a list that grows with every reading of a file."""
     monkeypatch.setenv("PHOTOSEEK_CACHE", str(tmp_path / "cache"))
     counted: list[int] = []
-    real = checked_files._digest
+    real = checked_files.digest_of_descriptor
 
     def digest(file: int) -> bytes:
         counted.append(file)
         return real(file)
 
-    monkeypatch.setattr(checked_files, "_digest", digest)
+    monkeypatch.setattr(checked_files, "digest_of_descriptor", digest)
     return counted
 
 

@@ -159,7 +159,7 @@ def test_an_index_of_another_format_is_refused(photos, folder):
     build(photos, folder)
     manifest = json.loads((folder / "manifest.json").read_text())
     (folder / "manifest.json").write_text(json.dumps({**manifest, "format": 4}))
-    line = f"index {folder} has format 4, this photoseek reads 1 to 3; delete it and build it again"
+    line = f"index {folder} has format 4, this photoseek reads 1 to 3; update photoseek"
     assert refusal(lambda: Index.open(folder)) == line
     assert refusal(lambda: build(photos, folder)) == line
 

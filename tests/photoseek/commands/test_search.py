@@ -78,11 +78,14 @@ def test_search_without_takes_off_what_it_names(index: Path) -> None:
 
 def test_search_leaves_out_what_is_below_the_least_score(index: Path) -> None:
     result = photoseek("search", "a cat", "-i", index, "--min-score", "1")
-    assert (result.exit_code, result.stdout) == (0, "nothing of relevance 1 or more for 'a cat'\n")
+    assert (result.exit_code, result.stdout) == (0, "no good match for 'a cat'\n")
     (best,) = photoseek("search", "a cat", "-i", index, "-k", "1").stdout.splitlines()
     assert result.stderr == f"note: no photo has a relevance of 1 or more; the best has {best.split()[1]}\n"
     as_json = json.loads(photoseek("search", "a cat", "-i", index, "--min-score", "1", "--json").stdout)
     assert (as_json["good_match"], as_json["hits"]) == (False, [])
+    # Where filters left nothing, the relevance is not to blame.
+    filtered = photoseek("search", "a cat", "-i", index, "--min-score", "1", "--after", "2900")
+    assert (filtered.stdout, filtered.stderr) == ("no good match for 'a cat'\n", "note: no photo passes the filters\n")
     assert photoseek("search", "a cat", "-i", index, "--min-score", "1", "--fail-if-empty").exit_code == 3
     assert photoseek("search", "a cat", "-i", index, "--min-score", "0", "--fail-if-empty").exit_code == 0
 

@@ -15,6 +15,7 @@ from cli import main
 from command_line import SAMPLE, photoseek, refused
 from photoseek.options.judged_sets import JudgedSet, JudgedSetType
 from photoseek.options.output_files import PLOT, RESULTS, SHEET, OutputFile, OutputFolder, WritingCommand
+from reranker.ranker import FAST_FOLDER
 from unusual_photos.exif_blocks import camera_exif
 
 # What options and arguments with a path name if they are no outputs.
@@ -124,6 +125,22 @@ def test_force_does_not_destroy_what_lies_among_what_is_read(
     result = run(command, option, path, place, "--force")
     assert result.exit_code in (1, 2), result.output
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("command", "refusal"),
+    [("explore", "is there already and was not written as a report"), ("train", "holds a ranker already")],
+)
+def test_only_a_batch_takes_a_dash_for_standard_output(
+    command: str, refusal: str, place: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if command == "train":
+        shutil.copytree(FAST_FOLDER, "-")
+    else:
+        Path("-").write_text("mine")
+    line = f"-o - {refusal}; give another name, or --force to replace it"
+    refused(run(command, "-o", Path("-"), place), line)
 
 
 def spellings(photo: Path, folder: Path) -> dict[str, Path]:

@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from photoseek.commands import console
+from photoseek.progress import console
 from photoseek.progress.progress_lines import ProgressLines, duration
 
 
@@ -69,7 +69,7 @@ def test_lines_come_although_the_stage_stands_still(clock: Clock) -> None:
 
     lines = ProgressLines(say, 0.001, clock)
     lines("indexing", 3, 9)
-    enough.wait()
+    assert enough.wait(30)
     lines.close()
     assert set(said) == {"indexing: 3 of 9"}
 
@@ -84,7 +84,7 @@ def test_nothing_is_said_before_the_first_stage_or_when_nobody_reads(clock: Cloc
     lines = ProgressLines(broken, 0.001, clock)
     assert not tried.wait(0.05)
     lines("indexing", 1, 2)
-    tried.wait()
+    assert tried.wait(30)
     lines.close()
 
 
@@ -95,7 +95,7 @@ def test_off_a_terminal_lines_go_to_stderr(capsys: pytest.CaptureFixture[str], m
     monkeypatch.setattr(console, "say", lambda line: (say(line), said.set()))
     with console.progress_bars(quiet=False) as on_stage:
         on_stage("indexing", 2, 4)
-        said.wait()
+        assert said.wait(30)
     assert capsys.readouterr().err.splitlines()[0].startswith("indexing: 2 of 4")
     with console.progress_bars(quiet=True) as on_stage:
         on_stage("indexing", 2, 4)

@@ -59,7 +59,7 @@ def test_what_says_what_is_left_out_counts_wherever_photos_are(photos: Path, fol
 
 
 @pytest.mark.parametrize("place", ["one", "two"])
-def test_a_change_of_any_watched_folder_ends_a_wait(tmp_path: Path, place: str) -> None:
+def test_a_change_of_any_watched_folder_counts(tmp_path: Path, place: str) -> None:
     roots = [tmp_path / "one", tmp_path / "two"]
     for root in roots:
         grey(root, a=1)
@@ -69,6 +69,6 @@ def test_a_change_of_any_watched_folder_ends_a_wait(tmp_path: Path, place: str) 
         grey(tmp_path / place / "@eaDir", thumb=2)
         assert not events._changed()
         grey(tmp_path / place, b=2)
-        events.wait(1e9)
+        assert any(events._changed() for _ in range(60))
     finally:
         events.close()

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from indexer.index import Index
-from photoseek.commands.console import say
+from photoseek.progress.console import say
 from reranker.ranker import Ranker
 from search.bench.baselines import BASELINES
 from search.bench.search_benchmark import SearchBenchmark, measure_searches

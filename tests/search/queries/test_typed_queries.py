@@ -9,7 +9,7 @@ import pytest
 from answers import names, row_of, score_of
 from indexer.index import Index
 from search.moderation.audit_log import AuditLog
-from search.queries.query_text import NAMES_NOTHING
+from search.queries.query_text import NOTHING_NAMED_NOTE
 from search.query_encoder import NOTHING_KNOWN
 from search.searcher import Searcher
 
@@ -173,4 +173,4 @@ def test_a_query_that_names_nothing_is_no_good_match(searcher: Searcher, text: s
     result = searcher.answer(text)
     assert (result.good_match, result.match_probability) == (False, 0.0)
     assert result.hits
-    assert NAMES_NOTHING in result.notes
+    assert NOTHING_NAMED_NOTE in result.notes

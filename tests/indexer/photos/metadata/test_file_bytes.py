@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from indexer.photos.metadata import file_bytes
-from indexer.photos.metadata.file_bytes import HEAD, FileBytes
+from indexer.photos.metadata.file_bytes import HEAD, OpenFileParts
 
 
 @pytest.mark.parametrize("size", [0, 10, HEAD, HEAD + 100])
@@ -12,7 +12,7 @@ def test_parts_are_those_of_the_bytes(tmp_path: Path, size: int) -> None:
     data = os.urandom(size)
     (tmp_path / "file").write_bytes(data)
     with open(tmp_path / "file", "rb") as file:
-        parts = FileBytes(file.fileno())
+        parts = OpenFileParts(file.fileno())
         assert len(parts) == size
         for start, stop in [
             (0, 4),
@@ -30,4 +30,4 @@ def test_a_part_that_claims_to_be_huge_is_cut_off(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(file_bytes, "LONGEST_PART", 7)
     (tmp_path / "file").write_bytes(bytes(HEAD) + b"0123456789")
     with open(tmp_path / "file", "rb") as file:
-        assert FileBytes(file.fileno())[HEAD : HEAD + 1_000] == b"0123456"
+        assert OpenFileParts(file.fileno())[HEAD : HEAD + 1_000] == b"0123456"
