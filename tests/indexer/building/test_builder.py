@@ -10,7 +10,7 @@ from indexer.building import photo_writer
 from indexer.callbacks import BuildCallbacks
 from indexer.index import Index
 from indexer.photos.found_files import Skipped
-from indexer.storage import database
+from indexer.storage.tables import database
 from tiny_encoder import TinyEncoder
 from tiny_index import INTACT, build, grey, last, refusal, rows
 from tiny_ranker import TinyRanker
