@@ -32,11 +32,17 @@ def watch_until_stopped(photos: Sequence[str], folder: Path, build: Callable[[fl
         is_terminated = True
         raise KeyboardInterrupt  # what a build leaves behind when it is interrupted is whole
 
+    def build_unless_terminated(settle_seconds: float) -> bool:
+        goes_on = build(settle_seconds)
+        if is_terminated:  # Python drops what is raised while it frees an object
+            raise KeyboardInterrupt
+        return goes_on
+
     before = signal.signal(signal.SIGTERM, terminate)
     folders = [existing_name(os.fsencode(absolute_path(name))) for name in photos]
 
     try:
-        watch_folders(folders, os.fsencode(absolute_path(folder)), build, say)
+        watch_folders(folders, os.fsencode(absolute_path(folder)), build_unless_terminated, say)
     except KeyboardInterrupt:
         if not is_terminated:
             raise

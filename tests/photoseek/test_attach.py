@@ -1,5 +1,6 @@
 """photoseek.attach: attaching a ranker does all that `photoseek use` does, and which ranker a build attaches."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ from safetensors.numpy import load_file
 
 from command_line import ROOT, SAMPLE, photoseek
 from indexer.index import Index
+from indexer.storage.manifest import write_values
 from photoseek import Ranker, Searcher, attach_ranker
 from photoseek.attach import ranker_for
 from reranker.ranker import DEFAULT_FOLDER
@@ -134,6 +136,6 @@ def test_a_build_attaches_the_ranker_asked_for_else_the_attached_one_else_the_sh
 
 
 def test_no_ranker_is_attached_where_none_is_shipped_for_the_encoder(copy: Path) -> None:
-    manifest = (copy / "manifest.json").read_text()
-    (copy / "manifest.json").write_text(manifest.replace("efficientnet-lite@", "another@"))
+    values = json.loads((copy / "manifest.json").read_text())
+    write_values(copy, {**values, "encoder": values["encoder"].replace("efficientnet-lite@", "another@")})
     assert ranker_for(Index.open(copy)) is None

@@ -69,11 +69,12 @@ class Database:
             raise PhotoseekError(f"{path.parent} has no catalogue: {DAMAGED}")
         if create:
             path.touch()
-        self._file = _share(path)
+        file = _share(path)
+        if _is_cut(path, file.descriptor):
+            raise PhotoseekError(f"{path} is shorter than it says: {DAMAGED}")
         try:
-            if _is_cut(path, self._file.descriptor):
-                raise PhotoseekError(f"{path} is shorter than it says: {DAMAGED}")
             self._connection = _connect(path, writable, create)
+            self._file = file
             if create:
                 self._connection.executescript("PRAGMA journal_mode=WAL;" + SCHEMA)
                 self._move_changes_into_file()
@@ -82,7 +83,7 @@ class Database:
             self._sums = self._prepare()
         except UNREADABLE as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_ERROR:  # no such table
-                if _lacks_changes(path, self._file.descriptor):
+                if _lacks_changes(path, file.descriptor):
                     raise PhotoseekError(
                         f"{path} is empty: the index was copied without {path.name}{CHANGES}; copy the whole folder "
                         "again, or delete it and build it again"
@@ -94,7 +95,8 @@ class Database:
             self.begin_sums()
 
     def __del__(self) -> None:
-        # The connection first: without its locks, which the descriptor takes along, it must read no more.
+        # A connection that is not closed lives until the garbage is collected, longer than the descriptor. Without its
+        # locks, which the descriptor takes along, it must read no more.
         connection, file = self.__dict__.get("_connection"), self.__dict__.get("_file")
         if connection is not None and self.__dict__.get("_process", os.getpid()) == os.getpid():
             connection.close()

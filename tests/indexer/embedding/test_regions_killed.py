@@ -46,9 +46,10 @@ def dies(function, number, before):
         calls += 1
         if calls == number and before:
             die()
-        function(*values)
+        result = function(*values)
         if calls == number:
             die()
+        return result
     return wrapped
 
 photo_writer.COMMIT_ROWS = regions.BLOCK_ROWS = 4
