@@ -26,8 +26,20 @@ OUTSIDE_ERRORS = (
 )
 # How long another process's transaction is waited for, in seconds.
 LOCK_TIMEOUT = 30.0
+
+
+class _Connection(sqlite3.Connection):
+    """A connection that keeps the descriptor of its file.
+
+    One that is not closed lives until the garbage is collected, longer than its `Database`. Without its locks, which
+    the descriptor takes along, it would spoil what the next connection of the process reads.
+    """
+
+    file: SharedDescriptor
+
+
 # Options of every connection. Threads share it; `Database` lets one in at a time.
-SHARED: dict[str, Any] = {"uri": True, "isolation_level": None, "check_same_thread": False}
+SHARED: dict[str, Any] = {"uri": True, "isolation_level": None, "check_same_thread": False, "factory": _Connection}
 # How long readers are waited for when the file is closed, in milliseconds.
 MOVE_TIMEOUT_MS = 1000
 # The files beside the catalogue that SQLite keeps: its last changes, before they are copied into the file itself.
@@ -74,7 +86,7 @@ class Database:
             raise PhotoseekError(f"{path} is shorter than it says: {DAMAGED}")
         try:
             self._connection = _connect(path, writable, create)
-            self._file = file
+            self._file = self._connection.file = file
             if create:
                 self._connection.executescript("PRAGMA journal_mode=WAL;" + SCHEMA)
                 self._move_changes_into_file()
@@ -93,15 +105,6 @@ class Database:
 
         if create:
             self.begin_sums()
-
-    def __del__(self) -> None:
-        # A connection that is not closed lives until the garbage is collected, longer than the descriptor. Without its
-        # locks, which the descriptor takes along, it must read no more.
-        connection, file = self.__dict__.get("_connection"), self.__dict__.get("_file")
-        if connection is not None and self.__dict__.get("_process", os.getpid()) == os.getpid():
-            connection.close()
-        if file is not None:
-            file.close()
 
     def close(self) -> None:
         """Close the file; what was written is in the file itself then, and in no other."""
@@ -233,15 +236,15 @@ class Database:
         if self._process != os.getpid():
             # SQLite forbids a child to use, or to close, what its parent opened.
             _PARENTS.append(self._connection)
-            if not self._file.is_open:
-                self._file = _share(self.path)
+            file = self._file if self._file.is_open else _share(self.path)
             self._connection = _connect(self.path, self._writable, create=False)
+            self._file = self._connection.file = file
             self._sums = self._prepare()
             self._process = os.getpid()
         return self._connection
 
 
-def _connect(path: Path, writable: bool, create: bool) -> sqlite3.Connection:
+def _connect(path: Path, writable: bool, create: bool) -> _Connection:
     """Open the file: created, for writing, or for reading, even on read-only media."""
     address = "file:" + quote(os.fsencode(path.absolute()))
     if writable or create:
