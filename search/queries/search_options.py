@@ -1,5 +1,6 @@
 """The options that all queries of a search share."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType
@@ -34,10 +35,10 @@ class SearchOptions:
         """Refuse values that no search can have.
 
         Raises:
-            PhotoseekError: One is of another type, `k` is under 1, or `min_score` is not a number from 0 to 1.
+            PhotoseekError: One is of another type, `k` is under 1, or `min_score` is not a number.
         """
         check_count("k", self.k)
-        if not is_number(self.min_score) or not 0 <= self.min_score <= 1:
+        if not is_number(self.min_score) or math.isnan(self.min_score):
             raise PhotoseekError(f"min_score must be a number from 0 to 1, got {shown(self.min_score)}")
         check_kind("under", self.under, (str, Path, NoneType), "a folder, as a str or Path")
         check_kind("filters", self.filters, Filters, "Filters(...)")
