@@ -18,6 +18,7 @@ def attach_ranker(
     index: Index,
     ranker: Ranker | None = None,
     *,
+    anew: bool = False,
     on_stage: OnStage | None = None,
     on_problem: Callable[[str], None] | None = None,
 ) -> None:
@@ -29,6 +30,7 @@ def attach_ranker(
         index: The index, which must hold embeddings of the ranker's image encoder.
         ranker: The ranker to attach. A whole view of it is kept as it is, or gets the rows that it lacks. None for the
             one that `photoseek build` attaches: the attached one, else the shipped one, else a joint encoder's own.
+        anew: Whether a view of the same ranker is built again, too, as one that may be damaged.
         on_stage: Called with (stage, done, total) while the view is built and the photos are scored.
         on_problem: Called with a message if the policy's audit log or scores cannot be written. Without it, a
             RuntimeWarning is given.
@@ -41,7 +43,7 @@ def attach_ranker(
     ranker = ranker or ranker_for(index, on_stage=on_stage)
     if ranker is None:
         raise PhotoseekError(f"index {index.folder}: {no_ranker_advice(index)}")
-    index.attach(ranker, lambda done, total: report("ranker's view", done, total))
+    index.attach(ranker, lambda done, total: report("ranker's view", done, total), anew=anew)
     # Export the text encoder now, because a search must not have to load torch for it.
     open_text_encoder(ranker.text_encoder, ranker.text_encoder_name).encode(["a photo"])
     if index.policy is None:

@@ -43,7 +43,7 @@ class Hit:
 
     @property
     def stack_size(self) -> int:
-        """How many photos this hit stands for, itself and exact duplicates included."""
+        """Number of photos that this hit stands for, itself and exact duplicates included."""
         return 1 + len(self.copies) + len(self.stack)
 
     def as_dict(self) -> dict[str, Any]:

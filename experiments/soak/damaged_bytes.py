@@ -131,6 +131,8 @@ def _answers(index: Path) -> list[object]:
 def _repair(index: Path, encoder: ImageEncoder) -> list[object]:
     """Repair an index, and return its answers then."""
     plan = plan_repair(index, verify_index(index, VerifySettings(Ranker.load, None)))
+    if plan.seal:
+        plan.renew_seal()
     if plan.rows:
         repair_rows(index, plan.rows, encoder, Decoding(), lambda _done, _total: None)
     with Index.open(index) as opened:

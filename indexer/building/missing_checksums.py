@@ -7,7 +7,6 @@ from indexer.embedding.regions import FILLED_SETTING
 from indexer.storage import manifest
 from indexer.storage.atomic_files import explain_disk_errors
 from indexer.storage.checksums import BlockChecksum, blocks_of_rows
-from indexer.storage.vector_files import EMBEDDING_DTYPE
 from indexer.views.view_checksums import view_checksums
 
 
@@ -42,11 +41,8 @@ def fill_checksums(index: WritableIndex) -> bool:
 def _checksums(index: WritableIndex) -> Iterator[tuple[str, BlockChecksum]]:
     """Yield the checksums of all files, each with the path below the index folder."""
     described, catalogue = index.manifest, index.catalogue
-    row_bytes = {described.embeddings: (catalogue.row_count(), described.dim * EMBEDDING_DTYPE.itemsize)}
-    count, width = described.region_shape
-    if count:
-        row_bytes[described.region_file] = catalogue.row_count(), count * width
-    for name, (rows, size) in row_bytes.items():
+    rows = catalogue.row_count()
+    for name, size in described.row_bytes.items():
         for block in blocks_of_rows(index.folder / name, 0, rows, size):
             yield name, block
     view = catalogue.active_view()

@@ -7,7 +7,6 @@ from pathlib import Path
 from indexer.errors import PhotoseekError
 from indexer.storage.catalogue import Catalogue
 from indexer.storage.manifest import Manifest
-from indexer.storage.vector_files import EMBEDDING_DTYPE
 
 
 def check_consistency(folder: Path, manifest: Manifest, catalogue: Catalogue) -> None:
@@ -33,14 +32,10 @@ def inconsistencies(folder: Path, manifest: Manifest, catalogue: Catalogue) -> I
         manifest: Its manifest.
         catalogue: Its catalogue, opened after the manifest was read.
     """
-    count, width = manifest.region_shape
-    row_bytes = {manifest.embeddings: manifest.dim * EMBEDDING_DTYPE.itemsize}
-    if count:
-        row_bytes[manifest.region_file] = count * width
-    rows, last_photo_row, checked = catalogue.row_counts([*row_bytes])
+    rows, last_photo_row, checked = catalogue.row_counts([*manifest.row_bytes])
     if last_photo_row >= rows:
         yield catalogue.path.name, f"a photo has row {last_photo_row}, and there are {rows} rows"
-    for name, size in row_bytes.items():
+    for name, size in manifest.row_bytes.items():
         if manifest.has_checksums and checked[name] != rows:
             yield (
                 catalogue.path.name,

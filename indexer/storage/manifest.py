@@ -12,6 +12,7 @@ from typing import Any
 
 from indexer.errors import DAMAGED, PhotoseekError
 from indexer.storage.atomic_files import write_text_durably
+from indexer.storage.vector_files import EMBEDDING_DTYPE, REGION_DTYPE
 
 NAME = "manifest.json"
 # Format 2 keeps in the catalogue what photos are beside their pictures, format 3 checksums of everything. An index of
@@ -28,6 +29,10 @@ EMBEDDINGS = re.compile(r"embeddings-[1-9][0-9]{0,8}\.f16")
 TRAINING_OPTIONS = ("weights", "preprocess")
 # How the names begin of what lies in an index folder before its manifest does.
 BEGINNINGS = ("writer.", "catalogue.sqlite", ".manifest.json")
+
+
+class OtherFormatError(PhotoseekError):
+    """Refusal of an index that is none of this version's, damaged or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,13 @@ class Manifest:
         options |= {f"--{name}": value for name, value in self.encoder_options.items() if name in TRAINING_OPTIONS}
         given = " ".join(f"{option} {shlex.quote(value)}" for option, value in options.items())
         return f"photoseek train JUDGED -o RANKER {given}"
+
+    @property
+    def row_bytes(self) -> dict[str, int]:
+        """Bytes of a row of each file of rows, by its name."""
+        count, width = self.region_shape
+        regions = {self.region_file: count * width * REGION_DTYPE.itemsize} if count else {}
+        return {self.embeddings: self.dim * EMBEDDING_DTYPE.itemsize, **regions}
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that `manifest.json` holds."""
@@ -247,7 +259,7 @@ def _read_json(folder: Path) -> dict[str, Any]:
     if version not in READ_FORMATS:
         newer = type(version) is int and version > FORMAT
         advice = "update photoseek" if newer else "delete it and build it again"
-        raise PhotoseekError(
+        raise OtherFormatError(
             f"index {folder} has format {version}, this photoseek reads {READ_FORMATS[0]} to {READ_FORMATS[-1]}; "
             f"{advice}"
         )

@@ -13,11 +13,10 @@ from indexer.errors import PhotoseekError
 from indexer.printable import counted
 from indexer.storage.catalogue import Catalogue
 from indexer.storage.checked_tensors import load_arrays
-from indexer.storage.checksums import digest_of_file
 from indexer.storage.half_precision import to_float32
 from indexer.storage.records import ActiveView
 from indexer.verification.findings import Verification
-from indexer.verification.stored_rows import verify_blocks
+from indexer.verification.stored_rows import verify_blocks, verify_file
 from indexer.views.build import ViewMaker
 from indexer.views.view import View, open_view
 from indexer.views.view_checksums import file_of_view
@@ -51,14 +50,8 @@ def verify_view_files(
             if card is not None:
                 row_bytes = prod(card.row_shape(base)) * DTYPES[base].itemsize
                 verify_blocks(folder, name, row_bytes, catalogue, found, on_progress)
-            continue
-        for block in catalogue.checksums.of_file(name):
-            try:
-                if digest_of_file(folder / name) != block.digest:
-                    found.add(name, "it is not as it was written")
-                found.read_bytes += (folder / name).stat().st_size
-            except OSError as error:
-                found.add(name, f"cannot be read: {error.strerror or error}")
+        else:
+            verify_file(folder, name, catalogue, found)
     for path in sorted(place.glob("policy-*.safetensors")):
         try:
             load_arrays(path)

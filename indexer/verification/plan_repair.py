@@ -12,7 +12,7 @@ from indexer.errors import PhotoseekError
 from indexer.printable import counted
 from indexer.storage import manifest
 from indexer.storage.catalogue import Catalogue
-from indexer.storage.tables.seal import is_of_seal
+from indexer.storage.tables.seal import SUFFIX, is_of_seal
 from indexer.verification.findings import Verification
 
 # Files without which nothing can be repaired.
@@ -21,7 +21,7 @@ NEEDED = (manifest.NAME, "catalogue.sqlite")
 
 @dataclass(frozen=True, slots=True)
 class RepairPlan:
-    """What is to be repaired.
+    """Plan of a repair.
 
     Attributes:
         folder: The index folder.
@@ -38,7 +38,7 @@ class RepairPlan:
     @property
     def has_work(self) -> bool:
         """Whether there is anything to do."""
-        return bool(self.rows) or self.view
+        return bool(self.rows) or self.view or self.seal
 
     def lines(self) -> Iterator[str]:
         """Yield what will be done, a line each."""
@@ -47,9 +47,15 @@ class RepairPlan:
         if self.view:
             yield "to do: build the view again"
         if self.seal:
-            yield "sealed again: the catalogue, whose values are right"
-        if not (self.has_work or self.seal):
+            yield "to do: seal the catalogue again, whose values are right"
+        if not self.has_work:
             yield "nothing to repair"
+
+    def renew_seal(self) -> None:
+        """Seal the catalogue by what it is now."""
+        catalogue = self.folder / "catalogue.sqlite"
+        catalogue.with_name(catalogue.name + SUFFIX).unlink(missing_ok=True)
+        Catalogue(catalogue, writable=True).close()
 
     def load_encoder(self) -> ImageEncoder:
         """Load the image encoder of the index, in the precision that made the embeddings."""
@@ -65,7 +71,7 @@ class RepairPlan:
 
 
 def plan_repair(folder: Path, found: Verification) -> RepairPlan:
-    """Plan the repair of an index; its seal is renewed here, as that is one file.
+    """Plan the repair of an index.
 
     Args:
         folder: The index folder.
@@ -75,18 +81,21 @@ def plan_repair(folder: Path, found: Verification) -> RepairPlan:
         The plan.
 
     Raises:
-        PhotoseekError: Something is damaged that cannot be repaired.
+        PhotoseekError: Something is damaged that cannot be repaired, or the index has no checksums yet.
     """
     of_seal = [finding for finding in found.findings if is_of_seal(finding.problem)]
     for finding in found.findings:
         if (finding.file in NEEDED and finding not in of_seal) or finding.file.startswith("encoder-int8/"):
             raise PhotoseekError(
-                f"{folder / finding.file} cannot be repaired ({finding.problem}); delete the index and build it again: "
-                f"photoseek build PHOTOS -i {shlex.quote(str(folder))}"
+                f"{folder / finding.file} cannot be repaired ({finding.problem}); build another index: "
+                "photoseek build PHOTOS -i FOLDER"
             )
-    if of_seal:
-        (folder / "catalogue.sqlite.seal").unlink(missing_ok=True)
-        Catalogue(folder / "catalogue.sqlite", writable=True).close()
+    if found.findings and not manifest.read(folder).has_checksums:
+        place = shlex.quote(str(folder))
+        raise PhotoseekError(
+            f"index {folder} has no checksums by which it could be repaired; what adds them: "
+            f"photoseek build PHOTOS -i {place}"
+        )
     in_view = [finding for finding in found.findings if finding.file.startswith("views/")]
     rows = {row for finding in found.findings for row in finding.rows if finding not in in_view}
     return RepairPlan(folder, tuple(sorted(rows)), bool(in_view or rows), bool(of_seal))

@@ -1,4 +1,4 @@
-"""Verify the files of embeddings and regions: their checksums, and that every row is a finite unit vector."""
+"""Verify files against their checksums, and that every embedding is a finite unit vector."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from indexer.callbacks import Progress
 from indexer.printable import counted
 from indexer.storage import vector_files
 from indexer.storage.catalogue import Catalogue
-from indexer.storage.checksums import digest_of_bytes
+from indexer.storage.checksums import digest_of_bytes, digest_of_file
 from indexer.storage.half_precision import to_float32
 from indexer.storage.mapped_files import release_pages
 from indexer.verification.findings import Verification
@@ -50,6 +50,25 @@ def verify_blocks(
             rows = range(block.first_row, block.first_row + block.rows)
             found.add(name, f"rows {rows[0]} to {rows[-1]} are not as they were written", rows, catalogue)
         on_progress(done, len(blocks))
+
+
+def verify_file(folder: Path, name: str, catalogue: Catalogue, found: Verification) -> None:
+    """Compare a file that has no rows with its checksum.
+
+    Args:
+        folder: The index folder.
+        name: The file, as a path below it.
+        catalogue: Has the checksum.
+        found: Gets a finding if the file differs.
+    """
+    try:
+        digest = digest_of_file(folder / name)
+        found.read_bytes += (folder / name).stat().st_size
+    except OSError as error:
+        found.add(name, f"cannot be read: {error.strerror or error}")
+        return
+    if any(digest != block.digest for block in catalogue.checksums.of_file(name)):
+        found.add(name, "it is not as it was written")
 
 
 def verify_norms(

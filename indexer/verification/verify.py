@@ -11,7 +11,6 @@ import numpy as np
 from indexer.errors import PhotoseekError
 from indexer.storage import manifest, vector_files
 from indexer.storage.catalogue import Catalogue
-from indexer.storage.checksums import digest_of_file
 from indexer.storage.consistency import check_every_row, inconsistencies
 from indexer.storage.manifest import Manifest
 from indexer.storage.records import ActiveView
@@ -22,7 +21,7 @@ from indexer.verification.attached_view import (
     verify_view_rows,
 )
 from indexer.verification.findings import Verification
-from indexer.verification.stored_rows import verify_blocks, verify_norms
+from indexer.verification.stored_rows import verify_blocks, verify_file, verify_norms
 from indexer.views.build import ViewMaker
 
 # Rows that are compared with the view unless all are.
@@ -60,7 +59,7 @@ def verify_index(folder: Path, settings: VerifySettings, on_stage: OnStage | Non
         What was looked at and what was found.
 
     Raises:
-        PhotoseekError: There is no index.
+        PhotoseekError: There is no index, or one of another format.
     """
     found = Verification()
     report = on_stage or (lambda _stage, _done, _total: None)
@@ -92,6 +91,8 @@ def _read_manifest(folder: Path, found: Verification) -> Manifest | None:
         return manifest.read(folder)  # raises what is to be done
     try:
         described = manifest.read(folder)
+    except manifest.OtherFormatError:
+        raise
     except PhotoseekError as error:
         found.add(manifest.NAME, str(error))
         return None
@@ -115,11 +116,7 @@ def _verify_catalogue(folder: Path, described: Manifest | None, catalogue: Catal
 
 def _verify_rows(folder: Path, described: Manifest, catalogue: Catalogue, found: Verification, report: OnStage) -> None:
     """Verify embeddings and regions."""
-    count, width = described.region_shape
-    sizes = {described.embeddings: described.dim * vector_files.EMBEDDING_DTYPE.itemsize}
-    if count:
-        sizes[described.region_file] = count * width
-    for name, row_bytes in sizes.items():
+    for name, row_bytes in described.row_bytes.items():
         verify_blocks(folder, name, row_bytes, catalogue, found, partial(report, name))
     try:
         verify_norms(
@@ -138,13 +135,7 @@ def _verify_other_files(folder: Path, catalogue: Catalogue, found: Verification)
     """Verify the files that are neither rows nor of a view."""
     for name in catalogue.checksums.files():
         if "/" in name and not name.startswith("views/"):
-            try:
-                same = digest_of_file(folder / name) == catalogue.checksums.of_file(name)[0].digest
-            except OSError as error:
-                found.add(name, f"cannot be read: {error.strerror or error}")
-                continue
-            if not same:
-                found.add(name, "it is not as it was written")
+            verify_file(folder, name, catalogue, found)
 
 
 def _verify_view(

@@ -80,6 +80,8 @@ def repair(folder: Path, quiet: bool) -> None:
     if not plan.has_work:
         return
     with progress_bars(quiet) as on_stage:
+        if plan.seal:
+            plan.renew_seal()
         if plan.rows:
             encoder = plan.load_encoder()
             done = repair_rows(place, plan.rows, encoder, Decoding(), lambda d, t: on_stage("rows", d, t))
@@ -89,8 +91,7 @@ def repair(folder: Path, quiet: bool) -> None:
         with Index.open(folder) as index:
             ranker = ranker_for(index, on_stage=on_stage) if plan.view else None
             if ranker is not None:
-                index.attach(ranker, lambda d, t: on_stage("ranker's view", d, t), anew=True)
-                attach_ranker(index, ranker, on_stage=on_stage, on_problem=say)
+                attach_ranker(index, ranker, anew=True, on_stage=on_stage, on_problem=say)
                 click.echo(f"view of ranker {ranker.id} built again")
 
 

@@ -81,7 +81,7 @@ class JointSpace:
 
     @property
     def photo_weights(self) -> np.ndarray:
-        """What each coordinate weighs in a product of two photos, (K,) float32: map and meaning, as in candidates."""
+        """Weights of the coordinates in a product of two photos, (K,) float32: map and meaning, as in candidates."""
         k, r, names = self.widths
         return np.repeat(np.array([1, self.settings.heads.meaning**2, 0], np.float32), [k, r, names])
 

@@ -139,6 +139,19 @@ def test_a_damaged_view_is_named_and_the_named_command_mends_it(photos, folder):
     assert opened.view().rows == 4
 
 
+def test_a_structure_with_a_flipped_bit_is_not_read_and_attaching_builds_it_again(photos, folder):
+    opened = build(photos, folder)
+    opened.attach(RANKER)
+    before = opened.view().folder
+    data = bytearray((before / "candidates.faiss").read_bytes())
+    data[-1] ^= 1  # in a vector: FAISS would read it
+    (before / "candidates.faiss").write_bytes(data)
+    assert "candidates.faiss cannot be read" in refusal(opened.view().open_candidates)
+    opened.attach(RANKER)
+    assert opened.view().folder != before
+    opened.view().open_candidates()
+
+
 def test_a_disk_that_is_full_while_a_view_is_built_leaves_the_old_view(photos, folder, monkeypatch):
     opened = build(photos, folder)
     opened.attach(RANKER)

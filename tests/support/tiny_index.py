@@ -1,6 +1,9 @@
 """Build small indexes of grey photos with the tiny encoder, and read what they hold."""
 
+import json
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -60,3 +63,13 @@ def by_root(opened: Index) -> dict[str, dict[str, int | None]]:
     for photo in opened.catalogue.all_photos():
         found.setdefault(os.fsdecode(photo.root), {})[os.fsdecode(photo.path)] = photo.row
     return found
+
+
+def take_checksums_away(folder: Path) -> None:
+    """Turn an index into one of format 2, which keeps no checksums."""
+    values = json.loads((folder / "manifest.json").read_text())
+    del values["sha256"]
+    (folder / "manifest.json").write_text(json.dumps({**values, "format": 2}))
+    with closing(sqlite3.connect(folder / "catalogue.sqlite")) as connection:
+        connection.executescript("DROP TABLE checksums; DROP TABLE table_sums")
+    (folder / "catalogue.sqlite.seal").unlink()

@@ -1,4 +1,4 @@
-"""What a catalogue knows of files: those that were skipped, and the digests of the others."""
+"""Files that a catalogue knows: those that were skipped, and the digests of the others."""
 
 import pytest
 

@@ -1,7 +1,6 @@
 """A repair embeds the photos of damaged rows again, and touches nothing that is right."""
 
 import os
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from indexer.verification.plan_repair import plan_repair
 from indexer.verification.repair_rows import RepairedRows, repair_rows
 from indexer.verification.verify import VerifySettings, verify_index
 from tiny_encoder import TinyEncoder
-from tiny_index import build, grey, refusal, rows
+from tiny_index import build, grey, refusal, rows, take_checksums_away
 from tiny_ranker import TinyRanker
 
 RANKER = TinyRanker()
@@ -160,14 +159,23 @@ def test_what_cannot_be_repaired_is_refused_with_what_to_do(index: Path, name: s
     os.truncate(index / name, 50)
     line = refusal(lambda: plan(index))
     assert line.startswith(f"{index / name} cannot be repaired (")
-    assert line.endswith(f"delete the index and build it again: photoseek build PHOTOS -i {index}")
+    assert line.endswith("; build another index: photoseek build PHOTOS -i FOLDER")
 
 
 def test_a_catalogue_with_right_values_is_sealed_again(index: Path) -> None:
     (index / "catalogue.sqlite.seal").write_text("x")
-    assert list(plan(index).lines()) == ["sealed again: the catalogue, whose values are right"]
+    planned = plan(index)
+    assert list(planned.lines()) == ["to do: seal the catalogue again, whose values are right"]
+    assert problems(index) != []
+    planned.renew_seal()
     assert problems(index) == []
-    assert shutil.copy(index / "catalogue.sqlite.seal", index.parent)
+    assert len((index / "catalogue.sqlite.seal").read_text().split()) == 3
+
+
+def test_an_index_without_checksums_is_not_repaired_by_guess(index: Path) -> None:
+    take_checksums_away(index)
+    damage(index / "embeddings-1.f16", 2, 8, bytes(8))
+    assert "has no checksums by which it could be repaired" in refusal(lambda: plan(index))
 
 
 def test_the_last_bit_of_a_number_is_mended_where_the_checksum_tells_which_is_right(index: Path) -> None:

@@ -16,7 +16,7 @@ from indexer.storage.checksums import blocks_of_rows
 from indexer.verification.findings import Verification
 from indexer.verification.verify import VerifySettings, verify_index
 from tiny_encoder import Refusing
-from tiny_index import build, grey
+from tiny_index import build, grey, take_checksums_away
 from tiny_ranker import TinyRanker
 
 RANKER = TinyRanker()
@@ -187,19 +187,14 @@ def test_a_cut_catalogue_is_named_and_refused_before_anything_is_written(index: 
 
 
 def test_an_index_of_an_older_format_has_no_checksums_and_says_so(index: Path) -> None:
-    values = json.loads((index / "manifest.json").read_text())
-    del values["sha256"]
-    (index / "manifest.json").write_text(json.dumps({**values, "format": 2}))
-    with closing(sqlite3.connect(index / "catalogue.sqlite")) as connection:
-        connection.executescript("DROP TABLE checksums; DROP TABLE table_sums")
-    (index / "catalogue.sqlite.seal").unlink()
+    take_checksums_away(index)
     result = verified(index)
     assert result.findings == []
     assert result.notes == ["the index has no checksums; the next build adds them"]
 
 
 def test_a_build_brings_an_older_index_up_without_embedding_and_everything_has_its_checksum(index: Path) -> None:
-    test_an_index_of_an_older_format_has_no_checksums_and_says_so(index)
+    take_checksums_away(index)
     photos = index.parent / "photos"
     grey(photos, a=0, b=51, trip__c=102, trip__d=255)
     before = (index / "embeddings-1.f16").read_bytes(), view_of(index).name
@@ -212,6 +207,13 @@ def test_a_build_brings_an_older_index_up_without_embedding_and_everything_has_i
             flip(path, path.stat().st_size // 2)
             assert not verified(index).is_whole, path
             flip(path, path.stat().st_size // 2)
+
+
+def test_an_index_of_a_newer_format_is_refused_and_not_called_damaged(index: Path) -> None:
+    values = json.loads((index / "manifest.json").read_text())
+    (index / "manifest.json").write_text(json.dumps({**values, "format": 4}))
+    with pytest.raises(PhotoseekError, match="has format 4, this photoseek reads 1 to 3; update photoseek"):
+        verified(index)
 
 
 def test_what_is_no_index_is_refused(tmp_path: Path) -> None:

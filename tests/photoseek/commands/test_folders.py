@@ -1,4 +1,4 @@
-"""What build, info and forget say about the folders of an index: whole output of every command."""
+"""Messages of build, info and forget about the folders of an index, as they are printed."""
 
 import json
 import re

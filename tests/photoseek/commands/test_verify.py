@@ -30,7 +30,7 @@ def test_damage_is_named_with_its_photos_and_the_status_is_1(index: Path, tmp_pa
     data[0] ^= 1
     (folder / "embeddings-1.f16").write_bytes(data)
     photos = [f"{index.parent}/photos/{name}.jpg" for name in ("cat", "coins", "rocket")]
-    result = photoseek("verify", "-i", folder)
+    result = photoseek("verify", "-i", folder, "-q")
     assert result.exit_code == 1
     lines = result.stdout.splitlines()
     assert lines[:4] == [
@@ -38,6 +38,7 @@ def test_damage_is_named_with_its_photos_and_the_status_is_1(index: Path, tmp_pa
         *(f"  {photo}" for photo in photos),
     ]
     assert lines[-1].startswith(f"{folder} is damaged: 1 finding; 3 rows, ")
+    assert result.stderr == f"to mend it: photoseek repair -i {folder}\n"
     found = json.loads(photoseek("verify", "-i", folder, "--json").stdout)
     assert (found["format"], found["whole"], found["rows"]) == (1, False, 3)
     assert found["findings"] == [

@@ -1,4 +1,4 @@
-"""Which changes below photo folders start a build: those of what builds take, and of what says what they take."""
+"""Changes below photo folders that start a build: those of what builds take, and of what says what they take."""
 
 import os
 from pathlib import Path
