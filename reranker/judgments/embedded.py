@@ -206,9 +206,9 @@ def _index_of(folder: Path, encoder: ImageEncoder, on_progress: Progress | None)
     precision = "" if asked == "auto" else f" {asked}"
     name = hashlib.sha256(f"{encoder.fingerprint}{precision} {folder.absolute()}".encode()).hexdigest()[:16]
 
-    def refuse(note: str) -> None:
+    def refuse_other_precision(note: str) -> None:
         # Stop before anything is embedded: results of another precision would pass for those of this one.
-        if asked != "auto":
+        if asked not in ("auto", encoder.resolve_precision()):
             raise PhotoseekError(f"{folder} is not measured in {asked}, as no index of it would be: {note}")
 
     return Index.build(
@@ -216,7 +216,7 @@ def _index_of(folder: Path, encoder: ImageEncoder, on_progress: Progress | None)
         cache_folder() / "judged" / name,
         encoder=encoder,
         regions=encoder.region_shape[0] > 0,
-        callbacks=BuildCallbacks(on_progress or (lambda _done, _total: None), on_note=refuse),
+        callbacks=BuildCallbacks(on_progress or (lambda _done, _total: None), on_note=refuse_other_precision),
     )
 
 

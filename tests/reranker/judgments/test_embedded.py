@@ -10,9 +10,11 @@ from indexer.errors import PhotoseekError
 from indexer.index import Index
 from indexer.inference import int8
 from indexer.photos.square_transform import SquareTransform
+from indexer.storage.manifest import FORMAT
 from reranker.judgments.embedded import CHUNK, embed_judgments, embed_photos, embed_with_tokens
 from reranker.judgments.judged_folder import load_judgments
 from reranker.judgments.training_sets import PhotoSets
+from tiny_index import take_checksums_away
 
 # Pictures by which an index with two photos or more measures the encoder's cosine of unrelated photos, once.
 SCALE = 16
@@ -158,6 +160,16 @@ def test_embeddings_of_different_precisions_share_no_place_in_the_cache(judged, 
     kept = [Index.open(folder).facts() for folder in (cache / "judged").iterdir()]
     # Two folders of photos; what auto came to is no matter of its place.
     assert sorted(facts["precision"] for facts in kept) == ["bf16"] * 4 + ["f32"] * 2
+
+
+def test_a_cached_index_of_an_older_version_is_brought_up_for_any_precision(judged, cache):
+    files = [judged / "train_images/red.png"]
+    first, _ = embed_photos(files, colour("f32"))
+    (folder,) = (cache / "judged").iterdir()
+    take_checksums_away(folder)
+    again, _ = embed_photos(files, colour("f32"))
+    assert again.tobytes() == first.tobytes()
+    assert Index.open(folder).manifest.format == FORMAT
 
 
 def test_figures_of_int8_are_of_int8_or_there_are_none(judged, monkeypatch):
