@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from contextlib import closing
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -21,9 +21,10 @@ from indexer.storage.atomic_files import explain_disk_errors
 from indexer.storage.catalogue import Catalogue
 from indexer.storage.checked_files import has_checksum
 from indexer.storage.consistency import check_consistency
+from indexer.storage.generations import open_for_reading, open_for_writing
 from indexer.storage.manifest import Manifest
 from indexer.storage.records import ActiveView, BuildRecord
-from indexer.storage.write_lock import write_lock
+from indexer.storage.tables.shared_descriptor import SharedDescriptor
 from indexer.user_paths import absolute_path
 from indexer.views.build import ViewMaker, renew_view
 from indexer.views.view import View, open_view
@@ -56,10 +57,14 @@ class Index:
         self.manifest = manifest
         self.catalogue = catalogue
         self.rows = catalogue.row_count()
+        self._state = catalogue.state()
+        self._row_files = _open_row_files(folder, manifest)
 
     def close(self) -> None:
         """Close the files that the index holds open; whatever is asked of it later opens them again."""
         self.catalogue.close()
+        for file in self._row_files.values():
+            file.close()
 
     def __enter__(self) -> "Index":
         return self
@@ -81,13 +86,17 @@ class Index:
             PhotoseekError: The index is missing, damaged or of another format.
         """
         path = absolute_path(folder)
-        described, catalogue = manifest.read(path), Catalogue(path / "catalogue.sqlite")
-        try:
-            check_consistency(path, described, catalogue)
-        except PhotoseekError:
-            catalogue.close()
-            raise
-        return cls(path, described, catalogue)
+        while True:
+            described, catalogue = open_for_reading(path)
+            opened = cls(path, described, catalogue)
+            try:
+                check_consistency(path, described, catalogue)
+                return opened
+            except PhotoseekError:
+                opened.close()
+                # A compaction may have removed files since.
+                if manifest.read(path).generation == described.generation:
+                    raise
 
     @classmethod
     def build(
@@ -161,7 +170,7 @@ class Index:
         Returns:
             (rows, dim) float16, unit rows; dead rows are among them.
         """
-        return vector_files.read(self.folder / self.manifest.embeddings, self.rows, self.dim)
+        return self._read_rows(self.manifest.embeddings, self.dim, vector_files.EMBEDDING_DTYPE)
 
     def regions(self) -> np.ndarray | None:
         """Map the stored region vectors into memory.
@@ -173,9 +182,13 @@ class Index:
         count, width = self.manifest.region_shape
         if not count:
             return None
-        file = self.folder / self.manifest.region_file
-        stored = vector_files.read(file, self.rows, count * width, vector_files.REGION_DTYPE)
+        stored = self._read_rows(self.manifest.region_file, count * width, vector_files.REGION_DTYPE)
         return stored.reshape(self.rows, count, width)
+
+    def _read_rows(self, name: str, width: int, dtype: np.dtype) -> np.ndarray:
+        file = self._row_files.get(name)
+        descriptor = file.descriptor if file is not None and file.is_open else None
+        return vector_files.read(self.folder / name, self.rows, width, dtype, descriptor)
 
     def facts(self) -> IndexFacts:
         """Return the state of the index: counts, encoder, ranker, sizes, skipped photos."""
@@ -204,8 +217,8 @@ class Index:
         """
         from indexer.building.roots.ownership import forget_folder
 
-        with write_lock(self.folder), closing(Catalogue(self.folder / "catalogue.sqlite", writable=True)) as catalogue:
-            return forget_folder(catalogue, os.fsencode(absolute_path(folder)))
+        with open_for_writing(self.folder) as index:
+            return forget_folder(index.catalogue, os.fsencode(absolute_path(folder)))
 
     def history(self) -> list[BuildRecord]:
         """Return the builds so far, oldest first."""
@@ -231,8 +244,9 @@ class Index:
                 f"{self.encoder}; train one for it: {self.manifest.training_command}"
             )
         views = self.folder / "views"
-        with write_lock(self.folder), closing(Catalogue(self.folder / "catalogue.sqlite", writable=True)) as catalogue:
-            self._refresh()
+        with open_for_writing(self.folder) as index:
+            self.refresh()
+            catalogue = index.catalogue
             active = catalogue.active_view() or ActiveView("", 0)
             _remove_all_but(views, active.id)  # what a killed process left would take the room
             anew = anew or self._has_changed_structure(active)
@@ -259,23 +273,24 @@ class Index:
         Raises:
             PhotoseekError: No ranker is attached, or the view is damaged.
         """
-        active = self.catalogue.active_view()
-        while active is not None:
+        while True:
+            self.refresh()
+            active = self.catalogue.active_view()
+            if active is None:
+                raise no_view(self.folder, self.manifest, self.catalogue)
             try:
                 checksums = self.catalogue.checksums.of_file(file_of_view(active.id, STRUCTURE))
                 digest = checksums[0].digest if checksums else None
                 view = open_view(self.folder / "views" / active.id, active.rows, digest)
             except PhotoseekError:
                 # It may have been replaced between its name and its files.
-                before, active = active, self.catalogue.active_view()
-                if active != before:
+                if self.catalogue.active_view() != active or self._is_compacted():
                     continue
-                if has_other_view(self.folder, before.id):
+                if has_other_view(self.folder, active.id):
                     raise copied_without_changes(self.folder) from None
                 raise
-            self._refresh()
+            self.rows = self.catalogue.row_count()
             return view
-        raise no_view(self.folder, self.manifest, self.catalogue)
 
     def set_policy(self, policy: str | None) -> None:
         """Keep the policy that searches of this index obey.
@@ -293,21 +308,41 @@ class Index:
                 known = ", ".join(POLICIES)
                 raise PhotoseekError(f"no policy {policy!r}; there are: {known}, or a path to a .toml file")
             policy = str(file)
-        with write_lock(self.folder), closing(Catalogue(self.folder / "catalogue.sqlite", writable=True)) as catalogue:
-            catalogue.set_setting("policy", policy)
+        with open_for_writing(self.folder) as index:
+            index.catalogue.set_setting("policy", policy)
 
     @property
     def policy(self) -> str | None:
         """Name or file of the policy that searches obey, None if there is none."""
         return self.catalogue.setting("policy")
 
-    def _refresh(self) -> None:
-        """Read the manifest and the row count again, to see what was built since.
+    @property
+    def changed(self) -> bool:
+        """Whether another process, or another object of this one, has written the index since it was opened."""
+        return self.catalogue.state() != self._state or manifest.read(self.folder) != self.manifest
 
-        The manifest comes first: the regions that it names cover every row.
-        """
-        self.manifest = manifest.read(self.folder)
+    def _is_compacted(self) -> bool:
+        """Return whether the index has other files now than this object has open."""
+        return manifest.read(self.folder).generation != self.manifest.generation
+
+    def refresh(self) -> None:
+        """See what was written since: photos and rows, regions, another view, the files of a compaction."""
+        # The manifest comes first: the regions that it names cover every row.
+        if manifest.read(self.folder) != self.manifest:
+            renewed = Index.open(self.folder)
+            self.close()
+            self.manifest, self.catalogue, self._row_files = renewed.manifest, renewed.catalogue, renewed._row_files
+        self._state = self.catalogue.state()
         self.rows = self.catalogue.row_count()
+
+
+def _open_row_files(folder: Path, described: Manifest) -> dict[str, SharedDescriptor]:
+    """Open the files of rows that are there, so that they stay even if a compaction removes their names."""
+    found = {}
+    for name in described.row_bytes:
+        with suppress(OSError):  # what asks for rows says it
+            found[name] = SharedDescriptor(folder / name)
+    return found
 
 
 def _remove_all_but(views: Path, kept: str) -> None:

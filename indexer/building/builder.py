@@ -8,7 +8,6 @@ after that: metadata, and region vectors if they are asked for. Then what belong
 
 import os
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +16,7 @@ import numpy as np
 from indexer.building.changes import Changes, Scan
 from indexer.building.missing_checksums import fill_checksums
 from indexer.building.missing_metadata import fill_metadata
-from indexer.building.photo_writer import WritableIndex, embed_new
+from indexer.building.photo_writer import embed_new
 from indexer.building.roots.ownership import drop_moved, scan_roots
 from indexer.building.roots.updates import keep_patterns, prepare, read_kept, refuse_empty, take_out, with_photos
 from indexer.building.unfinished_build import expect_no_more, expect_photos
@@ -36,6 +35,7 @@ from indexer.storage import manifest, vector_files
 from indexer.storage.atomic_files import explain_disk_errors
 from indexer.storage.catalogue import Catalogue
 from indexer.storage.consistency import check_consistency, check_every_row
+from indexer.storage.generations import WritableIndex, open_for_writing, remove_other_generations
 from indexer.storage.manifest import Manifest
 from indexer.storage.write_lock import write_lock
 
@@ -81,9 +81,10 @@ def build_index(photos: PhotoFolders, folder: Path, settings: BuildSettings, cal
     encoder = _load_encoder(settings)
     with explain_disk_errors(folder):
         _create(folder, _manifest_of(encoder, settings))
-    with write_lock(folder), closing(Catalogue(folder / "catalogue.sqlite", writable=True)) as catalogue:
-        index = WritableIndex(folder, manifest.read(folder), catalogue)
+    with open_for_writing(folder) as index:
         _check_index(index, encoder, settings)
+        remove_other_generations(folder, index.manifest.generation)
+        catalogue = index.catalogue
         refuse_empty(catalogue, scans, callbacks)
         if isinstance(encoder, ImageEncoder):
             _choose_precision(index, encoder, scans, settings.decoding, callbacks)
@@ -126,9 +127,9 @@ def _create(folder: Path, new: Manifest) -> None:
     with write_lock(folder):
         if manifest.exists(folder):
             return
-        for leftover in folder.glob("catalogue.sqlite*"):
+        for leftover in folder.glob("catalogue*.sqlite*"):
             leftover.unlink()
-        Catalogue(folder / "catalogue.sqlite", create=True).close()
+        Catalogue(folder / new.catalogue, create=True).close()
         # The manifest comes last: a folder without one is an index that was never begun.
         manifest.write(folder, new)
 

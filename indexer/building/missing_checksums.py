@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from indexer.building.photo_writer import WritableIndex
 from indexer.embedding.regions import FILLED_SETTING
 from indexer.storage import manifest
 from indexer.storage.atomic_files import explain_disk_errors
 from indexer.storage.checksums import BlockChecksum, blocks_of_rows
+from indexer.storage.generations import WritableIndex
 from indexer.views.view_checksums import view_checksums
 
 

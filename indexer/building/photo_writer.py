@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
@@ -19,25 +18,11 @@ from indexer.storage import vector_files
 from indexer.storage.atomic_files import explain_disk_errors
 from indexer.storage.catalogue import Catalogue
 from indexer.storage.checksums import BlockChecksum
-from indexer.storage.manifest import Manifest
+from indexer.storage.generations import WritableIndex
 from indexer.storage.records import BuildCounts, KnownFile
 
 # Photos of one transaction: a build that is killed embeds at most so many again.
 COMMIT_ROWS = 512
-
-
-@dataclass(frozen=True, slots=True)
-class WritableIndex:
-    """An index folder whose writer's lock is held."""
-
-    folder: Path
-    manifest: Manifest
-    catalogue: Catalogue
-
-    @property
-    def region_file(self) -> Path:
-        """Path of the region vectors."""
-        return self.folder / self.manifest.region_file
 
 
 @dataclass(frozen=True, slots=True)

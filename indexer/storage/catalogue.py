@@ -78,6 +78,14 @@ class Catalogue:
         """Compute the sums of all tables, by which a changed value is noticed; later transactions keep them."""
         self._database.begin_sums()
 
+    def state(self) -> tuple[Any, ...]:
+        """Return a value that differs once anything in the catalogue has changed; it is kept by all that it holds."""
+        return (
+            self.row_count(),
+            self.active_view(),
+            *self._run("SELECT name, rows, total FROM table_sums ORDER BY name"),
+        )
+
     # settings
 
     def setting(self, key: str) -> str | None:

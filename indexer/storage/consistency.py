@@ -21,7 +21,7 @@ def check_consistency(folder: Path, manifest: Manifest, catalogue: Catalogue) ->
         PhotoseekError: The parts do not fit together; nothing was written.
     """
     for _, problem in inconsistencies(folder, manifest, catalogue):
-        raise _refusal(folder, problem)
+        raise refusal(folder, problem)
 
 
 def inconsistencies(folder: Path, manifest: Manifest, catalogue: Catalogue) -> Iterator[tuple[str, str]]:
@@ -57,7 +57,7 @@ def check_every_row(folder: Path, catalogue: Catalogue) -> None:
     """
     rows, present = catalogue.row_count(), catalogue.present_rows()
     if present != rows:
-        raise _refusal(folder, f"its catalogue holds {present} of {rows} rows")
+        raise refusal(folder, f"its catalogue holds {present} of {rows} rows")
 
 
 def _length(path: Path) -> int:
@@ -68,7 +68,13 @@ def _length(path: Path) -> int:
         return 0
 
 
-def _refusal(folder: Path, reason: str) -> PhotoseekError:
+def refusal(folder: Path, reason: str) -> PhotoseekError:
+    """Return the error to raise for a damaged index before anything is written.
+
+    Args:
+        folder: The index folder.
+        reason: What is wrong.
+    """
     return PhotoseekError(
         f"index {folder} is damaged: {reason}; nothing was written; run: photoseek verify -i {shlex.quote(str(folder))}"
     )

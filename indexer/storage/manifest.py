@@ -74,10 +74,19 @@ class Manifest:
         return any(self.region_shape)
 
     @property
+    def generation(self) -> int:
+        """Number of the generation of the index: 1, and one more after each compaction."""
+        return int(self.embeddings.removeprefix("embeddings-").removesuffix(".f16"))
+
+    @property
+    def catalogue(self) -> str:
+        """Name of the catalogue, of the same generation as the embeddings."""
+        return "catalogue.sqlite" if self.generation == 1 else f"catalogue-{self.generation}.sqlite"
+
+    @property
     def region_file(self) -> str:
         """Name of the file of region vectors, of the same generation as the embeddings."""
-        generation = self.embeddings.removeprefix("embeddings-").removesuffix(".f16")
-        return f"regions-{generation}.i8"
+        return f"regions-{self.generation}.i8"
 
     @property
     def training_command(self) -> str:
@@ -180,6 +189,16 @@ def bring_up(folder: Path) -> bool:
     return True
 
 
+def switch_generation(folder: Path, embeddings: str) -> None:
+    """Name the files of another generation, all at once; every other key stays as it is.
+
+    Args:
+        folder: The index folder.
+        embeddings: Name of the file of embeddings, which gives the other files their names.
+    """
+    write_values(folder, _read_json(folder) | {"embeddings": embeddings})
+
+
 def read(folder: Path) -> Manifest:
     """Read the manifest of an index.
 
@@ -275,7 +294,7 @@ def _is_manifest(values: Mapping[str, Any]) -> bool:
 
 def _holds_index_files(folder: Path) -> bool:
     """Return whether an index was built in a folder, whatever its manifest says."""
-    return (folder / "catalogue.sqlite").is_file() and any(folder.glob("embeddings-*.f16"))
+    return any(folder.glob("catalogue*.sqlite")) and any(folder.glob("embeddings-*.f16"))
 
 
 def _no_index(folder: Path) -> PhotoseekError:

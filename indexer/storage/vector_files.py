@@ -48,7 +48,9 @@ def append(path: Path, rows: int, vectors: np.ndarray, dtype: np.dtype = EMBEDDI
     return BlockChecksum(rows, len(vectors), hashlib.sha256(data).digest())
 
 
-def read(path: Path, rows: int, dim: int, dtype: np.dtype = EMBEDDING_DTYPE) -> np.ndarray:
+def read(
+    path: Path, rows: int, dim: int, dtype: np.dtype = EMBEDDING_DTYPE, descriptor: int | None = None
+) -> np.ndarray:
     """Map the first rows of a file into memory, read-only.
 
     Args:
@@ -56,6 +58,7 @@ def read(path: Path, rows: int, dim: int, dtype: np.dtype = EMBEDDING_DTYPE) -> 
         rows: How many rows it has.
         dim: Numbers of a row.
         dtype: What the file holds.
+        descriptor: A descriptor of the file, which may have no name any more; None to open it.
 
     Returns:
         (rows, dim) of `dtype`.
@@ -66,14 +69,17 @@ def read(path: Path, rows: int, dim: int, dtype: np.dtype = EMBEDDING_DTYPE) -> 
     if rows == 0:
         return np.zeros((0, dim), dtype)
     try:
-        size = path.stat().st_size
+        size = os.stat(path if descriptor is None else descriptor).st_size
     except OSError as error:
         # What a permission or a network disk withholds is not damaged.
         damage = f": {DAMAGED}" if isinstance(error, FileNotFoundError) else ""
         raise PhotoseekError(f"{path}: {error.strerror}{damage}") from None
     if size < rows * dim * dtype.itemsize:
         raise _too_short(path, rows)
-    return np.memmap(path, dtype, "r", shape=(rows, dim))
+    if descriptor is None:
+        return np.memmap(path, dtype, "r", shape=(rows, dim))
+    with os.fdopen(os.dup(descriptor), "rb") as file:
+        return np.memmap(file, dtype, "r", shape=(rows, dim))
 
 
 def may_be_stored(vectors: np.ndarray) -> np.ndarray:

@@ -12,11 +12,12 @@ from indexer.errors import PhotoseekError
 from indexer.printable import counted
 from indexer.storage import manifest
 from indexer.storage.catalogue import Catalogue
+from indexer.storage.generations import open_for_reading
 from indexer.storage.tables.seal import SUFFIX, is_of_seal
 from indexer.verification.findings import Verification
 
-# Files without which nothing can be repaired.
-NEEDED = (manifest.NAME, "catalogue.sqlite")
+# Files without which nothing can be repaired; a later generation has a catalogue of another name.
+NEEDED = (manifest.NAME, "catalogue")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +54,19 @@ class RepairPlan:
 
     def renew_seal(self) -> None:
         """Seal the catalogue by what it is now."""
-        catalogue = self.folder / "catalogue.sqlite"
+        catalogue = self.folder / manifest.read(self.folder).catalogue
         catalogue.with_name(catalogue.name + SUFFIX).unlink(missing_ok=True)
         Catalogue(catalogue, writable=True).close()
 
     def load_encoder(self) -> ImageEncoder:
         """Load the image encoder of the index, in the precision that made the embeddings."""
-        described = manifest.read(self.folder)
+        described, catalogue = open_for_reading(self.folder)
         encoder = load_image_encoder(described.encoder_name, **described.encoder_options)
         if encoder.fingerprint != described.encoder:
             raise PhotoseekError(
                 f"index {self.folder} holds embeddings of {described.encoder}, not of {encoder.fingerprint}"
             )
-        with closing(Catalogue(self.folder / "catalogue.sqlite")) as catalogue:
+        with closing(catalogue):
             restore_precision(self.folder, catalogue, encoder)
         return encoder
 
@@ -85,7 +86,7 @@ def plan_repair(folder: Path, found: Verification) -> RepairPlan:
     """
     of_seal = [finding for finding in found.findings if is_of_seal(finding.problem)]
     for finding in found.findings:
-        if (finding.file in NEEDED and finding not in of_seal) or finding.file.startswith("encoder-int8/"):
+        if (finding.file.startswith(NEEDED) and finding not in of_seal) or finding.file.startswith("encoder-int8/"):
             raise PhotoseekError(
                 f"{folder / finding.file} cannot be repaired ({finding.problem}); build another index: "
                 "photoseek build PHOTOS -i FOLDER"

@@ -13,13 +13,12 @@ from indexer.callbacks import Progress
 from indexer.embedding.pipeline import Decoding, EmbeddedPhoto, embed_files
 from indexer.encoders import ImageEncoder
 from indexer.photos.found_files import PhotoFile
-from indexer.storage import manifest
 from indexer.storage.atomic_files import explain_disk_errors
 from indexer.storage.catalogue import Catalogue
 from indexer.storage.checksums import BlockChecksum, digest_of_bytes
+from indexer.storage.generations import open_for_writing
 from indexer.storage.manifest import Manifest
 from indexer.storage.vector_files import EMBEDDING_DTYPE, REGION_DTYPE
-from indexer.storage.write_lock import write_lock
 
 # Rows whose photos are embedded at a time.
 BLOCK_ROWS = 512
@@ -70,8 +69,8 @@ def repair_rows(
         PhotoseekError: The index cannot be written, or is being written.
     """
     outcome, looked_at = RepairedRows(), set[int]()
-    with write_lock(folder), closing(Catalogue(folder / "catalogue.sqlite", writable=True)) as catalogue:
-        described = manifest.read(folder)
+    with open_for_writing(folder) as index:
+        described, catalogue = index.manifest, index.catalogue
         files = _files(folder, described)
         dead = sorted(set(damaged).intersection(catalogue.dead_rows()))
         with explain_disk_errors(folder):

@@ -64,10 +64,11 @@ def verify_index(folder: Path, settings: VerifySettings, on_stage: OnStage | Non
     found = Verification()
     report = on_stage or (lambda _stage, _done, _total: None)
     described = _read_manifest(folder, found)
+    name = "catalogue.sqlite" if described is None else described.catalogue
     try:
-        catalogue = Catalogue(folder / "catalogue.sqlite")
+        catalogue = Catalogue(folder / name)
     except PhotoseekError as error:
-        found.add("catalogue.sqlite", str(error))
+        found.add(name, str(error))
         return found
     with closing(catalogue):
         report("catalogue", 0, 0)
@@ -81,7 +82,7 @@ def verify_index(folder: Path, settings: VerifySettings, on_stage: OnStage | Non
                 if view is not None:
                     _verify_view(folder, described, catalogue, view, settings, found, report)
             except UNREADABLE as error:
-                found.add("catalogue.sqlite", f"cannot be used: {error}")
+                found.add(name, f"cannot be used: {error}")
     return found
 
 
@@ -105,13 +106,13 @@ def _verify_catalogue(folder: Path, described: Manifest | None, catalogue: Catal
     """Verify the catalogue, and that it fits the files beside it."""
     try:
         for problem in catalogue.integrity_problems():
-            found.add("catalogue.sqlite", problem)
+            found.add(catalogue.path.name, problem)
         if described is not None:
             for name, problem in inconsistencies(folder, described, catalogue):
                 found.add(name, problem)
         check_every_row(folder, catalogue)
     except UNREADABLE as error:
-        found.add("catalogue.sqlite", str(error))
+        found.add(catalogue.path.name, str(error))
 
 
 def _verify_rows(folder: Path, described: Manifest, catalogue: Catalogue, found: Verification, report: OnStage) -> None:

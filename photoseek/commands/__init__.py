@@ -14,7 +14,7 @@ from photoseek.commands.index import build, info, use
 from photoseek.commands.judged import check, explore
 from photoseek.commands.search import batch, search
 from photoseek.commands.train import train
-from photoseek.commands.verify import repair, verify
+from photoseek.commands.verify import compact, repair, verify
 
 COMMANDS: tuple[click.Command, ...] = (
     build,
@@ -25,6 +25,7 @@ COMMANDS: tuple[click.Command, ...] = (
     forget,
     verify,
     repair,
+    compact,
     duplicates,
     check,
     explore,

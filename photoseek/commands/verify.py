@@ -1,4 +1,4 @@
-"""Verify an index, and repair it: `photoseek verify`, `photoseek repair`."""
+"""Verify an index, repair it, and give room back: `photoseek verify`, `photoseek repair`, `photoseek compact`."""
 
 import shlex
 from pathlib import Path
@@ -10,6 +10,7 @@ from photoseek.options.standard_options import examples, index_option, quiet_opt
 from photoseek.progress.console import echo_json, progress_bars, say
 
 if TYPE_CHECKING:
+    from indexer.compaction.plan import CompactionPlan
     from indexer.verification.findings import Verification
 
 
@@ -93,6 +94,39 @@ def repair(folder: Path, quiet: bool) -> None:
             if ranker is not None:
                 attach_ranker(index, ranker, anew=True, on_stage=on_stage, on_problem=say)
                 click.echo(f"view of ranker {ranker.id} built again")
+
+
+@click.command()
+@examples("photoseek compact -i indexes/photos")
+@index_option
+@quiet_option
+def compact(folder: Path, quiet: bool) -> None:
+    """Give back the room of rows whose photos are gone: write the others anew, then switch to them.
+
+    Searches that are open keep the old files until they end, and an interruption leaves the index as it was.
+    """
+    from indexer.compaction.compact import compact_index
+    from indexer.index import Index
+    from indexer.printable import counted
+    from indexer.user_paths import absolute_path
+    from photoseek.attach import attach_ranker
+    from reranker.ranker import Ranker
+
+    place = absolute_path(folder)
+
+    def on_plan(plan: "CompactionPlan") -> None:
+        for line in plan.lines():
+            say(line)
+
+    with progress_bars(quiet) as on_stage:
+        done = compact_index(place, Ranker.load, on_plan, on_stage)
+        if not done.dead_rows:
+            return
+        with Index.open(place) as index:
+            if index.catalogue.active_view() is not None:
+                attach_ranker(index, on_stage=on_stage, on_problem=say)
+            rows = index.rows
+    click.echo(f"{counted(done.dead_rows, 'row')} removed, {rows:,} left in {folder}")
 
 
 def _echo(folder: Path, found: "Verification") -> None:

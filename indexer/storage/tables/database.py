@@ -101,7 +101,7 @@ class Database:
                         "again, or delete it and build it again"
                     ) from None
                 raise PhotoseekError(f"{path} is not a catalogue ({error}): {DAMAGED}") from None
-            raise _refusal(path, error) from None
+            raise refusal_of(path, error) from None
 
         if create:
             self.begin_sums()
@@ -140,7 +140,7 @@ class Database:
             try:
                 return self._opened().execute(statement, values).fetchall()
             except UNREADABLE as error:
-                raise _refusal(self.path, error) from None
+                raise refusal_of(self.path, error) from None
 
     def live_rows_missing_in(self, table: str) -> list[int]:
         """Return the rows of photos that have no entry in a table, sorted.
@@ -166,7 +166,7 @@ class Database:
             try:
                 self._opened().executemany(statement, rows)
             except UNREADABLE as error:
-                raise _refusal(self.path, error) from None
+                raise refusal_of(self.path, error) from None
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -197,7 +197,7 @@ class Database:
             try:
                 kept, computed = kept_sums(self._opened()), computed_sums(self._opened())
             except UNREADABLE as error:
-                raise _refusal(self.path, error) from None
+                raise refusal_of(self.path, error) from None
         changed = sorted(table for table in computed if kept and kept.get(table) != computed[table])
         problems += [f"table {table} is not as it was written" for table in changed]
         if not problems and not _has_changes_beside(self.path):
@@ -212,14 +212,14 @@ class Database:
             try:
                 self._sums.begin()
             except UNREADABLE as error:
-                raise _refusal(self.path, error) from None
+                raise refusal_of(self.path, error) from None
 
     def _write_sums(self) -> None:
         if self._sums is not None:
             try:
                 self._sums.write()
             except UNREADABLE as error:
-                raise _refusal(self.path, error) from None
+                raise refusal_of(self.path, error) from None
 
     def _transaction_for(self, statement: str) -> AbstractContextManager[None]:
         """Return the transaction that a statement needs for itself: sums change with the tables or not at all."""
@@ -301,8 +301,13 @@ def _is_cut(path: Path, file: int) -> bool:
     return os.fstat(file).st_size < pages * (0x10000 if page_size == 1 else page_size)
 
 
-def _refusal(path: Path, error: Exception) -> Exception:
-    """Return the line for what is wrong with the file or its disk; any other error is a bug and returned as it is."""
+def refusal_of(path: Path, error: Exception) -> Exception:
+    """Return the line for what is wrong with a file or its disk; any other error is a bug and returned as it is.
+
+    Args:
+        path: The file.
+        error: What SQLite or Python raised.
+    """
     # Python itself refuses a text that is no UTF-8, without a code.
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
     is_of_others = code == sqlite3.SQLITE_ERROR and str(error).startswith(OTHER_TABLES)

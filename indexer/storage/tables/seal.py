@@ -14,7 +14,7 @@ from indexer.storage.checksums import digest_of_descriptor
 from indexer.storage.tables.table_sums import kept_sums
 
 SUFFIX = ".seal"
-DAMAGED_SEAL = "catalogue.sqlite.seal is not as it was written"
+DAMAGED_SEAL = "its seal is not as it was written"
 CHANGED_BYTES = "bytes that hold no values are not as they were written"
 
 
