@@ -319,7 +319,7 @@ class Index:
     @property
     def changed(self) -> bool:
         """Whether another process, or another object of this one, has written the index since it was opened."""
-        return self.catalogue.state() != self._state or manifest.read(self.folder) != self.manifest
+        return manifest.read(self.folder) != self.manifest or self.catalogue.state() != self._state
 
     def _is_compacted(self) -> bool:
         """Return whether the index has other files now than this object has open."""

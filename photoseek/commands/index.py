@@ -131,6 +131,7 @@ def build(
         talk.echo_summary(index, time.monotonic() - begin, only_changes=builds > 0)
         if builds == 0:
             echo_passed_over(index, photos)
+            talk.propose_compaction(index)
         builds += 1
         return talk.unsettled > 0
 

@@ -279,6 +279,10 @@ def _share(path: Path) -> SharedDescriptor:
     """Open a file for reading its bytes beside SQLite."""
     try:
         return SharedDescriptor(path)
+    except FileNotFoundError:
+        raise PhotoseekError(
+            f"index {path.parent} has no {path.name} any more, as when it was compacted since; open it again"
+        ) from None
     except OSError as error:
         raise PhotoseekError(f"index {path.parent}: {path.name} cannot be read: {error.strerror}") from None
 
