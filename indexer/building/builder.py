@@ -129,7 +129,7 @@ def _create(folder: Path, new: Manifest) -> None:
             return
         for leftover in folder.glob("catalogue*.sqlite*"):
             leftover.unlink()
-        Catalogue(folder / new.catalogue, create=True).close()
+        Catalogue(folder / new.catalogue_file, create=True).close()
         # The manifest comes last: a folder without one is an index that was never begun.
         manifest.write(folder, new)
 

@@ -118,9 +118,9 @@ def _write_generation(index: WritableIndex, new: Manifest, load_maker: LoadMaker
         except PhotoseekError as error:
             raise refusal(folder, str(error)) from None
     on_stage("catalogue", 0, 0)
-    Catalogue(folder / new.catalogue, create=True).close()
-    copy_live_rows(catalogue.path, folder / new.catalogue)
-    with closing(Catalogue(folder / new.catalogue, writable=True)) as copied:
+    Catalogue(folder / new.catalogue_file, create=True).close()
+    copy_live_rows(catalogue.path, folder / new.catalogue_file)
+    with closing(Catalogue(folder / new.catalogue_file, writable=True)) as copied:
         with copied.transaction():
             for name, block in _checksums(index, new, int(is_live.sum())):
                 copied.checksums.put(name, block)

@@ -43,7 +43,7 @@ def open_for_reading(folder: Path) -> tuple[Manifest, Catalogue]:
     while True:
         described = manifest.read(folder)
         try:
-            return described, Catalogue(folder / described.catalogue)
+            return described, Catalogue(folder / described.catalogue_file)
         except PhotoseekError:
             # A compaction may have removed it since.
             if manifest.read(folder).generation == described.generation:
@@ -63,7 +63,7 @@ def open_for_writing(folder: Path) -> Iterator[WritableIndex]:
     with write_lock(folder):
         # Read under the lock: until then a compaction may give the catalogue another name.
         described = manifest.read(folder)
-        with closing(Catalogue(folder / described.catalogue, writable=True)) as catalogue:
+        with closing(Catalogue(folder / described.catalogue_file, writable=True)) as catalogue:
             yield WritableIndex(folder, described, catalogue)
 
 

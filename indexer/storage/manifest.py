@@ -79,7 +79,7 @@ class Manifest:
         return int(self.embeddings.removeprefix("embeddings-").removesuffix(".f16"))
 
     @property
-    def catalogue(self) -> str:
+    def catalogue_file(self) -> str:
         """Name of the catalogue, of the same generation as the embeddings."""
         return "catalogue.sqlite" if self.generation == 1 else f"catalogue-{self.generation}.sqlite"
 

@@ -54,7 +54,7 @@ class RepairPlan:
 
     def renew_seal(self) -> None:
         """Seal the catalogue by what it is now."""
-        catalogue = self.folder / manifest.read(self.folder).catalogue
+        catalogue = self.folder / manifest.read(self.folder).catalogue_file
         catalogue.with_name(catalogue.name + SUFFIX).unlink(missing_ok=True)
         Catalogue(catalogue, writable=True).close()
 

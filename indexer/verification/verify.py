@@ -64,7 +64,7 @@ def verify_index(folder: Path, settings: VerifySettings, on_stage: OnStage | Non
     found = Verification()
     report = on_stage or (lambda _stage, _done, _total: None)
     described = _read_manifest(folder, found)
-    name = "catalogue.sqlite" if described is None else described.catalogue
+    name = "catalogue.sqlite" if described is None else described.catalogue_file
     try:
         catalogue = Catalogue(folder / name)
     except PhotoseekError as error:

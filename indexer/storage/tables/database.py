@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from indexer.errors import DAMAGED, INTACT, PhotoseekError
 from indexer.storage.fork_safe_lock import ForkSafeLock
+from indexer.storage.tables.connection import CHANGES, Connection, connect, has_changes_beside
 from indexer.storage.tables.schema import SCHEMA, add_tables
 from indexer.storage.tables.seal import seal_problem, write_seal
 from indexer.storage.tables.shared_descriptor import SharedDescriptor
@@ -24,26 +24,8 @@ OUTSIDE_ERRORS = (
     sqlite3.SQLITE_PERM,
     sqlite3.SQLITE_READONLY,
 )
-# How long another process's transaction is waited for, in seconds.
-LOCK_TIMEOUT = 30.0
-
-
-class _Connection(sqlite3.Connection):
-    """A connection that keeps the descriptor of its file.
-
-    One that is not closed lives until the garbage is collected, longer than its `Database`. Without its locks, which
-    the descriptor takes along, it would spoil what the next connection of the process reads.
-    """
-
-    file: SharedDescriptor
-
-
-# Options of every connection. Threads share it; `Database` lets one in at a time.
-SHARED: dict[str, Any] = {"uri": True, "isolation_level": None, "check_same_thread": False, "factory": _Connection}
 # How long readers are waited for when the file is closed, in milliseconds.
 MOVE_TIMEOUT_MS = 1000
-# The files beside the catalogue that SQLite keeps: its last changes, before they are copied into the file itself.
-CHANGES = "-wal"
 # What SQLite and Python raise for a file that cannot be used; names in a damaged one may be no Unicode.
 UNREADABLE = (sqlite3.DatabaseError, UnicodeDecodeError)
 # How SQLite begins to say that the tables are not those that it was asked for; a damaged file may name others.
@@ -85,7 +67,7 @@ class Database:
         if _is_cut(path, file.descriptor):
             raise PhotoseekError(f"{path} is shorter than it says: {DAMAGED}")
         try:
-            self._connection = _connect(path, writable, create)
+            self._connection = connect(path, writable, create)
             self._file = self._connection.file = file
             if create:
                 self._connection.executescript("PRAGMA journal_mode=WAL;" + SCHEMA)
@@ -112,7 +94,7 @@ class Database:
             if self._process == os.getpid():
                 if self._writable:
                     self._move_changes_into_file()
-                    if not _has_changes_beside(self.path):
+                    if not has_changes_beside(self.path):
                         with suppress(OSError, sqlite3.DatabaseError):
                             write_seal(self.path, self._file.descriptor, self._connection)
                 self._connection.close()
@@ -137,10 +119,16 @@ class Database:
             values: What stands for them.
         """
         with self._lock, self._transaction_for(statement):
-            try:
-                return self._opened().execute(statement, values).fetchall()
-            except UNREADABLE as error:
-                raise refusal_of(self.path, error) from None
+            while True:
+                connection = self._opened()
+                try:
+                    found = connection.execute(statement, values).fetchall()
+                except UNREADABLE as error:
+                    if connection.is_outdated(self.path):
+                        continue
+                    raise refusal_of(self.path, error) from None
+                if not connection.is_outdated(self.path):
+                    return found
 
     def live_rows_missing_in(self, table: str) -> list[int]:
         """Return the rows of photos that have no entry in a table, sorted.
@@ -200,7 +188,7 @@ class Database:
                 raise refusal_of(self.path, error) from None
         changed = sorted(table for table in computed if kept and kept.get(table) != computed[table])
         problems += [f"table {table} is not as it was written" for table in changed]
-        if not problems and not _has_changes_beside(self.path):
+        if not problems and not has_changes_beside(self.path):
             problem = seal_problem(self.path, self._file.descriptor, self._opened())
             problems += [] if problem is None else [problem]
         return [*dict.fromkeys(problems)]
@@ -231,48 +219,22 @@ class Database:
         add_tables(self._connection, temporary=not self._writable)
         return TableSums(self._connection) if self._writable else None
 
-    def _opened(self) -> sqlite3.Connection:
-        """Return the connection, a new one in a forked child or after `close`."""
+    def _opened(self) -> Connection:
+        """Return the connection, a new one in a forked child, after `close`, and where SQLite could not look itself."""
+        if self._process == os.getpid() and self._connection.is_outdated(self.path):
+            self._connection.close()
+            self._connection = connect(self.path, writable=False, create=False)
+            self._connection.file = self._file
+            self._sums = self._prepare()
         if self._process != os.getpid():
             # SQLite forbids a child to use, or to close, what its parent opened.
             _PARENTS.append(self._connection)
             file = self._file if self._file.is_open else _share(self.path)
-            self._connection = _connect(self.path, self._writable, create=False)
+            self._connection = connect(self.path, self._writable, create=False)
             self._file = self._connection.file = file
             self._sums = self._prepare()
             self._process = os.getpid()
         return self._connection
-
-
-def _connect(path: Path, writable: bool, create: bool) -> _Connection:
-    """Open the file: created, for writing, or for reading, even on read-only media."""
-    address = "file:" + quote(os.fsencode(path.absolute()))
-    if writable or create:
-        mode = "rwc" if create else "rw"
-        connection = sqlite3.connect(f"{address}?mode={mode}", timeout=LOCK_TIMEOUT, **SHARED)
-        connection.execute("PRAGMA synchronous=FULL")
-        return connection
-    connection = sqlite3.connect(address + "?mode=ro", timeout=LOCK_TIMEOUT, **SHARED)
-    try:
-        connection.execute("SELECT 1 FROM sqlite_master").fetchone()
-    except sqlite3.OperationalError as error:
-        connection.close()
-        if _has_changes_beside(path):
-            raise PhotoseekError(
-                f"index {path.parent}: the last changes are in {path.name}{CHANGES}, which cannot be read here "
-                f"({error}); make the folder writable, or copy it to a local disk"
-            ) from None
-        # SQLite needs a writable folder; on read-only media nothing can change, so no lock is missed.
-        connection = sqlite3.connect(address + "?immutable=1", **SHARED)
-    return connection
-
-
-def _has_changes_beside(path: Path) -> bool:
-    """Return whether SQLite keeps changes of a file beside it."""
-    try:
-        return os.path.getsize(f"{path}{CHANGES}") > 0
-    except OSError:
-        return False
 
 
 def _share(path: Path) -> SharedDescriptor:
@@ -291,14 +253,14 @@ def _lacks_changes(path: Path, file: int) -> bool:
     """Return whether a file was written as one with changes beside it, and there are none."""
     header = os.pread(file, 20, 0)
     # The versions of the format that are needed to write and to read it (https://www.sqlite.org/fileformat.html).
-    return header[18:20] == b"\x02\x02" and not _has_changes_beside(path)
+    return header[18:20] == b"\x02\x02" and not has_changes_beside(path)
 
 
 def _is_cut(path: Path, file: int) -> bool:
     """Return whether a file lacks pages that its header counts; what is beside it may hold them."""
     header = os.pread(file, 100, 0)
     counts_pages = len(header) == 100 and header.startswith(MAGIC) and header[24:28] == header[92:96]
-    if not counts_pages or _has_changes_beside(path):
+    if not counts_pages or has_changes_beside(path):
         return False
     page_size = int.from_bytes(header[16:18], "big")
     pages = int.from_bytes(header[28:32], "big")

@@ -123,5 +123,5 @@ def _create(folder: Path, real: Index, recipe: Recipe) -> None:
     """Begin a synthetic index: an empty catalogue, and the manifest of the real index with the recipe in it."""
     folder.mkdir(parents=True, exist_ok=True)
     manifest = replace(real.manifest, embeddings="embeddings-1.f16", region_shape=(0, 0), format=FORMAT)
-    Catalogue(folder / manifest.catalogue, create=True).close()
+    Catalogue(folder / manifest.catalogue_file, create=True).close()
     write_values(folder, {**manifest.to_json(), "synthetic": asdict(recipe)})

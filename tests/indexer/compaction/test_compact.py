@@ -65,7 +65,7 @@ def problems(folder: Path) -> list[str]:
 
 def tables(folder: Path) -> dict[str, list[tuple]]:
     described = manifest.read(folder)
-    with closing(sqlite3.connect(folder / described.catalogue)) as connection:
+    with closing(sqlite3.connect(folder / described.catalogue_file)) as connection:
         found = {table: sorted(connection.execute(f"SELECT * FROM {table}"), key=repr) for table in SAME_TABLES}
     in_view = [entry for entry in found.pop("checksums") if not entry[0].startswith("views/")]
     return found | {"checksums": [(name.split("-")[0], *rest) for name, *rest in in_view]}
