@@ -137,7 +137,8 @@ def test_an_index_that_may_not_be_read_is_not_damaged(photos, folder, monkeypatc
         patched.setattr("pathlib.Path.read_bytes", refuse)
         assert refusal(lambda: Index.open(folder)) == f"index {folder}: manifest.json cannot be read: Permission denied"
     opened = Index.open(folder)
-    monkeypatch.setattr("pathlib.Path.stat", refuse)
+    opened.close()
+    monkeypatch.setattr("os.stat", refuse)
     assert refusal(opened.embeddings) == f"{folder}/embeddings-1.f16: Permission denied"
 
 
