@@ -20,7 +20,7 @@ from indexer.compaction.plan import CompactionPlan, plan_compaction
 from indexer.embedding.index_precision import INT8_FOLDER
 from indexer.embedding.regions import FILLED_SETTING
 from indexer.errors import PhotoseekError
-from indexer.stacks.stacking import COMPARED_SETTING, regroup
+from indexer.stacks.stacking import regroup_renumbered
 from indexer.storage import manifest, vector_files
 from indexer.storage.atomic_files import explain_disk_errors, fsync
 from indexer.storage.catalogue import Catalogue
@@ -108,7 +108,6 @@ def _write_generation(index: WritableIndex, new: Manifest, load_maker: LoadMaker
     rows = catalogue.row_count()
     is_live = np.ones(rows, bool)
     is_live[catalogue.dead_rows()] = False
-    compared = int(catalogue.setting(COMPARED_SETTING) or 0)
     for (old_name, size), new_name in zip(index.manifest.row_bytes.items(), new.row_bytes, strict=True):
         blocks = catalogue.checksums.of_file(old_name)
         try:
@@ -124,10 +123,9 @@ def _write_generation(index: WritableIndex, new: Manifest, load_maker: LoadMaker
         with copied.transaction():
             for name, block in _checksums(index, new, int(is_live.sum())):
                 copied.checksums.put(name, block)
-            copied.set_setting(COMPARED_SETTING, str(int(is_live[:compared].sum())))
             # Regions that an interrupted build began are made anew from the first row.
             copied.set_setting(FILLED_SETTING, None)
-            regroup(copied)
+            regroup_renumbered(copied, is_live)
         copied.begin_sums()
         return _write_view(index, new, copied, load_maker, on_stage)
 
