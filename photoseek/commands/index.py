@@ -16,6 +16,7 @@ from photoseek.commands.folders import (
     pattern_options,
     photo_folders,
 )
+from photoseek.commands.verify import propose_compaction
 from photoseek.commands.watch import watch_until_stopped
 from photoseek.options.standard_options import (
     POSITIVE_INTEGER,
@@ -131,7 +132,7 @@ def build(
         talk.echo_summary(index, time.monotonic() - begin, only_changes=builds > 0)
         if builds == 0:
             echo_passed_over(index, photos)
-            talk.propose_compaction(index)
+            propose_compaction(index)
         builds += 1
         return talk.unsettled > 0
 

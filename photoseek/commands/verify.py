@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from photoseek.options.standard_options import examples, index_option, quiet_option
+from photoseek.options.standard_options import examples, index_option, index_words, quiet_option
 from photoseek.progress.console import echo_json, progress_bars, say
 
 if TYPE_CHECKING:
     from indexer.compaction.plan import CompactionPlan
+    from indexer.index import Index
     from indexer.verification.findings import Verification
 
 
@@ -127,6 +128,18 @@ def compact(folder: Path, quiet: bool) -> None:
                 attach_ranker(index, on_stage=on_stage, on_problem=say)
             rows = index.rows
     click.echo(f"{counted(done.dead_rows, 'row')} removed, {rows:,} left in {folder}")
+
+
+def propose_compaction(index: "Index") -> None:
+    """Say how the room of an index's dead rows is given back, if they are many."""
+    from indexer.compaction.plan import plan_compaction
+
+    plan = plan_compaction(index.folder, index.manifest, index.catalogue)
+    if plan.is_worthwhile:
+        say(
+            f"{plan.dead_rows:,} of {plan.rows:,} rows are of photos that are gone; their room comes back with: "
+            f"photoseek compact{index_words(index.folder)}"
+        )
 
 
 def _echo(folder: Path, found: "Verification") -> None:

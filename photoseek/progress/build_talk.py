@@ -70,22 +70,6 @@ class BuildTalk:
             f"{last.changed} changed, {last.removed} removed, {last.skipped} skipped{known}, {seconds:.1f} s"
         )
 
-    def propose_compaction(self, index: "Index") -> None:
-        """Say how the room of dead rows is given back, if they are many.
-
-        Args:
-            index: The index, after the build.
-        """
-        from indexer.compaction.plan import plan_compaction
-        from photoseek.options.standard_options import index_words
-
-        plan = plan_compaction(index.folder, index.manifest, index.catalogue)
-        if plan.is_worthwhile:
-            say(
-                f"{plan.dead_rows:,} of {plan.rows:,} rows are of photos that are gone; their room comes back with: "
-                f"photoseek compact{index_words(index.folder)}"
-            )
-
     def _on_skip(self, skipped: "Skipped") -> None:
         """Name a photo that was skipped, and the reason."""
         self._named += 1
