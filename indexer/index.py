@@ -23,6 +23,7 @@ from indexer.storage.checked_files import has_checksum
 from indexer.storage.consistency import check_consistency
 from indexer.storage.manifest import Manifest
 from indexer.storage.records import ActiveView, BuildRecord
+from indexer.storage.recovery.recovery_card import keep_recovery_card
 from indexer.storage.write_lock import write_lock
 from indexer.user_paths import absolute_path
 from indexer.views.build import ViewMaker, renew_view
@@ -205,7 +206,9 @@ class Index:
         from indexer.building.roots.ownership import forget_folder
 
         with write_lock(self.folder), closing(Catalogue(self.folder / "catalogue.sqlite", writable=True)) as catalogue:
-            return forget_folder(catalogue, os.fsencode(absolute_path(folder)))
+            count = forget_folder(catalogue, os.fsencode(absolute_path(folder)))
+            keep_recovery_card(self.folder, catalogue)
+        return count
 
     def history(self) -> list[BuildRecord]:
         """Return the builds so far, oldest first."""
@@ -295,6 +298,7 @@ class Index:
             policy = str(file)
         with write_lock(self.folder), closing(Catalogue(self.folder / "catalogue.sqlite", writable=True)) as catalogue:
             catalogue.set_setting("policy", policy)
+            keep_recovery_card(self.folder, catalogue)
 
     @property
     def policy(self) -> str | None:

@@ -23,6 +23,7 @@ from indexer.storage.records import (
 from indexer.storage.tables.checksum_table import ChecksumTable
 from indexer.storage.tables.database import Database
 from indexer.storage.tables.metadata_table import MetadataTable
+from indexer.storage.tables.rebuilt_tables import RebuiltTables
 from indexer.storage.tables.root_folders import RootFolders
 from indexer.storage.tables.stack_tables import StackTables
 from indexer.storage.tables.unindexed import Unindexed
@@ -47,6 +48,7 @@ class Catalogue:
         root_folders: The names of the roots, and what moves between them.
         unindexed: The files that searches do not find.
         checksums: The checksums of the index's files.
+        rebuilt: What a catalogue that is made anew is filled with.
 
     Raises:
         PhotoseekError: There is no file, or it is not a catalogue.
@@ -61,6 +63,7 @@ class Catalogue:
         self.root_folders = RootFolders(self._database)
         self.unindexed = Unindexed(self._database)
         self.checksums = ChecksumTable(self._database)
+        self.rebuilt = RebuiltTables(self._database)
 
     def close(self) -> None:
         """Close the file."""
@@ -226,6 +229,23 @@ class Catalogue:
     def present_rows(self) -> int:
         """Return how many rows are in the catalogue one by one, which takes a moment where there are millions."""
         return int(self._run("SELECT count(*) FROM embeddings")[0][0])
+
+    def damaged_indexes(self) -> list[str]:
+        """Return the indexes of the tables that lack entries or have others, by count and sum."""
+        compared = {
+            "photos_by_row": ("photos INDEXED BY sqlite_autoindex_photos_1", "photos INDEXED BY photos_by_row", "row"),
+            "embeddings by digest": (
+                "embeddings NOT INDEXED",
+                "embeddings INDEXED BY sqlite_autoindex_embeddings_1",
+                "digest",
+            ),
+        }
+        query = "SELECT count(*), sum(row) FROM {} WHERE {} IS NOT NULL"
+        return [
+            name
+            for name, (table, index, column) in compared.items()
+            if self._run(query.format(table, column)) != self._run(query.format(index, column))
+        ]
 
     def photo_count(self) -> int:
         """Return how many photos have a row; exact duplicates count each."""

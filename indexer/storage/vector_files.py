@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.errors import DAMAGED, PhotoseekError
+from indexer.errors import PhotoseekError, damaged_index
 from indexer.storage.atomic_files import fsync
 from indexer.storage.checksums import BlockChecksum
 
@@ -68,9 +68,10 @@ def read(path: Path, rows: int, dim: int, dtype: np.dtype = EMBEDDING_DTYPE) -> 
     try:
         size = path.stat().st_size
     except OSError as error:
+        if isinstance(error, FileNotFoundError):
+            raise damaged_index(path.parent, f"{path}: {error.strerror}") from None
         # What a permission or a network disk withholds is not damaged.
-        damage = f": {DAMAGED}" if isinstance(error, FileNotFoundError) else ""
-        raise PhotoseekError(f"{path}: {error.strerror}{damage}") from None
+        raise PhotoseekError(f"{path}: {error.strerror}") from None
     if size < rows * dim * dtype.itemsize:
         raise _too_short(path, rows)
     return np.memmap(path, dtype, "r", shape=(rows, dim))
@@ -108,4 +109,4 @@ def quantise_directions(regions: np.ndarray) -> np.ndarray:
 
 
 def _too_short(path: Path, rows: int) -> PhotoseekError:
-    return PhotoseekError(f"{path} is shorter than its {rows} rows: {DAMAGED}")
+    return damaged_index(path.parent, f"{path} is shorter than its {rows} rows")
