@@ -1,5 +1,7 @@
 """The one error family, and errors of other libraries as one line."""
 
+import errno
+import os
 import shlex
 from pathlib import Path
 
@@ -33,6 +35,11 @@ def damaged_index(folder: Path, what: str) -> DamageError:
     """
     place = shlex.quote(str(folder))
     return DamageError(f"{what}: the index is damaged; run: photoseek repair -i {place}")
+
+
+def says_withheld(text: str) -> bool:
+    """Return whether a message says that a file may not be read, which is no damage."""
+    return os.strerror(errno.EACCES) in text
 
 
 def first_line(error: Exception) -> str:

@@ -5,7 +5,7 @@ import tempfile
 import weakref
 from pathlib import Path
 
-from indexer.errors import PhotoseekError
+from indexer.errors import PhotoseekError, says_withheld
 from indexer.index import Index
 from indexer.storage.atomic_files import explain_disk_errors
 from indexer.views.ann_settings import AnnSettings
@@ -65,6 +65,8 @@ def ranker_of(view: View) -> Ranker:
     try:
         ranker = Ranker.load(view.ranker_folder)
     except PhotoseekError as error:
+        if says_withheld(str(error)):
+            raise
         raise damaged_view(view.folder, str(error).partition(";")[0]) from None
     if view.ranker_id not in ("", ranker.id):
         raise damaged_view(view.folder, f"it is of ranker {view.ranker_id} and holds {ranker.id}")

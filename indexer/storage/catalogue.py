@@ -25,6 +25,7 @@ from indexer.storage.tables.database import Database
 from indexer.storage.tables.metadata_table import MetadataTable
 from indexer.storage.tables.rebuilt_tables import RebuiltTables
 from indexer.storage.tables.root_folders import RootFolders
+from indexer.storage.tables.seal import is_sealed
 from indexer.storage.tables.stack_tables import StackTables
 from indexer.storage.tables.unindexed import Unindexed
 
@@ -76,6 +77,11 @@ class Catalogue:
     def integrity_problems(self) -> list[str]:
         """Return what SQLite finds wrong in the file, and which tables are not as they were written."""
         return self._database.integrity_problems()
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether there is a seal beside the file, right or wrong."""
+        return is_sealed(self.path)
 
     def begin_sums(self) -> None:
         """Compute the sums of all tables, by which a changed value is noticed; later transactions keep them."""

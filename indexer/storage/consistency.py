@@ -72,4 +72,4 @@ def _length(path: Path) -> int:
 
 def _refusal(folder: Path, reason: str) -> PhotoseekError:
     place = shlex.quote(str(folder))
-    return DamageError(f"index {folder} is damaged: {reason}; nothing was written; run: photoseek repair -i {place}")
+    return DamageError(f"index {folder} is damaged: {reason}; nothing was written; run: photoseek verify -i {place}")

@@ -27,6 +27,8 @@ CHECKSUM = "sha256"
 EMBEDDINGS = re.compile(r"embeddings-[1-9][0-9]{0,8}\.f16")
 # Options of an image encoder that `photoseek train` takes, too.
 TRAINING_OPTIONS = ("weights", "preprocess")
+# The catalogue, whose name is this where no manifest says another.
+CATALOGUE = "catalogue.sqlite"
 # The copy of the manifest that `indexer.storage.recovery` keeps.
 RECOVERY = "recovery.json"
 # How the names begin of what lies in an index folder before its manifest does.
@@ -93,7 +95,7 @@ class Manifest:
     @property
     def catalogue_file(self) -> str:
         """Name of the catalogue."""
-        return "catalogue.sqlite"
+        return CATALOGUE
 
     @property
     def training_command(self) -> str:
@@ -307,9 +309,12 @@ def holds_index_files(folder: Path) -> bool:
     Args:
         folder: A folder, which may be missing.
     """
-    names = os.listdir(folder) if os.path.isdir(folder) else []
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return False
     has_rows = any(EMBEDDINGS.fullmatch(name) for name in names)
-    return has_rows and any(name == RECOVERY or name.startswith("catalogue") for name in names)
+    return has_rows and any(name in (RECOVERY, CATALOGUE) for name in names)
 
 
 def _no_index(folder: Path) -> PhotoseekError:

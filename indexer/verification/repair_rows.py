@@ -18,6 +18,7 @@ from indexer.storage.atomic_files import explain_disk_errors
 from indexer.storage.catalogue import Catalogue
 from indexer.storage.checksums import BlockChecksum, digest_of_bytes
 from indexer.storage.manifest import Manifest
+from indexer.storage.recovery import row_records
 from indexer.storage.vector_files import EMBEDDING_DTYPE, REGION_DTYPE
 from indexer.storage.write_lock import write_lock
 
@@ -69,9 +70,8 @@ def repair_rows(
     Raises:
         PhotoseekError: The index cannot be written, or is being written.
     """
-    outcome, looked_at = RepairedRows(), set[int]()
-    with write_lock(folder), closing(Catalogue(folder / "catalogue.sqlite", writable=True)) as catalogue:
-        described = manifest.read(folder)
+    outcome, looked_at, described = RepairedRows(), set[int](), manifest.read(folder)
+    with write_lock(folder), closing(Catalogue(folder / described.catalogue_file, writable=True)) as catalogue:
         files = _files(folder, described)
         dead = sorted(set(damaged).intersection(catalogue.dead_rows()))
         with explain_disk_errors(folder):
@@ -95,6 +95,8 @@ def repair_rows(
                     catalogue.forget(row)
                 for name, checksum in renewed:
                     catalogue.checksums.put(name, checksum)
+            if not outcome.waiting:  # the record of a row that waits tells that it is damaged
+                row_records.write_all(folder, described, catalogue)
     return outcome
 
 

@@ -151,11 +151,12 @@ def _check_policy(policy: str | None) -> None:
 def _encoder_of_build(folder: Path, encoder: str | None, given: Mapping[str, str]) -> tuple[str, dict[str, str]]:
     """Return name and options of the image encoder: those given, else those of the index, else the default one."""
     from indexer.index import DEFAULT_ENCODER, Index
+    from indexer.storage import manifest
 
     known, kept = None, {}
-    if (folder / "manifest.json").exists():
-        manifest = Index.open(folder).manifest
-        known, kept = manifest.encoder_name, dict(manifest.encoder_options)
+    if manifest.exists(folder):
+        described = Index.open(folder).manifest
+        known, kept = described.encoder_name, dict(described.encoder_options)
     name = encoder or known or DEFAULT_ENCODER
     return name, {**(kept if name == known else {}), **given}
 

@@ -86,6 +86,11 @@ def _sum(head: bytes, row: np.ndarray) -> bytes:
     return hashlib.blake2b(head + row.tobytes(), digest_size=8).digest()
 
 
+def as_bytes(records: np.ndarray) -> np.ndarray:
+    """Return the bytes of records: (n,) of `RECORD` as (n, 40) uint8."""
+    return np.ascontiguousarray(records).view(np.uint8).reshape(len(records), RECORD.itemsize)
+
+
 def append(path: Path, first_row: int, records: np.ndarray) -> BlockChecksum:
     """Write records behind the first rows of the file, and fsync, as embeddings are.
 
@@ -97,7 +102,7 @@ def append(path: Path, first_row: int, records: np.ndarray) -> BlockChecksum:
     Raises:
         PhotoseekError: The file is shorter than `first_row` records.
     """
-    return vector_files.append(path, first_row, records.view(np.uint8).reshape(len(records), -1), np.dtype("u1"))
+    return vector_files.append(path, first_row, as_bytes(records), np.dtype("u1"))
 
 
 def read(path: Path) -> np.ndarray:

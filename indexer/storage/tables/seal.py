@@ -55,6 +55,15 @@ def seal_problem(path: Path, file: int, connection: sqlite3.Connection) -> str |
     return None
 
 
+def is_sealed(path: Path) -> bool:
+    """Return whether a catalogue has a seal, right or wrong.
+
+    Args:
+        path: The file.
+    """
+    return _place(path).exists()
+
+
 def is_of_seal(problem: str) -> bool:
     """Return whether a problem is one of `seal_problem`, so that every value of the catalogue is right."""
     return problem in (DAMAGED_SEAL, CHANGED_BYTES)
