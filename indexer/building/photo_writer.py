@@ -168,7 +168,9 @@ def _append_vectors(
     if index.manifest.has_regions:
         regions = np.stack([item.regions.ravel() for item in new if item.regions is not None])
     photos = [item.photo for item in new]
-    records = row_records.make_records([p.digest for p in photos], [(p.width, p.height) for p in photos], vectors, regions)
+    records = row_records.make_records(
+        [p.digest for p in photos], [(p.width, p.height) for p in photos], vectors, regions
+    )
     folder, described = index.folder, index.manifest
     with explain_disk_errors(folder):
         checksums = {described.embeddings: vector_files.append(folder / described.embeddings, first_row, vectors)}

@@ -12,9 +12,10 @@ from photoseek.commands.evaluate import evaluate
 from photoseek.commands.folders import forget
 from photoseek.commands.index import build, info, use
 from photoseek.commands.judged import check, explore
+from photoseek.commands.repair import repair
 from photoseek.commands.search import batch, search
 from photoseek.commands.train import train
-from photoseek.commands.verify import repair, verify
+from photoseek.commands.verify import verify
 
 COMMANDS: tuple[click.Command, ...] = (
     build,

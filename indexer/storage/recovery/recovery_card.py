@@ -81,7 +81,9 @@ class RecoveryCard:
         roots = [root.decode("utf-8", "surrogateescape") for root in self.roots]
         values = {"manifest": self.manifest, "roots": roots, "settings": self.settings}
         with explain_disk_errors(folder):
-            write_text_durably(folder / RECOVERY, json.dumps({**values, CHECKSUM: checksum_of(values)}, indent=1) + "\n")
+            write_text_durably(
+                folder / RECOVERY, json.dumps({**values, CHECKSUM: checksum_of(values)}, indent=1) + "\n"
+            )
 
 
 def keep_recovery_card(folder: Path, catalogue: Catalogue) -> None:
