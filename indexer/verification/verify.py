@@ -126,7 +126,7 @@ def _verify_recovery(
     folder: Path, described: Manifest, catalogue: Catalogue, found: Verification, report: OnStage
 ) -> None:
     """Verify what a lost catalogue or manifest is written again from, unless they are damaged themselves."""
-    damaged = {finding.file for finding in found.findings}
+    damaged = {finding.file for finding in found.findings if finding.problem != UNFINISHED}
     if catalogue.path.name not in damaged:
         with suppress(DamageError):  # a file of rows is too short, which was found before
             verify_records(folder, described, catalogue, found, partial(report, described.digest_file))

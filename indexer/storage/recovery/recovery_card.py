@@ -11,8 +11,8 @@ from indexer.storage.atomic_files import explain_disk_errors, write_text_durably
 from indexer.storage.catalogue import Catalogue
 from indexer.storage.manifest import CHECKSUM, RECOVERY, Manifest, checksum_of
 
-# Settings of the catalogue that people chose, or that photos which come later must follow.
-KEPT_SETTINGS = ("patterns", "policy", "precision")
+# Settings of the catalogue that people chose, or that were measured once and hold for photos which come later.
+KEPT_SETTINGS = ("patterns", "policy", "precision", "unrelated_cosine")
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ from indexer.storage.checksums import BlockChecksum
 from indexer.storage.manifest import Manifest
 from indexer.storage.mapped_files import release_pages
 
-# `sum` is the BLAKE2b of digest, width, height and embedding, `region_sum` that of digest and region vectors; it is 0 in
-# an index without. They are apart so that region vectors can come later.
+# `sum` is the BLAKE2b of digest, width, height and embedding, `region_sum` that of digest and region vectors: 0
+# in an index without. They are apart so that region vectors can come later.
 RECORD = np.dtype(
     [
         ("digest", "u1", (16,)),
