@@ -223,7 +223,7 @@ def _bring_up(index: WritableIndex, encoder: ImageEncoder, decoding: Decoding, c
     hashes = fill_hashes(index.catalogue, encoder, decoding, callbacks.on_progress)
     if is_older or metadata or hashes:
         what = (
-            "what the damaged catalogue held was read"
+            "what the damaged catalogue held was found again"
             if index.catalogue.rebuilt.to_do()
             else "the index of an older version was brought up to date"
         )

@@ -66,15 +66,14 @@ def read(path: Path, rows: int, dim: int, dtype: np.dtype = EMBEDDING_DTYPE) -> 
     if rows == 0:
         return np.zeros((0, dim), dtype)
     try:
-        size = path.stat().st_size
+        if path.stat().st_size < rows * dim * dtype.itemsize:
+            raise _too_short(path, rows)
+        return np.memmap(path, dtype, "r", shape=(rows, dim))
     except OSError as error:
         if isinstance(error, FileNotFoundError):
             raise damaged_index(path.parent, f"{path}: {error.strerror}") from None
         # What a permission or a network disk withholds is not damaged.
         raise PhotoseekError(f"{path}: {error.strerror}") from None
-    if size < rows * dim * dtype.itemsize:
-        raise _too_short(path, rows)
-    return np.memmap(path, dtype, "r", shape=(rows, dim))
 
 
 def may_be_stored(vectors: np.ndarray) -> np.ndarray:
