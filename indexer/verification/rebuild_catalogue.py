@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from indexer.building.unfinished_build import EXPECTED
 from indexer.embedding.index_precision import network_checksums
 from indexer.embedding.regions import FILLED_SETTING
 from indexer.errors import PhotoseekError
@@ -151,6 +152,8 @@ def _fill(catalogue: Catalogue, index: _Index, copied: frozenset[str]) -> list[i
     catalogue.rebuilt.mark_live_rows()
     if FIND_PHOTOS in todo or wrong:
         forget_stacks(catalogue)
+    if "photos" not in copied:  # until they are found, searches say how many are missing
+        catalogue.set_setting(EXPECTED, str(catalogue.row_count()))
     todo |= {FIND_PHOTOS} if wrong else set()
     catalogue.set_setting(REBUILDING, " ".join(sorted(todo)) or None)
     return wrong

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from indexer.building.unfinished_build import missing_note
 from indexer.callbacks import BuildCallbacks
 from indexer.embedding.pipeline import Decoding
 from indexer.errors import PhotoseekError
@@ -223,6 +224,9 @@ def test_folders_that_are_not_there_wait_and_are_found_by_a_later_build(
     lose(index)
     planned = plan(index)
     rebuild_catalogue(index, planned.described, lambda _folder: RANKER)
+    with Index.open(index) as opened:
+        note = "0 of about 5 photos are indexed so far; run the build again"
+        assert missing_note(index, opened.catalogue) == note
     away = find_photos(index, planned.described, Refusing(), Decoding(workers=1), BuildCallbacks())
     assert away == [str(photos)]
     repair(index)
