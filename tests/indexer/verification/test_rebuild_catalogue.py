@@ -59,11 +59,15 @@ def repair(folder: Path, encoder: TinyEncoder | None = None) -> RebuiltCatalogue
     if planned.records:
         planned.renew_records()
     if planned.view:
-        with Index.open(folder) as opened:
-            opened.attach(RANKER, anew=True)
+        attach(folder)
     if planned.unfinished:
         finish_rebuild(folder, planned.described)
     return made
+
+
+def attach(folder: Path) -> None:
+    with Index.open(folder) as opened:
+        opened.attach(RANKER, anew=True)
 
 
 def is_whole(folder: Path) -> bool:
@@ -306,33 +310,72 @@ def killed_at(number: int, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(module.os, "fsync", dying(os.fsync))
 
 
-def test_a_repair_that_is_killed_before_any_change_of_a_file_goes_on(
+def run_killed(act, number: int) -> bool:
+    """Call a function that ends before its n-th change of a file, and return whether it came to its end."""
+    with pytest.MonkeyPatch.context() as patch:
+        killed_at(number, patch)
+        try:
+            act()
+        except Killed:
+            return False
+    return True
+
+
+def rebuild(folder: Path) -> RebuiltCatalogue:
+    return rebuild_catalogue(folder, plan(folder).described, lambda _folder: RANKER)
+
+
+def test_a_rebuild_that_is_killed_before_any_change_of_a_file_is_begun_again(
     photos: Path, folder: Path, tmp_path: Path
 ) -> None:
     with build(photos, folder) as opened:
         opened.attach(RANKER)
-    before = vectors(folder)
+        digests = opened.catalogue.digests_of_rows(range(4))
     zero(folder)
+    damaged = (folder / "catalogue.sqlite").read_bytes()
     (folder / "catalogue.sqlite-wal").write_bytes(b"x" * 100)
     number, finished = 0, False
     while not finished:
         number += 1
         copy = Path(shutil.copytree(folder, tmp_path / f"killed-{number}"))
-        with pytest.MonkeyPatch.context() as patch:
-            killed_at(number, patch)
-            try:
-                repair(copy)
-                finished = True
-            except Killed:
-                pass
-        repair(copy)
+        finished = run_killed(lambda copy=copy: rebuild(copy), number)
+        if plan(copy).catalogue:
+            assert rebuild(copy) == RebuiltCatalogue(rows=4, damaged=0, lost=LOST), number
+        assert (plan(copy).catalogue, plan(copy).photos, plan(copy).view) == (False, True, True), number
         with Index.open(copy) as opened:
-            assert rows(opened) == PHOTOS, number
-        assert vectors(copy) == before
+            assert opened.catalogue.digests_of_rows(range(4)) == digests, number
+            assert opened.catalogue.roots() == [os.fsencode(photos)], number
+        kept = [path for path in copy.glob("catalogue.sqlite.damaged-*") if not path.name.endswith("-wal")]
+        assert damaged in [path.read_bytes() for path in kept], number
+        beside = copy / "catalogue.sqlite-wal"
+        assert not beside.exists() or beside.read_bytes() == b"", number
+    assert number > 10
+    # Photos and view are found in what the last kill left, and nothing is kept then.
+    repair(copy)
+    assert is_whole(copy)
+    with Index.open(copy) as opened:
+        assert rows(opened) == PHOTOS
+    assert not list(copy.glob("*damaged*"))
+
+
+def test_a_repair_that_is_killed_after_the_catalogue_is_in_its_place_goes_on(
+    photos: Path, folder: Path, tmp_path: Path
+) -> None:
+    build(photos, folder).close()
+    attach(folder)
+    zero(folder)
+    rebuild(folder)
+    described = plan(folder).described
+    find_photos(folder, described, Refusing(), Decoding(workers=1), BuildCallbacks())
+    number, finished = 0, False
+    while not finished:
+        number += 1
+        copy = Path(shutil.copytree(folder, tmp_path / f"killed-{number}"))
+        finished = run_killed(lambda copy=copy: (attach(copy), finish_rebuild(copy, described)), number)
+        repair(copy)
         assert is_whole(copy), number
         assert not list(copy.glob("*damaged*")), number
-        shutil.rmtree(copy)
-    assert number > 20
+    assert number > 5
 
 
 def test_a_catalogue_that_may_not_be_read_is_no_damaged_one(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
