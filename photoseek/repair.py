@@ -84,17 +84,19 @@ def _restore(plan: RepairPlan, callbacks: RepairCallbacks, encoder: ImageEncoder
 
 def _mend(plan: RepairPlan, callbacks: RepairCallbacks, encoder: ImageEncoder | None) -> None:
     """Mend rows, view and what protects them."""
+    waiting = 0
     if plan.seal:
         plan.renew_seal()
     if plan.rows:
         encoder = encoder or plan.load_encoder()
         done = repair_rows(plan.folder, plan.rows, encoder, Decoding(), lambda d, t: callbacks.on_stage("rows", d, t))
         callbacks.on_line(f"{counted(done.written, 'row')} written, {done.right:,} right as they were")
-        if done.waiting:
+        waiting = done.waiting
+        if waiting:
             callbacks.on_note(
-                f"{counted(done.waiting, 'row')} wait for photos that cannot be read; call repair again with them"
+                f"{counted(waiting, 'row')} wait for photos that cannot be read; call repair again with them"
             )
-    if plan.records:
+    if plan.records and not waiting:  # a record tells that a row is damaged until the row is mended
         plan.renew_records()
     with Index.open(plan.folder) as index:
         ranker = ranker_for(index, on_stage=callbacks.on_stage) if plan.view and index.rows else None
