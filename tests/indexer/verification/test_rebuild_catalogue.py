@@ -1,7 +1,6 @@
 """A damaged or lost catalogue is made anew from what lies beside it; nothing is embedded, and kills are survived."""
 
 import os
-import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -9,25 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from damaged_indexes.repairs import LOST, PHOTOS, RANKER, is_whole, lose, plan, repair, vectors, zero
 from indexer.building.unfinished_build import missing_note
 from indexer.callbacks import BuildCallbacks
 from indexer.embedding.pipeline import Decoding
 from indexer.errors import PhotoseekError
 from indexer.index import Index
 from indexer.storage import manifest
-from indexer.verification import rebuild_catalogue as module
 from indexer.verification.find_photos import find_photos
-from indexer.verification.plan_repair import RepairPlan, plan_repair
-from indexer.verification.rebuild_catalogue import RebuiltCatalogue, finish_rebuild, rebuild_catalogue
-from indexer.verification.repair_rows import repair_rows
-from indexer.verification.verify import VerifySettings, verify_index
+from indexer.verification.rebuild_catalogue import RebuiltCatalogue, rebuild_catalogue
 from tiny_encoder import Refusing, TinyEncoder
 from tiny_index import build, drop_index_entries, grey, refusal, rows
-from tiny_ranker import TinyRanker
-
-RANKER = TinyRanker()
-PHOTOS = {"a.png": 0, "b.png": 1, "trip/c.png": 2, "trip/d.png": 3}
-LOST = ("the history of builds", "the notes on damaged photos")
 
 
 @pytest.fixture(params=[False, True], ids=["without regions", "with regions"])
@@ -37,56 +28,6 @@ def index(photos: Path, folder: Path, request: pytest.FixtureRequest) -> Path:
         opened.attach(RANKER)
         opened.set_policy("minors")
     return folder
-
-
-def plan(folder: Path) -> RepairPlan:
-    return plan_repair(folder, verify_index(folder, VerifySettings(lambda _folder: RANKER, None)))
-
-
-def repair(folder: Path, encoder: TinyEncoder | None = None) -> RebuiltCatalogue | None:
-    """Repair as the command does, with an encoder that refuses to embed by default."""
-    encoder, made = encoder or Refusing(), None
-    planned = plan(folder)
-    if planned.manifest:
-        planned.restore_manifest()
-    if planned.catalogue:
-        made = rebuild_catalogue(folder, planned.described, lambda _folder: RANKER)
-    if planned.catalogue or planned.photos:
-        find_photos(folder, planned.described, encoder, Decoding(workers=1), BuildCallbacks())
-        planned = plan(folder)
-    if planned.rows:
-        repair_rows(folder, planned.rows, encoder, Decoding(workers=1), lambda *_: None)
-    if planned.records:
-        planned.renew_records()
-    if planned.view:
-        attach(folder)
-    if planned.unfinished:
-        finish_rebuild(folder, planned.described)
-    return made
-
-
-def attach(folder: Path) -> None:
-    with Index.open(folder) as opened:
-        opened.attach(RANKER, anew=True)
-
-
-def is_whole(folder: Path) -> bool:
-    result = verify_index(folder, VerifySettings(lambda _folder: RANKER, None))
-    return result.is_whole and result.notes == []
-
-
-def vectors(folder: Path) -> list[bytes]:
-    return [path.read_bytes() for path in sorted(folder.glob("*-1.[fi]*"))]
-
-
-def lose(folder: Path) -> None:
-    for path in folder.glob("catalogue.sqlite*"):
-        path.unlink()
-
-
-def zero(folder: Path) -> None:
-    path = folder / "catalogue.sqlite"
-    path.write_bytes(bytes(path.stat().st_size))
 
 
 def cut(folder: Path) -> None:
@@ -284,98 +225,6 @@ def test_without_catalogue_and_records_the_repair_is_refused_and_changes_nothing
     assert line.endswith("; build another index: photoseek build PHOTOS -i FOLDER")
     assert before == {path: path.read_bytes() for path in before}
     assert {path for path in index.rglob("*") if path.is_file()} - {index / "writer.lock"} == set(before)
-
-
-class Killed(BaseException):
-    """A process that ends, at a call of this one."""
-
-
-def killed_at(number: int, patch: pytest.MonkeyPatch) -> None:
-    """Let the process end before the n-th of the calls that change files."""
-    calls = 0
-
-    def dying(function):
-        def wrapped(*values: object, **options: object) -> object:
-            nonlocal calls
-            calls += 1
-            if calls == number:
-                raise Killed
-            return function(*values, **options)
-
-        return wrapped
-
-    patch.setattr(module.os, "rename", dying(os.rename))
-    patch.setattr(module.os, "replace", dying(os.replace))
-    patch.setattr(module.os, "unlink", dying(os.unlink))
-    patch.setattr(module.os, "fsync", dying(os.fsync))
-
-
-def run_killed(act, number: int) -> bool:
-    """Call a function that ends before its n-th change of a file, and return whether it came to its end."""
-    with pytest.MonkeyPatch.context() as patch:
-        killed_at(number, patch)
-        try:
-            act()
-        except Killed:
-            return False
-    return True
-
-
-def rebuild(folder: Path) -> RebuiltCatalogue:
-    return rebuild_catalogue(folder, plan(folder).described, lambda _folder: RANKER)
-
-
-def test_a_rebuild_that_is_killed_before_any_change_of_a_file_is_begun_again(
-    photos: Path, folder: Path, tmp_path: Path
-) -> None:
-    with build(photos, folder) as opened:
-        opened.attach(RANKER)
-        digests = opened.catalogue.digests_of_rows(range(4))
-    zero(folder)
-    damaged = (folder / "catalogue.sqlite").read_bytes()
-    (folder / "catalogue.sqlite-wal").write_bytes(b"x" * 100)
-    number, finished = 0, False
-    while not finished:
-        number += 1
-        copy = Path(shutil.copytree(folder, tmp_path / f"killed-{number}"))
-        finished = run_killed(lambda copy=copy: rebuild(copy), number)
-        if plan(copy).catalogue:
-            assert rebuild(copy) == RebuiltCatalogue(rows=4, damaged=0, lost=LOST), number
-        assert (plan(copy).catalogue, plan(copy).photos, plan(copy).view) == (False, True, True), number
-        with Index.open(copy) as opened:
-            assert opened.catalogue.digests_of_rows(range(4)) == digests, number
-            assert opened.catalogue.roots() == [os.fsencode(photos)], number
-        kept = [path for path in copy.glob("catalogue.sqlite.damaged-*") if not path.name.endswith("-wal")]
-        assert damaged in [path.read_bytes() for path in kept], number
-        beside = copy / "catalogue.sqlite-wal"
-        assert not beside.exists() or beside.read_bytes() == b"", number
-    assert number > 10
-    # Photos and view are found in what the last kill left, and nothing is kept then.
-    repair(copy)
-    assert is_whole(copy)
-    with Index.open(copy) as opened:
-        assert rows(opened) == PHOTOS
-    assert not list(copy.glob("*damaged*"))
-
-
-def test_a_repair_that_is_killed_after_the_catalogue_is_in_its_place_goes_on(
-    photos: Path, folder: Path, tmp_path: Path
-) -> None:
-    build(photos, folder).close()
-    attach(folder)
-    zero(folder)
-    rebuild(folder)
-    described = plan(folder).described
-    find_photos(folder, described, Refusing(), Decoding(workers=1), BuildCallbacks())
-    number, finished = 0, False
-    while not finished:
-        number += 1
-        copy = Path(shutil.copytree(folder, tmp_path / f"killed-{number}"))
-        finished = run_killed(lambda copy=copy: (attach(copy), finish_rebuild(copy, described)), number)
-        repair(copy)
-        assert is_whole(copy), number
-        assert not list(copy.glob("*damaged*")), number
-    assert number > 5
 
 
 def test_a_catalogue_that_may_not_be_read_is_no_damaged_one(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
