@@ -19,11 +19,12 @@ from indexer.stacks.photo_groups import GroupedPhoto, photo_groups
 from indexer.storage import manifest, vector_files
 from indexer.storage.atomic_files import explain_disk_errors
 from indexer.storage.catalogue import Catalogue
-from indexer.storage.checked_files import has_checksum
 from indexer.storage.consistency import check_consistency
 from indexer.storage.generations import open_for_reading, open_for_writing
+from indexer.storage.integrity.checked_files import has_checksum
 from indexer.storage.manifest import Manifest
 from indexer.storage.records import ActiveView, BuildRecord
+from indexer.storage.recovery.recovery_card import keep_recovery_card
 from indexer.storage.tables.shared_descriptor import SharedDescriptor
 from indexer.user_paths import absolute_path
 from indexer.views.build import ViewMaker, renew_view
@@ -218,7 +219,9 @@ class Index:
         from indexer.building.roots.ownership import forget_folder
 
         with open_for_writing(self.folder) as index:
-            return forget_folder(index.catalogue, os.fsencode(absolute_path(folder)))
+            count = forget_folder(index.catalogue, os.fsencode(absolute_path(folder)))
+            keep_recovery_card(self.folder, index.catalogue)
+        return count
 
     def history(self) -> list[BuildRecord]:
         """Return the builds so far, oldest first."""
@@ -310,6 +313,7 @@ class Index:
             policy = str(file)
         with open_for_writing(self.folder) as index:
             index.catalogue.set_setting("policy", policy)
+            keep_recovery_card(self.folder, index.catalogue)
 
     @property
     def policy(self) -> str | None:

@@ -24,10 +24,11 @@ from indexer.stacks.stacking import regroup_renumbered
 from indexer.storage import manifest, vector_files
 from indexer.storage.atomic_files import explain_disk_errors, fsync
 from indexer.storage.catalogue import Catalogue
-from indexer.storage.checksums import BlockChecksum, blocks_of_rows
 from indexer.storage.consistency import check_consistency, check_every_row, refusal
 from indexer.storage.generations import WritableIndex, open_for_writing, remove_other_generations
+from indexer.storage.integrity.checksums import BlockChecksum, blocks_of_rows
 from indexer.storage.manifest import Manifest
+from indexer.storage.recovery import row_records
 from indexer.storage.tables.live_rows import copy_live_rows
 from indexer.storage.tables.seal import is_of_seal
 from indexer.views.build import ViewMaker, build_view
@@ -63,7 +64,7 @@ def compact_index(
     with open_for_writing(folder) as index:
         _check(index)
         with explain_disk_errors(folder):
-            remove_other_generations(folder, index.manifest.generation)
+            remove_other_generations(folder, index.manifest, index.catalogue)
             plan = plan_compaction(folder, index.manifest, index.catalogue)
             on_plan(plan)
             if not plan.dead_rows:
@@ -82,10 +83,11 @@ def compact_index(
             except BaseException:
                 if manifest.read(folder) == index.manifest:
                     active = index.catalogue.active_view()
-                    _remove_others(folder, index.manifest, "" if active is None else active.id)
+                    _remove_others(folder, index.manifest, index.catalogue, "" if active is None else active.id)
                 raise
             index.catalogue.close()
-            _remove_others(folder, new, view)
+            with closing(Catalogue(folder / new.catalogue_file, writable=True)) as catalogue:
+                _remove_others(folder, new, catalogue, view)
     return plan
 
 
@@ -97,6 +99,8 @@ def _check(index: WritableIndex) -> None:
         )
     check_consistency(index.folder, index.manifest, index.catalogue)
     check_every_row(index.folder, index.catalogue)
+    if index.catalogue.rebuilt.to_do():
+        raise refusal(index.folder, "its catalogue was made anew, and a repair has not found all its photos yet")
     for problem in index.catalogue.integrity_problems():
         if not is_of_seal(problem):
             raise refusal(index.folder, problem)
@@ -127,6 +131,7 @@ def _write_generation(index: WritableIndex, new: Manifest, load_maker: LoadMaker
             copied.set_setting(FILLED_SETTING, None)
             regroup_renumbered(copied, is_live)
         copied.begin_sums()
+        row_records.write_all(folder, new, copied)
         return _write_view(index, new, copied, load_maker, on_stage)
 
 
@@ -161,9 +166,9 @@ def _write_view(
     return view.id
 
 
-def _remove_others(folder: Path, kept: Manifest, view: str) -> None:
+def _remove_others(folder: Path, kept: Manifest, catalogue: Catalogue, view: str) -> None:
     """Remove the files of other generations and their views, which readers that have them open keep."""
-    remove_other_generations(folder, kept.generation)
+    remove_other_generations(folder, kept, catalogue)
     views = folder / "views"
     for name in os.listdir(views) if views.is_dir() else ():
         if name != view:

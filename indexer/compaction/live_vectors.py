@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from indexer.errors import PhotoseekError
-from indexer.storage.checksums import BlockChecksum
+from indexer.storage.integrity.checksums import BlockChecksum
 
 # Bytes that are read at a time.
 READ_BYTES = 1 << 24

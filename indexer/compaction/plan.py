@@ -8,6 +8,7 @@ from pathlib import Path
 from indexer.printable import counted
 from indexer.storage.catalogue import Catalogue
 from indexer.storage.manifest import Manifest
+from indexer.storage.recovery.row_records import RECORD
 from indexer.views.view_files import RANKER
 
 # The share of dead rows from which on a build proposes a compaction.
@@ -68,7 +69,8 @@ def plan_compaction(folder: Path, manifest: Manifest, catalogue: Catalogue) -> C
     place = folder / "views" / (view.id if view else "")
     in_view = [] if view is None else [path for path in place.iterdir() if path.is_file()]
     of_ranker = 0 if view is None else sum(map(os.path.getsize, (place / RANKER).iterdir()))
-    of_rows = sum(manifest.row_bytes.values()) * rows + sum(map(os.path.getsize, in_view))
+    row_bytes = sum(manifest.row_bytes.values()) + RECORD.itemsize
+    of_rows = row_bytes * rows + sum(map(os.path.getsize, in_view))
     # A catalogue is written twice: its changes beside it, then into it.
     of_catalogue = os.path.getsize(catalogue.path)
     return CompactionPlan(

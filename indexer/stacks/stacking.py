@@ -41,6 +41,12 @@ def mark_stale(catalogue: Catalogue) -> None:
     catalogue.set_setting(CURRENT_SETTING, None)
 
 
+def forget_stacks(catalogue: Catalogue) -> None:
+    """Note that rows are to be compared again, so that the next build does, inside a transaction."""
+    mark_stale(catalogue)
+    catalogue.set_setting(COMPARED_SETTING, None)
+
+
 def update_stacks(catalogue: Catalogue, embeddings: Callable[[int], np.ndarray], encoder: ImageEncoder) -> None:
     """Bring the stacks up to date; nothing is done if no photo came or went since the last time.
 
@@ -115,8 +121,7 @@ def fill_hashes(catalogue: Catalogue, encoder: ImageEncoder, decoding: Decoding,
             with catalogue.transaction():
                 catalogue.stacks.put_hashes(hashes)
                 if hashes:
-                    mark_stale(catalogue)
-                    catalogue.set_setting(COMPARED_SETTING, None)
+                    forget_stacks(catalogue)
             filled += len(hashes)
             on_progress(start + len(block), len(rows))
     return filled

@@ -11,10 +11,13 @@ from indexer.storage import manifest
 from indexer.storage.atomic_files import fsync
 from indexer.storage.catalogue import Catalogue
 from indexer.storage.manifest import Manifest
+from indexer.storage.recovery.recovery_card import keep_recovery_card
 from indexer.storage.write_lock import write_lock
 
 # Files of one generation, whose number is in their names; the first catalogue has none.
-_OF_GENERATION = re.compile(r"(?:embeddings|regions|catalogue)(?:-(?P<number>[1-9][0-9]*))?\.(?:f16|i8|sqlite.*)")
+_OF_GENERATION = re.compile(
+    r"\.?(?:embeddings|regions|digests|catalogue)(?:-(?P<number>[1-9][0-9]*))?\.(?:f16|i8|bin|sqlite.*)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +70,21 @@ def open_for_writing(folder: Path) -> Iterator[WritableIndex]:
             yield WritableIndex(folder, described, catalogue)
 
 
-def remove_other_generations(folder: Path, generation: int) -> None:
+def remove_other_generations(folder: Path, kept: Manifest, catalogue: Catalogue) -> None:
     """Remove what a compaction that was killed has left, before or after it had switched to its files.
 
     Args:
         folder: The index folder, whose writer's lock is held.
-        generation: The generation that the manifest names.
+        kept: The manifest that it has now.
+        catalogue: A catalogue of any of the generations, which know the same roots and settings.
 
     Raises:
         OSError: The folder cannot be written.
     """
     names = ((path, _OF_GENERATION.fullmatch(path.name)) for path in folder.iterdir())
-    others = [path for path, name in names if name is not None and int(name["number"] or 1) != generation]
+    others = [path for path, name in names if name is not None and int(name["number"] or 1) != kept.generation]
     if others:
+        keep_recovery_card(folder, catalogue)  # a lost manifest is written again from what names files that are there
         fsync(folder)  # the manifest's own name first
     for path in others:
         path.unlink()

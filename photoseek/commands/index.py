@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from indexer.errors import PhotoseekError
+from photoseek.commands.compact import propose_compaction
 from photoseek.commands.folders import (
     echo_passed_over,
     echo_passed_over_paths,
@@ -16,7 +17,6 @@ from photoseek.commands.folders import (
     pattern_options,
     photo_folders,
 )
-from photoseek.commands.verify import propose_compaction
 from photoseek.commands.watch import watch_until_stopped
 from photoseek.options.standard_options import (
     POSITIVE_INTEGER,
@@ -153,11 +153,12 @@ def _check_policy(policy: str | None) -> None:
 def _encoder_of_build(folder: Path, encoder: str | None, given: Mapping[str, str]) -> tuple[str, dict[str, str]]:
     """Return name and options of the image encoder: those given, else those of the index, else the default one."""
     from indexer.index import DEFAULT_ENCODER, Index
+    from indexer.storage import manifest
 
     known, kept = None, {}
-    if (folder / "manifest.json").exists():
-        manifest = Index.open(folder).manifest
-        known, kept = manifest.encoder_name, dict(manifest.encoder_options)
+    if manifest.exists(folder):
+        described = Index.open(folder).manifest
+        known, kept = described.encoder_name, dict(described.encoder_options)
     name = encoder or known or DEFAULT_ENCODER
     return name, {**(kept if name == known else {}), **given}
 

@@ -1,13 +1,14 @@
 """The SQLite file below the catalogue: its tables, its connection, its errors as one line each."""
 
 import os
+import shlex
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-from indexer.errors import DAMAGED, INTACT, PhotoseekError
+from indexer.errors import INTACT, DamageError, PhotoseekError, damaged_index
 from indexer.storage.fork_safe_lock import ForkSafeLock
 from indexer.storage.tables.connection import CHANGES, Connection, connect, has_changes_beside
 from indexer.storage.tables.schema import SCHEMA, add_tables
@@ -59,13 +60,13 @@ class Database:
         self.path = path = path.absolute()
         self._lock = ForkSafeLock()
         self._writable = writable or create
-        if not create and not path.is_file():
-            raise PhotoseekError(f"{path.parent} has no catalogue: {DAMAGED}")
+        if not create and not os.path.lexists(path):
+            raise damaged_index(path.parent, f"{path.parent} has no catalogue")
         if create:
             path.touch()
         file = _share(path)
         if _is_cut(path, file.descriptor):
-            raise PhotoseekError(f"{path} is shorter than it says: {DAMAGED}")
+            raise damaged_index(path.parent, f"{path} is shorter than it says")
         try:
             self._connection = connect(path, writable, create)
             self._file = self._connection.file = file
@@ -78,11 +79,12 @@ class Database:
         except UNREADABLE as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_ERROR:  # no such table
                 if _lacks_changes(path, file.descriptor):
-                    raise PhotoseekError(
+                    place = shlex.quote(str(path.parent))
+                    raise DamageError(
                         f"{path} is empty: the index was copied without {path.name}{CHANGES}; copy the whole folder "
-                        "again, or delete it and build it again"
+                        f"again, or run: photoseek repair -i {place}"
                     ) from None
-                raise PhotoseekError(f"{path} is not a catalogue ({error}): {DAMAGED}") from None
+                raise damaged_index(path.parent, f"{path} is not a catalogue ({error})") from None
             raise refusal_of(path, error) from None
 
         if create:
@@ -278,7 +280,7 @@ def refusal_of(path: Path, error: Exception) -> Exception:
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
     is_of_others = code == sqlite3.SQLITE_ERROR and str(error).startswith(OTHER_TABLES)
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or is_of_others:
-        return PhotoseekError(f"{path} cannot be read ({error}): {DAMAGED}")
+        return damaged_index(path.parent, f"{path} cannot be read ({error})")
     if code == sqlite3.SQLITE_FULL:
         return PhotoseekError(f"index {path.parent}: disk is full; {INTACT}")
     if code in OUTSIDE_ERRORS:

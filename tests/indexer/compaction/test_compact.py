@@ -16,6 +16,8 @@ from indexer.compaction.plan import CompactionPlan
 from indexer.index import Index
 from indexer.photos.rules.patterns import Patterns, PhotoFolders
 from indexer.storage import manifest
+from indexer.verification.plan_repair import plan_repair
+from indexer.verification.rebuild_catalogue import finish_rebuild, rebuild_catalogue
 from indexer.verification.verify import VerifySettings, verify_index
 from tiny_encoder import Refusing
 from tiny_index import build, grey, refusal, rows, take_checksums_away
@@ -106,7 +108,7 @@ def test_the_plan_says_what_room_is_needed_and_given_back(index: Path) -> None:
     view = Index.open(index).view().folder
     in_view = sum(path.stat().st_size for path in view.iterdir() if path.is_file())
     ranker = (view / "ranker" / "ranker.json").stat().st_size
-    of_rows = 8 * (8 + 8) + in_view
+    of_rows = 8 * (8 + 8 + 40) + in_view
     plan = compacted(index)
     assert plan.needed_bytes == int(5 / 8 * (of_rows + 2 * catalogue)) + ranker
     assert plan.freed_bytes == int(3 / 8 * (of_rows + catalogue))
@@ -133,8 +135,8 @@ def test_no_photo_is_embedded_again_and_later_ones_are_appended(photos: Path, in
     build(photos, index)
     assert compacted(index).dead_rows == 1
     assert manifest.read(index).generation == 3
-    assert sorted(name for name in os.listdir(index) if name.startswith(("catalogue", "embeddings", "regions"))) == [
-        "catalogue-3.sqlite", "catalogue-3.sqlite.seal", "embeddings-3.f16", "regions-3.i8",
+    assert sorted(name for name in os.listdir(index) if "-" in name) == [
+        "catalogue-3.sqlite", "catalogue-3.sqlite.seal", "digests-3.bin", "embeddings-3.f16", "regions-3.i8",
     ]  # fmt: skip
     assert problems(index) == []
 
@@ -271,6 +273,25 @@ def test_an_index_of_an_older_version_is_built_first(photos: Path, index: Path) 
     assert refusal(lambda: compacted(index)).startswith(f"index {index} is of an older version; photoseek build PHOTOS")
     build(photos, index, encoder=Refusing())
     compacted(index)
+    assert problems(index) == []
+
+
+@pytest.mark.parametrize("lost", ["manifest.json", "catalogue-2.sqlite"])
+def test_what_is_lost_after_a_compaction_is_made_anew(photos: Path, index: Path, lost: str) -> None:
+    compacted(index)
+    before = vectors(Index.open(index))
+    (index / lost).unlink()
+    load = VerifySettings(lambda _folder: RANKER, None)
+    assert [finding.file for finding in verify_index(index, load).findings] == [lost]
+    plan = plan_repair(index, verify_index(index, load))
+    assert (plan.manifest, plan.catalogue) == (lost == "manifest.json", lost != "manifest.json")
+    if plan.manifest:
+        plan.restore_manifest()
+    if plan.catalogue:
+        rebuild_catalogue(index, plan.described, lambda _folder: RANKER)
+        build(photos, index, encoder=Refusing()).attach(RANKER, anew=True)
+        finish_rebuild(index, plan.described)
+    assert vectors(Index.open(index)) == before
     assert problems(index) == []
 
 
