@@ -52,7 +52,7 @@ def _decode_damaged(data: FileBytes, request: Request, error: Exception) -> Pict
             raise
         except Exception:
             pass  # it is the pixels that are damaged, too
-    repaired, note = whole_rows(chunks, request.max_pixels)
+    repaired, note = whole_rows(chunks, request)
     return replace(decode_with_pillow(repaired, request, "PNG"), note=note)
 
 
