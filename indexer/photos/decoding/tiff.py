@@ -125,10 +125,11 @@ def _by_samples(data: FileBytes, directory: TiffDirectory, layout: SampleLayout,
     has_alpha = layout.samples > colours and bool(extra) and extra[0] in (PREMULTIPLIED, STRAIGHT)
     kept = colours + has_alpha
     size = layout.dtype.itemsize
-    # A strip or tile lies in memory as compressed, as bytes and as numbers, the pixels as numbers and as bytes; or the
-    # bytes as they are, as an image, and as RGB that is turned.
+    # A strip or tile lies in memory as compressed, as bytes and as numbers; the pixels as numbers and as bytes, or as
+    # bytes, rearranged and as an image; beside them the RGB and its turned copy.
     at_once = 3 * size * layout.samples * layout.part[0] * layout.part[1]
-    per_pixel = max(kept * (size if size > 2 else 0) + kept, kept + 2 * RGB_BYTES)
+    is_rearranged = photometric in (INKS, LAB) or (has_alpha and (kept == 2 or extra[0] == PREMULTIPLIED))
+    per_pixel = kept + max(kept * size * (size > 2), RGB_BYTES * (1 + is_rearranged))
     turned = 2 * RGB_BYTES * rgb_pixels(layout.width, layout.height, request)
     needed = file_bytes(data) + per_pixel * layout.width * layout.height + at_once + turned + WORKSPACE
     refuse_large(layout.width, layout.height, request, needed)
