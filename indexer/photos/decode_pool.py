@@ -295,8 +295,11 @@ def serve(*descriptors_and_layout: str) -> None:
             answer: PhotoInfo | Exception
             try:
                 answer = _answer(job, settings, beginnings, is_read, pixels)
-            except (UnreadablePhotoError, MoreMemoryError) as error:
-                answer = error
+            # A new error: the one that was caught holds the pixels of its photo, by its traceback.
+            except UnreadablePhotoError as error:
+                answer = UnreadablePhotoError(str(error), error.retry)
+            except MoreMemoryError as error:
+                answer = MoreMemoryError(error.needed)
             except MemoryError:
                 answer = out_of_memory(settings.max_pixels)
             except Exception as error:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 # Pixels that are converted at once.
 STRIP_PIXELS = 1_000_000
 # Photos of more pixels are made smaller as they are converted, if the encoder wants far fewer pixels.
-LARGE_PIXELS = 64_000_000
+LARGE_PIXELS = 32_000_000
 # A photo that is made smaller keeps so many times the side that the encoder wants, for the fine resampling to follow.
 REDUCED_SIDES = 4
 # Values that stand for white, where they come from integers of 8 to 16 bits.

@@ -64,7 +64,8 @@ def decode_tiff(data: FileBytes, request: Request) -> Picture:
         except (UnreadablePhotoError, MemoryError):
             raise
         except Exception:
-            return _by_samples(data, directory, layout, request)
+            pass  # what Pillow cannot read of it
+        return _by_samples(data, directory, layout, request)
     picture = _by_samples(data, directory, layout, request)
     # Pillow takes planes of more than 8 bits for pixels, which gives noise, and does not invert deep greys.
     is_beyond_pillow = layout.bits > 8 and (layout.planes > 1 or directory.number(tag.PHOTOMETRIC, -1) == WHITE_IS_ZERO)
@@ -125,14 +126,15 @@ def _by_samples(data: FileBytes, directory: TiffDirectory, layout: SampleLayout,
     has_alpha = layout.samples > colours and bool(extra) and extra[0] in (PREMULTIPLIED, STRAIGHT)
     kept = colours + has_alpha
     size = layout.dtype.itemsize
-    # A strip or tile lies in memory as compressed, as bytes and as numbers; the pixels as numbers and as bytes, or as
-    # bytes, rearranged and as an image; beside them the RGB and its turned copy.
+    # A strip or tile lies in memory as compressed, as bytes and as numbers, beside the pixels as numbers and as bytes;
+    # then the pixels as bytes, rearranged, as an image and as RGB; then the RGB and its turned copy.
     at_once = 3 * size * layout.samples * layout.part[0] * layout.part[1]
     is_rearranged = photometric in (INKS, LAB) or (has_alpha and (kept == 2 or extra[0] == PREMULTIPLIED))
-    per_pixel = kept + max(kept * size * (size > 2), RGB_BYTES * (1 + is_rearranged))
-    turned = 2 * RGB_BYTES * rgb_pixels(layout.width, layout.height, request)
-    needed = file_bytes(data) + per_pixel * layout.width * layout.height + at_once + turned + WORKSPACE
-    refuse_large(layout.width, layout.height, request, needed)
+    of_image = (1 if kept == 1 else RGB_BYTES) + RGB_BYTES * is_rearranged
+    pixels_of_photo, rgb = layout.width * layout.height, RGB_BYTES * rgb_pixels(layout.width, layout.height, request)
+    as_numbers = (kept * size * (size > 2) + kept) * pixels_of_photo + at_once
+    peak = max(as_numbers, (kept + of_image) * pixels_of_photo + rgb, 2 * rgb)
+    refuse_large(layout.width, layout.height, request, file_bytes(data) + peak + WORKSPACE)
     pixels, share, note = _bytes_of(data, layout, kept, colours, photometric)
     note = note if share == 1 else note_of_missing_rows(share)
     if has_alpha:
@@ -141,8 +143,8 @@ def _by_samples(data: FileBytes, directory: TiffDirectory, layout: SampleLayout,
         pixels[..., 0] = 255 - pixels[..., 0]
     image = _image(pixels, photometric, has_alpha, extra[:1] == (PREMULTIPLIED,))
     profile = directory.tags.get(tag.PROFILE)
-    rgb = to_rgb(image, request.min_side, bytes(profile) if profile else None)
-    return Picture(rgb, layout.width, layout.height, _orientation(directory), note)
+    shown = to_rgb(image, request.min_side, bytes(profile) if profile else None)
+    return Picture(shown, layout.width, layout.height, _orientation(directory), note)
 
 
 def _orientation(directory: TiffDirectory) -> int:
