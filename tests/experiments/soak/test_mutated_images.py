@@ -1,6 +1,6 @@
 """The short form of the soak with mutated images, and that it can fail."""
 
-import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -54,10 +54,12 @@ def test_hangs_memory_dead_builds_and_second_tries_are_faults(
     monkeypatch.setattr(mutated_images, "MOST_MEMORY", 0)
     monkeypatch.setattr(mutated_images, "DEADLINE", 0.1)
     sound = sorted(photos.iterdir())[0]
-    os.mkfifo(tmp_path / "pipe.jpg")  # never remembered
+    folder = tmp_path / "photos"
+    shutil.copytree(photos, folder)
+    (folder / "link.jpg").symlink_to("nowhere.jpg")  # looked at by every build
     outcome = Outcome()
-    mutated_images.build_twice(tmp_path, tmp_path / "index", encoder, outcome)
-    assert outcome.faults == ["tried again: pipe.jpg: not a regular file"]
+    mutated_images.build_twice(folder, tmp_path / "index", encoder, outcome)
+    assert outcome.faults == ["tried again: link.jpg: cannot be read: No such file or directory"]
     outcome = Outcome()
     measure_peaks([sound] * 3, sound, encoder, outcome, lambda *_: None)
     assert outcome.faults[-1].startswith("memory: ")

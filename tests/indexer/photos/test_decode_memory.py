@@ -26,6 +26,8 @@ PEAK = """if True:
     from indexer.photos.decode import UnreadablePhotoError, decode_photo
     from indexer.photos.square_transform import SquareTransform
     def peak():
+        if os.path.exists("/proc/self/status"):  # getrusage counts what the parent had when it started this process
+            return next(int(line.split()[1]) // 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1 << (20 if sys.platform == "darwin" else 10))
     before = peak()
     try:
@@ -108,18 +110,16 @@ def test_no_decoding_takes_more_than_was_told(tmp_path, monkeypatch, kind, mode,
     path = tmp_path / "a"
     Image.new(mode, (side, side), colour).save(path, kind, **options)
     data = path.read_bytes()
-    with pytest.raises(MoreMemoryError) as more:
-        decode_read(ReadPhoto(b"a", data, b""), SquareTransform(64), granted=1)
-    told = more.value.needed
-    while True:  # some kinds ask again as they learn more
+    asked = [1]
+    while asked == [1] or asked[-1] > asked[-2]:  # some kinds ask again as they learn more
         try:
-            decode_read(ReadPhoto(b"a", data, b""), SquareTransform(64), granted=told)
+            decode_read(ReadPhoto(b"a", data, b""), SquareTransform(64), granted=asked[-1])
             break
-        except MoreMemoryError as again:
-            assert again.needed > told
-            told = again.needed
+        except MoreMemoryError as more:
+            asked.append(more.needed)
+    assert asked == sorted(set(asked))
     rise, _ = peak_megabytes(path)
-    assert told / 3 < rise * 2**20 <= told
+    assert asked[-1] / 3 < rise * 2**20 <= asked[-1]
 
 
 def test_a_jpeg_2000_that_is_too_large_is_decoded_at_a_fraction_of_its_size():
@@ -128,7 +128,7 @@ def test_a_jpeg_2000_that_is_too_large_is_decoded_at_a_fraction_of_its_size():
     assert (photo.size, photo.image.size) == ((3500, 3000), (1750, 1500))
     difference = np.asarray(photo.image, np.int16) - np.asarray(picture.resize((1750, 1500)), np.int16)
     assert abs(difference).mean() < 2
-    with pytest.raises(UnreadablePhotoError, match="^3500 x 3000 takes 29"):
+    with pytest.raises(UnreadablePhotoError, match=r"^3500 x 3000 takes 29"):
         decode_upright(encoded(picture, "JPEG2000"), max_pixels=11_000_000)
 
 

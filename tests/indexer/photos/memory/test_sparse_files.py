@@ -38,6 +38,8 @@ def test_bytes_that_a_file_system_packs_are_stored(tmp_path, monkeypatch):
     class Packed:
         st_blocks = 8
 
-    monkeypatch.setattr(os, "fstat", lambda _: Packed)
-    with open(os.open(path, os.O_RDONLY), "rb", buffering=0) as file:
-        assert stored_bytes(file.fileno(), 100_000) == 100_000
+    descriptor = os.open(path, os.O_RDONLY)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fstat", lambda _: Packed)
+        assert stored_bytes(descriptor, 100_000) == 100_000
+    os.close(descriptor)

@@ -26,7 +26,7 @@ def test_the_size_is_read_from_every_kind_of_header(chunk, mode, options, size):
 
 def test_a_file_without_a_size_is_refused():
     whole = webp("RGB", (300, 7))
-    with pytest.raises(UnreadablePhotoError, match="^the file is cut short$"):
+    with pytest.raises(UnreadablePhotoError, match=r"^the file is cut short$"):
         webp_size(whole[:29])
     with pytest.raises(UnreadablePhotoError, match="begins with no picture"):
         webp_size(whole[:12] + b"ALPH" + whole[16:])
