@@ -48,11 +48,10 @@ def test_the_same_seed_makes_the_same_images_of_every_kind_and_mutation(photos: 
     assert {kind for _, kind in done} == {kind.lower() for kind in KINDS}
 
 
-def test_hangs_memory_dead_builds_and_second_tries_are_faults(
+def test_memory_dead_builds_and_second_tries_are_faults(
     photos: Path, tmp_path: Path, encoder: ImageEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mutated_images, "MOST_MEMORY", 0)
-    monkeypatch.setattr(mutated_images, "DEADLINE", 0.1)
+    monkeypatch.setattr(mutated_images, "MOST_MEMORY", -1)
     sound = sorted(photos.iterdir())[0]
     folder = tmp_path / "photos"
     shutil.copytree(photos, folder)
