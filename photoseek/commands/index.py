@@ -71,6 +71,7 @@ DAMAGED = "indexed although damaged"
 )
 @click.option("--workers", type=POSITIVE_INTEGER, default=None, help="Decoding processes.  [default: one per core]")
 @click.option("--rehash", is_flag=True, help="Read every file again, whatever its size and time; embed what changed.")
+@click.option("--retry-skipped", is_flag=True, help="Try every skipped photo again.")
 @click.option("--accept-removals", is_flag=True, help="Remove photos that are gone, however many they are.")
 @click.option("--watch", is_flag=True, help="Go on: index what changes in the folders, until Ctrl-C.")
 @device_option
@@ -91,6 +92,7 @@ def build(
     deadline: float,
     workers: int | None,
     rehash: bool,
+    retry_skipped: bool,
     accept_removals: bool,
     watch: bool,
     device: str,
@@ -111,7 +113,8 @@ def build(
 
     def build_once(settle_seconds: float = 0.0) -> bool:
         nonlocal builds
-        begin, talk, checks = time.monotonic(), BuildTalk(quiet), FileChecks(rehash and not builds, settle_seconds)
+        begin, talk, is_first = time.monotonic(), BuildTalk(quiet), builds == 0
+        checks = FileChecks(rehash and is_first, settle_seconds, retry_skipped and is_first)
         # Later builds take the patterns that the index keeps by then.
         patterns = ((), ()) if builds else (exclude, include)
         folders = photo_folders(photos, *patterns, accept_removals)
