@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -25,7 +24,7 @@ from indexer.storage.integrity.checked_files import has_checksum
 from indexer.storage.manifest import Manifest
 from indexer.storage.records import ActiveView, BuildRecord
 from indexer.storage.recovery.recovery_card import keep_recovery_card
-from indexer.storage.tables.shared_descriptor import SharedDescriptor
+from indexer.storage.row_files import RowFiles
 from indexer.user_paths import absolute_path
 from indexer.views.build import ViewMaker, renew_view
 from indexer.views.view import View, open_view
@@ -59,13 +58,12 @@ class Index:
         self.catalogue = catalogue
         self.rows = catalogue.row_count()
         self._state = catalogue.state()
-        self._row_files = _open_row_files(folder, manifest)
+        self._row_files = RowFiles(folder, manifest)
 
     def close(self) -> None:
         """Close the files that the index holds open; whatever is asked of it later opens them again."""
         self.catalogue.close()
-        for file in self._row_files.values():
-            file.close()
+        self._row_files.close()
 
     def __enter__(self) -> "Index":
         return self
@@ -171,7 +169,7 @@ class Index:
         Returns:
             (rows, dim) float16, unit rows; dead rows are among them.
         """
-        return self._read_rows(self.manifest.embeddings, self.dim, vector_files.EMBEDDING_DTYPE)
+        return self._row_files.read(self.manifest.embeddings, self.rows, self.dim, vector_files.EMBEDDING_DTYPE)
 
     def regions(self) -> np.ndarray | None:
         """Map the stored region vectors into memory.
@@ -183,13 +181,9 @@ class Index:
         count, width = self.manifest.region_shape
         if not count:
             return None
-        stored = self._read_rows(self.manifest.region_file, count * width, vector_files.REGION_DTYPE)
+        name, width_of_row = self.manifest.region_file, count * width
+        stored = self._row_files.read(name, self.rows, width_of_row, vector_files.REGION_DTYPE)
         return stored.reshape(self.rows, count, width)
-
-    def _read_rows(self, name: str, width: int, dtype: np.dtype) -> np.ndarray:
-        file = self._row_files.get(name)
-        descriptor = file.descriptor if file is not None and file.is_open else None
-        return vector_files.read(self.folder / name, self.rows, width, dtype, descriptor)
 
     def facts(self) -> IndexFacts:
         """Return the state of the index: counts, encoder, ranker, sizes, skipped photos."""
@@ -338,15 +332,6 @@ class Index:
             self.manifest, self.catalogue, self._row_files = renewed.manifest, renewed.catalogue, renewed._row_files
         self._state = self.catalogue.state()
         self.rows = self.catalogue.row_count()
-
-
-def _open_row_files(folder: Path, described: Manifest) -> dict[str, SharedDescriptor]:
-    """Open the files of rows that are there, so that they stay even if a compaction removes their names."""
-    found = {}
-    for name in described.row_bytes:
-        with suppress(OSError):  # what asks for rows says it
-            found[name] = SharedDescriptor(folder / name)
-    return found
 
 
 def _remove_all_but(views: Path, kept: str) -> None:
