@@ -22,8 +22,8 @@ import click
 from indexer.errors import PhotoseekError
 
 SAMPLE = Path(__file__).resolve().parents[2] / "data" / "sample"
-# The longest input in bytes, and the longest time of one in seconds.
-LONGEST, TIME_LIMIT = 16_384, 20
+# The longest input in bytes, the longest time of one in seconds, the largest piece of memory that it may ask for.
+LONGEST, TIME_LIMIT, MEMORY_LIMIT_MB = 16_384, 20, 1_000
 # What libFuzzer says last of a target that was not stopped.
 DONE = re.compile(rb"Done (\d+) runs in")
 
@@ -269,8 +269,10 @@ def _fuzz_inside(name: str, runs: int, seed: int) -> None:
             if "\n" in str(error):
                 raise AssertionError(f"a refusal of more than one line: {error!r}") from None
 
-    options = [f"-runs={runs}", f"-seed={seed + 1}", f"-max_len={LONGEST}", f"-timeout={TIME_LIMIT}", "-verbosity=1"]
-    atheris.Setup(["fuzz", *options, f"-artifact_prefix={scratch}/", str(corpus)], parse)
+    options = [f"-runs={runs}", f"-seed={seed + 1}", f"-max_len={LONGEST}", f"-timeout={TIME_LIMIT}"]
+    # The largest memory of a process counts that of its parent when it was forked, so only single pieces are limited.
+    memory = ["-rss_limit_mb=0", f"-malloc_limit_mb={MEMORY_LIMIT_MB}"]
+    atheris.Setup(["fuzz", *options, *memory, f"-artifact_prefix={scratch}/", str(corpus)], parse)
     atheris.Fuzz()
 
 

@@ -11,7 +11,7 @@ from indexer.storage.manifest import Manifest
 from indexer.storage.recovery.row_records import RECORD
 from indexer.views.view_files import RANKER
 
-# The share of dead rows from which on a build proposes a compaction.
+# The share of rows of photos that are gone from which on a build proposes a compaction.
 PROPOSED_SHARE = 0.25
 
 
@@ -22,7 +22,7 @@ class CompactionPlan:
     Attributes:
         rows: How many rows the index has.
         dead_rows: How many of these no photo has any more.
-        left_out: How many photos are left out whose rows are dead: taken in again, they are embedded anew.
+        left_out: How many of these are of photos that are left out: taken in again, they are embedded anew.
         needed_bytes: About how much room it takes beside the index until it is done.
         freed_bytes: About how much smaller the index is afterwards.
     """
@@ -36,7 +36,12 @@ class CompactionPlan:
     @property
     def is_worthwhile(self) -> bool:
         """Whether so many rows are dead that a build proposes it."""
-        return self.dead_rows > 0 and self.dead_rows >= PROPOSED_SHARE * self.rows
+        return self.gone > 0 and self.gone >= PROPOSED_SHARE * self.rows
+
+    @property
+    def gone(self) -> int:
+        """How many rows are of photos that are gone."""
+        return self.dead_rows - self.left_out
 
     def lines(self) -> Iterator[str]:
         """Yield what will be done, a line each."""
@@ -49,10 +54,8 @@ class CompactionPlan:
             f"needs {_megabytes(self.needed_bytes)} beside the index, and gives {_megabytes(self.freed_bytes)} back"
         )
         if self.left_out:
-            yield (
-                f"      {counted(self.left_out, 'photo')} that are left out lose their rows: taken in again, they are "
-                "embedded anew"
-            )
+            rows = counted(self.left_out, "row")
+            yield f"       of these {rows} of photos that are left out: taken in again, they are embedded anew"
 
 
 def plan_compaction(folder: Path, manifest: Manifest, catalogue: Catalogue) -> CompactionPlan:
@@ -76,7 +79,7 @@ def plan_compaction(folder: Path, manifest: Manifest, catalogue: Catalogue) -> C
     return CompactionPlan(
         rows=rows,
         dead_rows=dead_rows,
-        left_out=catalogue.unindexed.dead_left_out_count(),
+        left_out=catalogue.unindexed.dead_row_count(),
         needed_bytes=int(live_share * (of_rows + 2 * of_catalogue)) + of_ranker,
         freed_bytes=int((1 - live_share) * (of_rows + of_catalogue)),
     )

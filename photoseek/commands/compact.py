@@ -53,6 +53,6 @@ def propose_compaction(index: "Index") -> None:
     plan = plan_compaction(index.folder, index.manifest, index.catalogue)
     if plan.is_worthwhile:
         say(
-            f"{plan.dead_rows:,} of {plan.rows:,} rows are of photos that are gone; their room comes back with: "
+            f"{plan.gone:,} of {plan.rows:,} rows are of photos that are gone; their room comes back with: "
             f"photoseek compact{index_words(index.folder)}"
         )

@@ -10,7 +10,7 @@ from indexer.encoders import open_text_encoder
 from indexer.index import Index
 from reranker.models.linear_map import unit
 from reranker.models.query_words import query_words
-from search import searcher as module
+from search import opened_index
 from search.searcher import Searcher
 
 TEXTS = [
@@ -80,7 +80,7 @@ def picture(row: int) -> int:
 def test_answers_are_those_of_the_plain_steps(built: Path, candidates: int, monkeypatch: pytest.MonkeyPatch) -> None:
     searcher = Searcher(Index.open(built), candidates=candidates)
     assert np.array_equal(searcher.view.z[14], searcher.view.z[16])
-    monkeypatch.setattr(module, "BLOCK", 2)  # so that a batch is of five blocks, in threads
+    monkeypatch.setattr(opened_index, "BLOCK", 2)  # so that a batch is of five blocks, in threads
     together = searcher.answer_many([(str(i), text) for i, text in enumerate(TEXTS)], 4)
     for text, batched in zip(TEXTS, together, strict=True):
         rows, order, relevance = reference(searcher, text, candidates)

@@ -121,6 +121,8 @@ def test_the_plan_says_what_room_is_needed_and_given_back(index: Path) -> None:
 def test_it_is_proposed_from_a_quarter_of_dead_rows_on() -> None:
     assert [CompactionPlan(8, dead, 0, 0, 0).is_worthwhile for dead in (0, 1, 2, 8)] == [False, False, True, True]
     assert not CompactionPlan(0, 0, 0, 0, 0).is_worthwhile
+    # Photos that are left out may come back, and are embedded again without their rows.
+    assert not CompactionPlan(8, 3, 2, 0, 0).is_worthwhile
 
 
 def test_no_photo_is_embedded_again_and_later_ones_are_appended(photos: Path, index: Path) -> None:
@@ -303,7 +305,7 @@ def test_photos_that_are_left_out_lose_their_rows_and_are_embedded_when_they_com
     plan = compacted(folder)
     assert (plan.dead_rows, plan.left_out) == (2, 2)
     assert list(plan.lines())[1].strip() == (
-        "2 photos that are left out lose their rows: taken in again, they are embedded anew"
+        "of these 2 rows of photos that are left out: taken in again, they are embedded anew"
     )
     opened = build(PhotoFolders([photos], Patterns()), folder)
     assert (opened.rows, rows(opened)["a.png"], rows(opened)["b.png"]) == (8, 6, 7)
