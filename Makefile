@@ -63,10 +63,15 @@ shipped-ranker:
 		$(ELSEWHERE)/captions_only/flickr30k.tsv --relevance $(JUDGED):train_images --leave-out-lookalikes \
 		--image-encoder $(ENCODER) --class-names $(CLASS_NAMES) -o reranker/$(FOLDER)
 
-## make soak             damage an index and photos 1,000 times each, see what is noticed (PHOTOS=folder; some 20 minutes; SEED=0)
+## make soak             damage, kill, fuzz: what an index survives (PHOTOS=folder; some hours; SEED=0)
+SOAK = $(BIN)/python -m experiments.soak.
+SOAK_PHOTOS = '$(or $(PHOTOS),$(JUDGED)/test_images)' --seed $(or $(SEED),0)
 soak: setup
-	$(BIN)/python -m experiments.soak.damaged_bytes '$(or $(PHOTOS),$(JUDGED)/test_images)' --seed $(or $(SEED),0)
-	$(BIN)/python -m experiments.soak.mutated_images '$(or $(PHOTOS),$(JUDGED)/test_images)' --seed $(or $(SEED),0)
+	$(SOAK)damaged_bytes $(SOAK_PHOTOS)
+	$(SOAK)mutated_images $(SOAK_PHOTOS)
+	$(SOAK)fuzzed_parsers --seed $(or $(SEED),0)
+	$(BIN)/python -m pytest tests/indexer/test_random_operations.py \
+		--hypothesis-profile soak --hypothesis-seed $(or $(SEED),0)
 
 ## make ablation         every part of the ranking switched off in turn, mean of 3 seeds (some 40 minutes)
 ablation: setup
