@@ -82,12 +82,12 @@ class Searcher:
 
     @property
     def candidates(self) -> int:
-        """How many candidates of a query are reranked."""
+        """Number of candidates of a query that are reranked."""
         return self._opened.candidates
 
     @property
     def moderation(self) -> "Moderation | None":
-        """What the index's policy does; None without a policy."""
+        """Moderation by the index's policy; None without one."""
         return self._opened.moderation
 
     @property

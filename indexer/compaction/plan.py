@@ -40,7 +40,7 @@ class CompactionPlan:
 
     @property
     def gone(self) -> int:
-        """How many rows are of photos that are gone."""
+        """Number of rows of photos that are gone."""
         return self.dead_rows - self.left_out
 
     def lines(self) -> Iterator[str]:

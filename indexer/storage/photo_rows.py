@@ -1,4 +1,4 @@
-"""What a catalogue says of photos and their rows, read only."""
+"""Read what a catalogue says of photos and their rows."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any

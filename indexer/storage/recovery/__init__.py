@@ -1,1 +1,1 @@
-"""What an index keeps beside its catalogue and manifest, so that either can be written again when it is lost."""
+"""Keep, beside catalogue and manifest, what either is written again from when it is lost."""
