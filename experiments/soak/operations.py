@@ -189,7 +189,7 @@ def _forget(place: Place) -> None:
 
 
 def read_index(place: Place) -> State:
-    """Return the vectors of each photo, or why it was skipped, by its path; and the ranker of the view."""
+    """Return the vectors of each photo, or why it was skipped, by its path; and the ranker and the rows of the view."""
     if not manifest.exists(place.index):
         return None
     state = {}
@@ -203,7 +203,7 @@ def read_index(place: Place) -> State:
             state[os.fsdecode(os.path.join(photo.root, photo.path))] = value
         view = index.catalogue.active_view()
         if view is not None:
-            state["view"] = view.ranker_id.encode()
+            state["view"] = f"{view.ranker_id} {view.rows}".encode()
     return state
 
 

@@ -200,11 +200,8 @@ class _Tracer:
         _ptrace(_GETREGS, thread, 0, ctypes.addressof(buffer))
         registers = list(_REGISTERS.unpack(buffer.raw))
         call = _Reader(thread, registers, self.mark_pipe).call()
-        if call is None or not any(
-            path == self.folder or path.startswith(self.folder + "/") for path in (call.path, call.target)
-        ):
-            if call is None or call.name != MARK:
-                return True
+        if call is None or (call.name != MARK and not self._is_watched(call)):
+            return True
         decision = self.decide(call)
         if decision == KILL:
             os.kill(self.child, signal.SIGKILL)
@@ -214,6 +211,10 @@ class _Tracer:
             buffer = ctypes.create_string_buffer(_REGISTERS.pack(*registers))
             _ptrace(_SETREGS, thread, 0, ctypes.addressof(buffer))
         return True
+
+    def _is_watched(self, call: Call) -> bool:
+        """Return whether a call concerns the watched folder."""
+        return any(f"{path}/".startswith(f"{self.folder}/") for path in (call.path, call.target))
 
 
 @dataclass(slots=True)
