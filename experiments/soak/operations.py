@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -123,8 +124,10 @@ def work_of(operation: Operation, place: Place) -> Callable[[Mark], str]:
 
 
 def _build(place: Place, *, regions: bool | None = None, ranker: TinyRanker | None = FIRST) -> None:
-    decoding = Decoding(workers=1)
-    with Index.build(place.photos, place.index, encoder=TinyEncoder(), decoding=decoding, regions=regions) as index:
+    encoder: Any = TinyEncoder()  # has what a build uses of an `ImageEncoder`
+    with Index.build(
+        place.photos, place.index, encoder=encoder, decoding=Decoding(workers=1), regions=regions
+    ) as index:
         if ranker is not None:
             index.attach(ranker)
 
