@@ -1,6 +1,10 @@
 """The one error family, and errors of other libraries as one line."""
 
-DAMAGED = "the index is damaged; delete it and build it again"
+import errno
+import os
+import shlex
+from pathlib import Path
+
 INTACT = "what was committed is intact, run the build again"
 # Letters of another library's message that are shown at most.
 LONGEST_LINE = 200
@@ -14,8 +18,28 @@ class PhotoseekError(Exception):
     """
 
 
+class DamageError(PhotoseekError):
+    """Refusal of something that is not as it was written, rather than withheld, busy or on a full disk."""
+
+
 class PhotoseekWarning(RuntimeWarning):
     """Something that a person should know although the work goes on. The command line prints it as a note."""
+
+
+def damaged_index(folder: Path, what: str) -> DamageError:
+    """Return the error to raise for a damaged index.
+
+    Args:
+        folder: The index folder.
+        what: Which of its files, and what is wrong with it.
+    """
+    place = shlex.quote(str(folder))
+    return DamageError(f"{what}: the index is damaged; run: photoseek repair -i {place}")
+
+
+def says_withheld(text: str) -> bool:
+    """Return whether a message says that a file may not be read, which is no damage."""
+    return os.strerror(errno.EACCES) in text
 
 
 def first_line(error: Exception) -> str:

@@ -18,10 +18,12 @@ class FileChecks:
         rehash: Trust neither size nor time: read every file, and embed those whose bytes have changed.
         settle_seconds: How long size and time of a new file must stay as they are before it is read. 0 reads it at
             once; while folders are watched, files may be just being copied into them.
+        retry_skipped: Read every file that was skipped again, whatever it was skipped for.
     """
 
     rehash: bool = False
     settle_seconds: float = 0.0
+    retry_skipped: bool = False
 
 
 def files_to_read(
@@ -43,7 +45,7 @@ def files_to_read(
         before = known.get(file.path)
         if before is None or before.size != file.size or before.mtime_ns != file.mtime_ns:
             return False
-        return before.row is not None or not worth_it[before.retry]
+        return before.row is not None or not (checks.retry_skipped or worth_it[before.retry])
 
     return [file for file in files if not is_as_it_was(file)]
 

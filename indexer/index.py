@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -19,11 +18,13 @@ from indexer.stacks.photo_groups import GroupedPhoto, photo_groups
 from indexer.storage import manifest, vector_files
 from indexer.storage.atomic_files import explain_disk_errors
 from indexer.storage.catalogue import Catalogue
-from indexer.storage.checked_files import has_checksum
 from indexer.storage.consistency import check_consistency
+from indexer.storage.generations import open_for_reading, open_for_writing
+from indexer.storage.integrity.checked_files import has_checksum
 from indexer.storage.manifest import Manifest
 from indexer.storage.records import ActiveView, BuildRecord
-from indexer.storage.write_lock import write_lock
+from indexer.storage.recovery.recovery_card import keep_recovery_card
+from indexer.storage.row_files import RowFiles
 from indexer.user_paths import absolute_path
 from indexer.views.build import ViewMaker, renew_view
 from indexer.views.view import View, open_view
@@ -56,10 +57,13 @@ class Index:
         self.manifest = manifest
         self.catalogue = catalogue
         self.rows = catalogue.row_count()
+        self._state = catalogue.state()
+        self._row_files = RowFiles(folder, manifest)
 
     def close(self) -> None:
         """Close the files that the index holds open; whatever is asked of it later opens them again."""
         self.catalogue.close()
+        self._row_files.close()
 
     def __enter__(self) -> "Index":
         return self
@@ -81,13 +85,17 @@ class Index:
             PhotoseekError: The index is missing, damaged or of another format.
         """
         path = absolute_path(folder)
-        described, catalogue = manifest.read(path), Catalogue(path / "catalogue.sqlite")
-        try:
-            check_consistency(path, described, catalogue)
-        except PhotoseekError:
-            catalogue.close()
-            raise
-        return cls(path, described, catalogue)
+        while True:
+            described, catalogue = open_for_reading(path)
+            opened = cls(path, described, catalogue)
+            try:
+                check_consistency(path, described, catalogue)
+                return opened
+            except PhotoseekError:
+                opened.close()
+                # A compaction may have removed files since.
+                if manifest.read(path).generation == described.generation:
+                    raise
 
     @classmethod
     def build(
@@ -161,7 +169,7 @@ class Index:
         Returns:
             (rows, dim) float16, unit rows; dead rows are among them.
         """
-        return vector_files.read(self.folder / self.manifest.embeddings, self.rows, self.dim)
+        return self._row_files.read(self.manifest.embeddings, self.rows, self.dim, vector_files.EMBEDDING_DTYPE)
 
     def regions(self) -> np.ndarray | None:
         """Map the stored region vectors into memory.
@@ -173,8 +181,8 @@ class Index:
         count, width = self.manifest.region_shape
         if not count:
             return None
-        file = self.folder / self.manifest.region_file
-        stored = vector_files.read(file, self.rows, count * width, vector_files.REGION_DTYPE)
+        name, width_of_row = self.manifest.region_file, count * width
+        stored = self._row_files.read(name, self.rows, width_of_row, vector_files.REGION_DTYPE)
         return stored.reshape(self.rows, count, width)
 
     def facts(self) -> IndexFacts:
@@ -204,8 +212,10 @@ class Index:
         """
         from indexer.building.roots.ownership import forget_folder
 
-        with write_lock(self.folder), closing(Catalogue(self.folder / "catalogue.sqlite", writable=True)) as catalogue:
-            return forget_folder(catalogue, os.fsencode(absolute_path(folder)))
+        with open_for_writing(self.folder) as index:
+            count = forget_folder(index.catalogue, os.fsencode(absolute_path(folder)))
+            keep_recovery_card(self.folder, index.catalogue)
+        return count
 
     def history(self) -> list[BuildRecord]:
         """Return the builds so far, oldest first."""
@@ -231,8 +241,9 @@ class Index:
                 f"{self.encoder}; train one for it: {self.manifest.training_command}"
             )
         views = self.folder / "views"
-        with write_lock(self.folder), closing(Catalogue(self.folder / "catalogue.sqlite", writable=True)) as catalogue:
-            self._refresh()
+        with open_for_writing(self.folder) as index:
+            self.refresh()
+            catalogue = index.catalogue
             active = catalogue.active_view() or ActiveView("", 0)
             _remove_all_but(views, active.id)  # what a killed process left would take the room
             anew = anew or self._has_changed_structure(active)
@@ -259,23 +270,24 @@ class Index:
         Raises:
             PhotoseekError: No ranker is attached, or the view is damaged.
         """
-        active = self.catalogue.active_view()
-        while active is not None:
+        while True:
+            self.refresh()
+            active = self.catalogue.active_view()
+            if active is None:
+                raise no_view(self.folder, self.manifest, self.catalogue)
             try:
                 checksums = self.catalogue.checksums.of_file(file_of_view(active.id, STRUCTURE))
                 digest = checksums[0].digest if checksums else None
                 view = open_view(self.folder / "views" / active.id, active.rows, digest)
             except PhotoseekError:
                 # It may have been replaced between its name and its files.
-                before, active = active, self.catalogue.active_view()
-                if active != before:
+                if self.catalogue.active_view() != active or self._is_compacted():
                     continue
-                if has_other_view(self.folder, before.id):
+                if has_other_view(self.folder, active.id):
                     raise copied_without_changes(self.folder) from None
                 raise
-            self._refresh()
+            self.rows = self.catalogue.row_count()
             return view
-        raise no_view(self.folder, self.manifest, self.catalogue)
 
     def set_policy(self, policy: str | None) -> None:
         """Keep the policy that searches of this index obey.
@@ -293,20 +305,32 @@ class Index:
                 known = ", ".join(POLICIES)
                 raise PhotoseekError(f"no policy {policy!r}; there are: {known}, or a path to a .toml file")
             policy = str(file)
-        with write_lock(self.folder), closing(Catalogue(self.folder / "catalogue.sqlite", writable=True)) as catalogue:
-            catalogue.set_setting("policy", policy)
+        with open_for_writing(self.folder) as index:
+            index.catalogue.set_setting("policy", policy)
+            keep_recovery_card(self.folder, index.catalogue)
 
     @property
     def policy(self) -> str | None:
         """Name or file of the policy that searches obey, None if there is none."""
         return self.catalogue.setting("policy")
 
-    def _refresh(self) -> None:
-        """Read the manifest and the row count again, to see what was built since.
+    @property
+    def changed(self) -> bool:
+        """Whether another process, or another object of this one, has written the index since it was opened."""
+        return manifest.read(self.folder) != self.manifest or self.catalogue.state() != self._state
 
-        The manifest comes first: the regions that it names cover every row.
-        """
-        self.manifest = manifest.read(self.folder)
+    def _is_compacted(self) -> bool:
+        """Return whether the index has other files now than this object has open."""
+        return manifest.read(self.folder).generation != self.manifest.generation
+
+    def refresh(self) -> None:
+        """See what was written since: photos and rows, regions, another view, the files of a compaction."""
+        # The manifest comes first: the regions that it names cover every row.
+        if manifest.read(self.folder) != self.manifest:
+            renewed = Index.open(self.folder)
+            self.close()
+            self.manifest, self.catalogue, self._row_files = renewed.manifest, renewed.catalogue, renewed._row_files
+        self._state = self.catalogue.state()
         self.rows = self.catalogue.row_count()
 
 

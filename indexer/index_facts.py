@@ -80,7 +80,7 @@ def read_facts(folder: Path, manifest: Manifest, catalogue: Catalogue, rows: int
     skipped = failed + [(os.fsdecode(path), reason) for path, reason in catalogue.unindexed.unseen()]
     patterns = Patterns.from_json(catalogue.setting(Patterns.SETTING))
     active = catalogue.active_view()
-    size = sum(os.path.getsize(path) for path in folder.rglob("*") if path.is_file())
+    size = sum(os.path.getsize(path) for path in folder.rglob("*") if os.path.isfile(path))
     builds = catalogue.builds()
     return {
         "index": str(folder),

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from indexer.argument_checks import check_kind
 from indexer.errors import PhotoseekError
 
 
@@ -29,8 +30,10 @@ def expand_home(path: str | Path) -> str:
         path: The path as it was written. A file or folder whose own name begins with `~` is taken as it is.
 
     Raises:
-        PhotoseekError: It begins with `~` and there is no home directory, or with `~NAME/` and there is no such user.
+        PhotoseekError: It is of another type, or it begins with `~` and there is no home directory, or with `~NAME/`
+            and there is no such user.
     """
+    check_kind("a path", path, (str, os.PathLike), "a str or a Path")
     written = os.fspath(path)
     expanded = os.path.expanduser(written)
     first, slash, _ = expanded.partition("/")

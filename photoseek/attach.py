@@ -8,7 +8,7 @@ from indexer.errors import PhotoseekError
 from indexer.index import Index
 from reranker.joint_ranker import make_joint_ranker
 from reranker.ranker import Ranker
-from search.opened_view import ranker_of
+from search.opened_view import load_view_ranker
 from search.searcher import Searcher
 
 OnStage = Callable[[str, int, int], None]
@@ -74,7 +74,7 @@ def ranker_for(index: Index, ranker_folder: Path | None = None, on_stage: OnStag
     active = index.catalogue.active_view()
     # A shipped ranker is read from the package even if it is attached: its copy in the view may be damaged.
     if active is not None and (shipped is None or active.ranker_id != shipped.id):
-        return ranker_of(index.view())
+        return load_view_ranker(index.folder / "views" / active.id, active.ranker_id)
     name = index.manifest.encoder_name
     if shipped is None and is_joint_name(name):
         report = on_stage or (lambda stage, done, total: None)

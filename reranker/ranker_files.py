@@ -125,6 +125,8 @@ def read_folder(folder: Path) -> RankerFolder:
         if not whole:
             settings = identity(card) if version == FORMAT else _identity_of_old(values, version)
             whole = values.get("id") == digest_of(arrays, settings)
+    except PermissionError as error:
+        raise PhotoseekError(f"{error.filename} cannot be read: {error.strerror}") from None
     except (OSError, KeyError, TypeError, ValueError, AttributeError, SafetensorError) as error:
         raise damaged(folder, error) from None
     return RankerFolder(card, arrays, whole)

@@ -1,5 +1,6 @@
 """Look up the photos of ranked rows in the catalogue, so that rows become hits with paths."""
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -7,7 +8,7 @@ import numpy as np
 
 from indexer.storage.catalogue import Catalogue
 from search.queries.search_options import SearchOptions
-from search.queries.wanted_photos import wanted_photos
+from search.queries.wanted_photos import WantedPhoto, wanted_photos
 from search.results import Hit
 
 
@@ -43,8 +44,8 @@ def look_up_hits(catalogue: Catalogue, ranked: Sequence[RankedRows], options: Se
     Args:
         catalogue: The catalogue of the index.
         ranked: What each query shows.
-        options: Of exact copies those that it asks for are a hit, the first in path order with the others named; with
-            `show_all` a hit each.
+        options: Of exact copies those that it asks for are a hit: the first in path order that is on the disk now, with
+            the others named; with `show_all` a hit each.
 
     Returns:
         The hits of each query, at most `options.k`, in the order of `ranked`.
@@ -55,10 +56,16 @@ def look_up_hits(catalogue: Catalogue, ranked: Sequence[RankedRows], options: Se
     for of_query in ranked:
         hits: list[Hit] = []
         for row, relevance, score, others in of_query.hits():
+            of_row = _present_first(photos[row])
             stack = tuple(sorted(photo.path for other in others for photo in photos[other]))
-            for photo in photos[row] if options.show_all else photos[row][:1]:
-                copies = tuple(copy.path for copy in photos[row] if copy is not photo)
+            for photo in of_row if options.show_all else of_row[:1]:
+                copies = tuple(copy.path for copy in of_row if copy is not photo)
                 scores = (relevance, score)
                 hits.append(Hit(len(hits) + 1, photo.path, *scores, *sizes[row], copies, photo.metadata, stack))
         found.append(tuple(hits[: options.k]))
     return found
+
+
+def _present_first(copies: Sequence[WantedPhoto]) -> Sequence[WantedPhoto]:
+    """Return exact copies with those first that are on the disk now: one may lie on a disk that is not mounted."""
+    return copies if len(copies) == 1 else sorted(copies, key=lambda photo: not os.path.lexists(photo.path))

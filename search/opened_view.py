@@ -5,13 +5,13 @@ import tempfile
 import weakref
 from pathlib import Path
 
-from indexer.errors import PhotoseekError
+from indexer.errors import PhotoseekError, says_withheld
 from indexer.index import Index
 from indexer.storage.atomic_files import explain_disk_errors
 from indexer.views.ann_settings import AnnSettings
 from indexer.views.build import build_view
 from indexer.views.view import View, open_view
-from indexer.views.view_files import damaged_view
+from indexer.views.view_files import RANKER, damaged_view
 from reranker.ranker import Ranker
 
 # Whatever its size, a view for one process scores every row: lists take longer to build than they save.
@@ -62,10 +62,25 @@ def ranker_of(view: View) -> Ranker:
     Raises:
         PhotoseekError: It cannot be read, or it is not the one that made the view.
     """
+    return load_view_ranker(view.folder, view.ranker_id)
+
+
+def load_view_ranker(folder: Path, ranker_id: str) -> Ranker:
+    """Load the ranker of a view, whose other files may be damaged.
+
+    Args:
+        folder: The view's folder.
+        ranker_id: Id of the ranker that made it, "" if it is not known.
+
+    Raises:
+        PhotoseekError: It cannot be read, or it is not the one that made the view.
+    """
     try:
-        ranker = Ranker.load(view.ranker_folder)
+        ranker = Ranker.load(folder / RANKER)
     except PhotoseekError as error:
-        raise damaged_view(view.folder, str(error).partition(";")[0]) from None
-    if view.ranker_id not in ("", ranker.id):
-        raise damaged_view(view.folder, f"it is of ranker {view.ranker_id} and holds {ranker.id}")
+        if says_withheld(str(error)):
+            raise
+        raise damaged_view(folder, str(error).partition(";")[0]) from None
+    if ranker_id not in ("", ranker.id):
+        raise damaged_view(folder, f"it is of ranker {ranker_id} and holds {ranker.id}")
     return ranker

@@ -29,6 +29,10 @@ class QueryEncoder:
         self._on_stage = on_stage
         self._encoder: TextEncoder | None = None
 
+    def fits(self, ranker: Ranker, with_tokens: bool) -> bool:
+        """Return whether it encodes for a ranker, with or without tokens."""
+        return (self._ranker.id, self._with_tokens) == (ranker.id, with_tokens)
+
     @property
     def is_open(self) -> bool:
         """Whether the text encoder has been opened."""

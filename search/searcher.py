@@ -1,46 +1,27 @@
 """Search an index: query -> policy -> text vector -> candidates -> ranking -> hits with a relevance."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, NoReturn, Unpack
 
-import numpy as np
-from threadpoolctl import ThreadpoolController
-
 from indexer.argument_checks import check_count, check_kind
-from indexer.building.unfinished_build import missing_note
 from indexer.errors import PhotoseekError
 from indexer.index import Index
+from indexer.storage.fork_safe_lock import ForkSafeLock
+from indexer.views.view import View
 from reranker.models.joint_space import EncodedQueries
 from reranker.ranker import Ranker
-from search.answer_notes import NO_PHOTOS, min_score_notes
-from search.gallery import Gallery
-from search.hit_lookup import RankedRows, look_up_hits
-from search.opened_view import open_searched_view
-from search.queries.photo_encoder import PhotoEncoder
+from search.opened_index import OpenedIndex, Progress, SearcherSettings
 from search.queries.query import PartsAsked, PhotosAsked, Query, as_queries, with_parts
-from search.queries.query_reader import QueryReader
-from search.queries.running_queries import RunningQueries
 from search.queries.search_options import OptionsByName, SearchOptions
-from search.query_encoder import QueryEncoder, timed
-from search.query_ranking import Opened, QueryRanking
 from search.results import Hit, SearchResult
-from search.stacks import Stacks
 
 if TYPE_CHECKING:
     from search.moderation.policy_filter import Moderation
-    from search.queries.asked_query import AskedQuery
 
-# Queries answered at a time, each block of them by one thread.
-BLOCK = 256
 STAGES = ("encode", "map", "candidates", "rerank", "fetch")
-
-Block = Sequence["AskedQuery"]
-Progress = Callable[[int, int], None]
 
 
 class Searcher:
@@ -49,7 +30,8 @@ class Searcher:
     The first query loads the text encoder and, at the same time, the candidate structure. `index`, `view`, `ranker` and
     `candidates` may be read; `moderation` is what the index's policy does, None without a policy; `notes` hold for
     every answer. An index without a view, as when its build was cut short, gets one of the shipped ranker. A searcher
-    may be used from several threads, and in a process that is forked before the first query.
+    may be used from several threads, and in a process that is forked before the first query. What builds write after
+    it was opened is seen after `refresh`.
 
     Args:
         index: The index to search.
@@ -79,38 +61,66 @@ class Searcher:
         check_kind("ranker", ranker, (Ranker, NoneType), "a Ranker, as Ranker.load('rankers/team')")
         if candidates is not None:
             check_count("candidates", candidates)
-        self.index = index
-        self.view, self.ranker = open_searched_view(index, self)
-        self._running = RunningQueries()
-        if ranker is not None and ranker.id != self.ranker.id:
-            raise PhotoseekError(
-                f"index {index.folder} has ranker {self.ranker.id} attached, not {ranker.id}; photoseek use RANKER "
-                f"-i {index.folder} attaches another"
-            )
-        self.candidates = candidates or self.ranker.settings.candidates
-        if index.rows > self.view.rows:
-            # Photos that came after the view was built are scored exactly, until a build appends them to it.
-            late = np.asarray(index.embeddings()[self.view.rows :], np.float32)
-            regions = index.regions()
-            late_regions = None if regions is None else regions[self.view.rows :]
-            self.view = self.view.with_tail(self.ranker.encode_photos(late, late_regions))
-        with_regions = self.view.regions is not None
-        self._encoder = QueryEncoder(self.ranker, with_regions, timer)
-        self._timer = timer
-        self._blas = ThreadpoolController()
-        self.moderation: Moderation | None = None
-        if index.policy is not None:
-            from search.moderation import policy_filter
+        self._settings = SearcherSettings(None if ranker is None else ranker.id, candidates, timer, on_problem)
+        self._given, self._opened = index, OpenedIndex(index, self._settings)
+        self._refreshing = ForkSafeLock()
 
-            self.moderation = policy_filter.Moderation(index, self.view, self.ranker, self.encode_queries, on_problem)
-        self._gallery = Gallery(index, self.view.total_rows, self.moderation)
-        note = missing_note(index.folder, index.catalogue) or (NO_PHOTOS if self._gallery.is_empty else None)
-        self.notes = () if note is None else (note,)
-        photo_encoder = PhotoEncoder(index, self.ranker, with_regions)
-        self._reader = QueryReader(index, self.ranker.known_words, self._encoder, photo_encoder, self.moderation)
-        stacks = Stacks(*index.catalogue.stacks.members(), self.view.total_rows)
-        opened = Opened(index, self.view, self.ranker, self._encoder, stacks)
-        self._ranking = QueryRanking(opened, self._gallery, self.candidates, timer)
+    @property
+    def index(self) -> Index:
+        """The index, as it was opened or refreshed last."""
+        return self._opened.index
+
+    @property
+    def view(self) -> View:
+        """The view that is searched."""
+        return self._opened.view
+
+    @property
+    def ranker(self) -> Ranker:
+        """The ranker of the view."""
+        return self._opened.ranker
+
+    @property
+    def candidates(self) -> int:
+        """How many candidates of a query are reranked."""
+        return self._opened.candidates
+
+    @property
+    def moderation(self) -> "Moderation | None":
+        """What the index's policy does; None without a policy."""
+        return self._opened.moderation
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Notes that hold for every answer."""
+        return self._opened.notes
+
+    def refresh(self) -> bool:
+        """Go on with what was written since: photos that came or went, another ranker, the files of a compaction.
+
+        Queries that run in other threads go on with what was open when they began.
+
+        Returns:
+            Whether anything had been written.
+
+        Raises:
+            PhotoseekError: The index is damaged or has another ranker than the searcher was made for, and the searcher
+                goes on with what it had; or the searcher is closed.
+        """
+        with self._refreshing:
+            before = self._opened
+            before.check_open()
+            if not before.index.changed:
+                return False
+            index = Index.open(before.index.folder)
+            try:
+                self._opened = OpenedIndex(index, self._settings, before.encoder)
+            except PhotoseekError:
+                index.close()
+                raise
+            # The first index is the caller's, who may search it with other searchers.
+            before.close(with_index=before.index is not self._given)
+        return True
 
     def search(
         self,
@@ -212,36 +222,8 @@ class Searcher:
         Raises:
             PhotoseekError: As `answer_many`.
         """
-        with self._in_use():
-            return self._answer(queries, options, on_progress)
-
-    def _answer(
-        self, queries: Sequence[Query], options: SearchOptions, on_progress: Progress | None
-    ) -> list[SearchResult]:
-        """Answer queries while everything is open."""
-        options.check()
-        for query in queries:
-            self._reader.check(query)
-        allowed = self._gallery.rows(options)
-        asked = [self._reader.read(query) for query in queries]
-        free = [query for query in asked if query.blocked is None]
-        to_rank = free if allowed is None or len(allowed) else []
-        results = [] if to_rank else [SearchResult(q.id, q.text, (), good_match=False) for q in free]
-        self._open(to_rank)
-        # Products this small gain nothing from a second BLAS thread, which then spins beside the encoder's.
-        with self._blas.limit(limits=1, user_api="blas"):
-            for found in self._search_blocks(to_rank, options, allowed):
-                results += found
-                if on_progress is not None:
-                    on_progress(len(queries) - len(free) + len(results), len(queries))
-        notes = (*self.notes, *self._gallery.notes(options, allowed))
-        passed = (replace(result, notes=(*result.notes, *notes)) for result in results)
-        return [
-            next(passed)
-            if query.blocked is None
-            else SearchResult(query.id, query.text, (), good_match=False, blocked=query.blocked)
-            for query in asked
-        ]
+        with self._in_use() as opened:
+            return opened.answer(queries, options, on_progress)
 
     def like(
         self,
@@ -270,27 +252,27 @@ class Searcher:
 
         Queries that run in other threads are answered; all is closed when the last of them ends.
         """
-        if self._running.close():
-            self._let_go()
+        with self._refreshing:
+            self._opened.close()
 
     @contextmanager
-    def _in_use(self) -> Iterator[None]:
-        """Keep everything open during a block. Raises PhotoseekError if the searcher is closed."""
-        self._running.begin()
+    def _in_use(self) -> Iterator[OpenedIndex]:
+        """Yield what is open, and keep it so during the block. Raises PhotoseekError if the searcher is closed."""
+        while True:
+            opened = self._opened
+            try:
+                opened.begin()
+                break
+            except PhotoseekError:
+                if opened is self._opened:  # else it was refreshed at this moment
+                    raise
         try:
-            yield
+            yield opened
         finally:
-            if self._running.end():
-                self._let_go()
-
-    def _let_go(self) -> None:
-        self.index.close()
-        self.view.close()
-        for name in ("view", "_encoder", "_gallery", "_reader", "_ranking", "moderation"):
-            self.__dict__.pop(name, None)
+            opened.end()
 
     def __enter__(self) -> "Searcher":
-        self._running.check_open()
+        self._opened.check_open()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -311,39 +293,5 @@ class Searcher:
         Raises:
             PhotoseekError: The searcher is closed.
         """
-        with self._in_use():
-            return self._encoder.encode(texts)
-
-    def _open(self, queries: Block) -> None:
-        """Compile the text encoder in a thread and read the candidates beside it: a fresh process waits for both."""
-        text = next((query.parsed.text for query in queries if query.parsed.text), None)
-        if text is None or self._encoder.is_open:
-            return
-        with ThreadPoolExecutor(1) as pool:
-            ready = pool.submit(self._encoder.text_encoder.encode, [text])
-            self.view.open_candidates()
-            ready.result()
-
-    def _search_blocks(
-        self, queries: Block, options: SearchOptions, allowed: np.ndarray | None
-    ) -> Iterator[list[SearchResult]]:
-        """Yield the results of queries, block by block, in their order."""
-        blocks = [queries[start : start + BLOCK] for start in range(0, len(queries), BLOCK)]
-        for block, ranked in zip(blocks, self._ranking.rank_blocks(blocks, options, allowed), strict=True):
-            with timed("fetch", self._timer):
-                hits = look_up_hits(self.index.catalogue, ranked, options)
-            yield [
-                self._result(query, own, of_query, options.min_score)
-                for query, own, of_query in zip(block, hits, ranked, strict=True)
-            ]
-
-    def _result(self, query: "AskedQuery", hits: tuple[Hit, ...], ranked: RankedRows, min_score: float) -> SearchResult:
-        """Return the result of a query; of one without a text, whatever is found is a good match."""
-        notes = min_score_notes(hits, min_score, ranked.best_relevance)
-        if query.asks_no_text:
-            return SearchResult(query.id, query.text, hits, bool(hits), notes)
-        text = query.parsed.text or " ".join(part.text for part in query.unwanted)
-        own = self._encoder.notes(text) if text else ()
-        chance = 0.0 if query.parsed.names_nothing else ranked.match_probability
-        is_match = bool(hits) and chance >= self.ranker.no_match.threshold
-        return SearchResult(query.id, query.text, hits, is_match, (*query.parsed.notes, *own, *notes), chance)
+        with self._in_use() as opened:
+            return opened.encode_queries(texts)

@@ -9,6 +9,8 @@ import pytest
 # A busy machine is no failure: no test asserts a time.
 hypothesis.settings.register_profile("photoseek", deadline=None)
 hypothesis.settings.load_profile("photoseek")
+# For hours rather than minutes: `make soak` asks for it.
+hypothesis.settings.register_profile("soak", deadline=None, max_examples=200, stateful_step_count=50, print_blob=True)
 
 FLICKR8K = Path(__file__).resolve().parents[2] / "shared" / "data" / "flickr8k"
 

@@ -20,15 +20,13 @@ from typing import TypeVar
 
 import click
 
-from indexer.embedding.pipeline import Decoding
 from indexer.encoders import ImageEncoder, load_image_encoder
 from indexer.errors import PhotoseekError
 from indexer.index import DEFAULT_ENCODER, Index
-from indexer.verification.plan_repair import plan_repair
-from indexer.verification.repair_rows import repair_rows
 from indexer.verification.verify import VerifySettings, verify_index
-from photoseek.attach import attach_ranker, ranker_for
+from photoseek.attach import attach_ranker
 from photoseek.progress.console import progress_bar
+from photoseek.repair import RepairCallbacks, repair_index
 from reranker.ranker import Ranker
 from search.searcher import Searcher
 
@@ -130,15 +128,7 @@ def _answers(index: Path) -> list[object]:
 
 def _repair(index: Path, encoder: ImageEncoder) -> list[object]:
     """Repair an index, and return its answers then."""
-    plan = plan_repair(index, verify_index(index, VerifySettings(Ranker.load, None)))
-    if plan.seal:
-        plan.renew_seal()
-    if plan.rows:
-        repair_rows(index, plan.rows, encoder, Decoding(), lambda _done, _total: None)
-    with Index.open(index) as opened:
-        ranker = ranker_for(opened) if plan.view else None
-        if ranker is not None:
-            opened.attach(ranker, anew=True)
+    repair_index(index, RepairCallbacks(), encoder)
     return _answers(index)
 
 

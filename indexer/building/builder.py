@@ -8,16 +8,15 @@ after that: metadata, and region vectors if they are asked for. Then what belong
 
 import os
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from indexer.building.changes import Changes, Scan
-from indexer.building.missing_checksums import fill_checksums
+from indexer.building.missing_checksums import fill_checksums, fill_records
 from indexer.building.missing_metadata import fill_metadata
-from indexer.building.photo_writer import WritableIndex, embed_new
+from indexer.building.photo_writer import embed_new
 from indexer.building.roots.ownership import drop_moved, scan_roots
 from indexer.building.roots.updates import keep_patterns, prepare, read_kept, refuse_empty, take_out, with_photos
 from indexer.building.unfinished_build import expect_no_more, expect_photos
@@ -36,7 +35,10 @@ from indexer.storage import manifest, vector_files
 from indexer.storage.atomic_files import explain_disk_errors
 from indexer.storage.catalogue import Catalogue
 from indexer.storage.consistency import check_consistency, check_every_row
+from indexer.storage.generations import WritableIndex, open_for_writing, remove_other_generations
 from indexer.storage.manifest import Manifest
+from indexer.storage.recovery import row_records
+from indexer.storage.recovery.recovery_card import keep_recovery_card
 from indexer.storage.write_lock import write_lock
 
 # Options that load the same image encoder again, beside its name, for queries by photo.
@@ -81,9 +83,10 @@ def build_index(photos: PhotoFolders, folder: Path, settings: BuildSettings, cal
     encoder = _load_encoder(settings)
     with explain_disk_errors(folder):
         _create(folder, _manifest_of(encoder, settings))
-    with write_lock(folder), closing(Catalogue(folder / "catalogue.sqlite", writable=True)) as catalogue:
-        index = WritableIndex(folder, manifest.read(folder), catalogue)
+    with open_for_writing(folder) as index:
         _check_index(index, encoder, settings)
+        remove_other_generations(folder, index.manifest, index.catalogue)
+        catalogue = index.catalogue
         refuse_empty(catalogue, scans, callbacks)
         if isinstance(encoder, ImageEncoder):
             _choose_precision(index, encoder, scans, settings.decoding, callbacks)
@@ -93,7 +96,7 @@ def build_index(photos: PhotoFolders, folder: Path, settings: BuildSettings, cal
 
 def _check_place(folder: Path) -> None:
     """Refuse a folder that holds anything but an index of this format or the first files of one."""
-    if manifest.exists(folder):
+    if manifest.exists(folder) or manifest.holds_index_files(folder):
         manifest.read(folder)
     elif manifest.holds_other_files(folder):
         raise PhotoseekError(f"{folder} is not an index and not empty; give another folder with -i")
@@ -126,9 +129,9 @@ def _create(folder: Path, new: Manifest) -> None:
     with write_lock(folder):
         if manifest.exists(folder):
             return
-        for leftover in folder.glob("catalogue.sqlite*"):
+        for leftover in folder.glob("catalogue*.sqlite*"):
             leftover.unlink()
-        Catalogue(folder / "catalogue.sqlite", create=True).close()
+        Catalogue(folder / new.catalogue_file, create=True).close()
         # The manifest comes last: a folder without one is an index that was never begun.
         manifest.write(folder, new)
 
@@ -167,6 +170,8 @@ def _update(
     """Bring an index up to date with what walks found."""
     catalogue, decoding = index.catalogue, settings.decoding
     changed = prepare(catalogue, scans, decoding, callbacks, settings.accept_removals)
+    fill_records(index)
+    keep_recovery_card(index.folder, catalogue)
     build = catalogue.start_build()
     found = list(zip(scans, changed, strict=True))
     found = _without_unsettled(found, decoding.checks, callbacks)
@@ -188,6 +193,7 @@ def _update(
     _update_stacks(index, encoder)
     if settings.regions and not index.manifest.has_regions:
         _add_regions(index, encoder, decoding, callbacks)
+    keep_recovery_card(index.folder, catalogue)
     catalogue.finish_build(build, counts)  # the time of what came after the photos is the build's, too
 
 
@@ -217,8 +223,13 @@ def _bring_up(index: WritableIndex, encoder: ImageEncoder, decoding: Decoding, c
     is_older = fill_checksums(index)
     hashes = fill_hashes(index.catalogue, encoder, decoding, callbacks.on_progress)
     if is_older or metadata or hashes:
+        what = (
+            "what the damaged catalogue held was found again"
+            if index.catalogue.rebuilt.to_do()
+            else "the index of an older version was brought up to date"
+        )
         callbacks.on_note(
-            f"the index of an older version was brought up to date: metadata of {counted(metadata, 'photo')} read, "
+            f"{what}: metadata of {counted(metadata, 'photo')} read, "
             f"{counted(hashes, 'photo')} decoded for stacks, none embedded again"
         )
 
@@ -236,5 +247,7 @@ def _add_regions(index: WritableIndex, encoder: ImageEncoder, decoding: Decoding
     """Give every row region vectors, then name their file in the manifest."""
     with explain_disk_errors(index.folder):
         fill_regions(index.catalogue, index.region_file, encoder, decoding, callbacks.on_progress, callbacks.on_skip)
+        described = replace(index.manifest, region_shape=encoder.region_shape)
+        row_records.write_all(index.folder, described, index.catalogue)
         # The manifest names the file only now, so that a reader finds the regions of every row.
         manifest.add_regions(index.folder, encoder.region_shape)

@@ -1,12 +1,13 @@
-"""Give the checksums of all files to an index of a version that kept none, and then the present format."""
+"""Give an index of an older version what protects it: checksums of all files, then the present format; row records."""
 
 from collections.abc import Iterator
 
-from indexer.building.photo_writer import WritableIndex
 from indexer.embedding.regions import FILLED_SETTING
 from indexer.storage import manifest
 from indexer.storage.atomic_files import explain_disk_errors
-from indexer.storage.checksums import BlockChecksum, blocks_of_rows
+from indexer.storage.generations import WritableIndex
+from indexer.storage.integrity.checksums import BlockChecksum, blocks_of_rows
+from indexer.storage.recovery import row_records
 from indexer.views.view_checksums import view_checksums
 
 
@@ -36,6 +37,21 @@ def fill_checksums(index: WritableIndex) -> bool:
                 catalogue.checksums.put(file, block)
         catalogue.begin_sums()
         return manifest.bring_up(index.folder)
+
+
+def fill_records(index: WritableIndex) -> None:
+    """Give every row its record, in an index of a version that kept none.
+
+    Args:
+        index: The index.
+
+    Raises:
+        PhotoseekError: One of its files cannot be read, or the index cannot be written.
+    """
+    rows = index.catalogue.row_count()
+    if rows and not row_records.has_rows(index.folder / index.manifest.digest_file, rows):
+        with explain_disk_errors(index.folder):
+            row_records.write_all(index.folder, index.manifest, index.catalogue)
 
 
 def _checksums(index: WritableIndex) -> Iterator[tuple[str, BlockChecksum]]:

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
@@ -18,26 +17,13 @@ from indexer.photos.known_digests import KnownDigests
 from indexer.storage import vector_files
 from indexer.storage.atomic_files import explain_disk_errors
 from indexer.storage.catalogue import Catalogue
-from indexer.storage.checksums import BlockChecksum
-from indexer.storage.manifest import Manifest
+from indexer.storage.generations import WritableIndex
+from indexer.storage.integrity.checksums import BlockChecksum
 from indexer.storage.records import BuildCounts, KnownFile
+from indexer.storage.recovery import row_records
 
 # Photos of one transaction: a build that is killed embeds at most so many again.
 COMMIT_ROWS = 512
-
-
-@dataclass(frozen=True, slots=True)
-class WritableIndex:
-    """An index folder whose writer's lock is held."""
-
-    folder: Path
-    manifest: Manifest
-    catalogue: Catalogue
-
-    @property
-    def region_file(self) -> Path:
-        """Path of the region vectors."""
-        return self.folder / self.manifest.region_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,25 +136,31 @@ def _commit(index: WritableIndex, pending: Sequence[_Written]) -> None:
 def _append_vectors(
     index: WritableIndex, embedded: list[EmbeddedPhoto]
 ) -> tuple[dict[bytes, int], dict[str, BlockChecksum]]:
-    """Append the vectors of digests that have no row yet; return their rows by digest, and checksums by file name."""
+    """Append vectors and records of digests that have no row yet; return rows by digest, and checksums by file name."""
     catalogue = index.catalogue
     first_row = catalogue.row_count()
     rows: dict[bytes, int] = {}
-    vectors: list[np.ndarray] = []
-    regions: list[np.ndarray] = []
+    new: list[EmbeddedPhoto] = []
     for item in embedded:
         digest = item.photo.digest
         if item.vector is not None and digest not in rows and catalogue.row_of_digest(digest) is None:
-            rows[digest] = first_row + len(vectors)
-            vectors.append(item.vector)
-            if item.regions is not None:
-                regions.append(item.regions.ravel())
-    checksums = {}
-    with explain_disk_errors(index.folder):
-        if vectors:
-            name = index.manifest.embeddings
-            checksums[name] = vector_files.append(index.folder / name, first_row, np.stack(vectors))
-        if regions:
-            name, dtype = index.manifest.region_file, vector_files.REGION_DTYPE
-            checksums[name] = vector_files.append(index.folder / name, first_row, np.stack(regions), dtype)
+            rows[digest] = first_row + len(new)
+            new.append(item)
+    if not new:
+        return rows, {}
+    vectors = np.stack([item.vector for item in new if item.vector is not None]).astype(vector_files.EMBEDDING_DTYPE)
+    regions = None
+    if index.manifest.has_regions:
+        regions = np.stack([item.regions.ravel() for item in new if item.regions is not None])
+    photos = [item.photo for item in new]
+    records = row_records.make_records(
+        [p.digest for p in photos], [(p.width, p.height) for p in photos], vectors, regions
+    )
+    folder, described = index.folder, index.manifest
+    with explain_disk_errors(folder):
+        checksums = {described.embeddings: vector_files.append(folder / described.embeddings, first_row, vectors)}
+        if regions is not None:
+            name, dtype = described.region_file, vector_files.REGION_DTYPE
+            checksums[name] = vector_files.append(folder / name, first_row, regions, dtype)
+        row_records.append(folder / described.digest_file, first_row, records)
     return rows, checksums

@@ -1,5 +1,6 @@
 """Say what an index lacks whose build goes on or was interrupted, and why an index has no view."""
 
+import os
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
@@ -97,9 +98,12 @@ def has_other_view(folder: Path, name: str) -> bool:
         name: Name of the view; "" if the catalogue names none.
     """
     views = folder / "views"
-    if not views.is_dir() or (name and (views / name).is_dir()):
+    if name and os.path.isdir(views / name):
         return False
-    return any(not path.name.startswith(".") for path in views.iterdir())
+    try:
+        return any(not other.startswith(".") for other in os.listdir(views))
+    except OSError:  # there is none, or it may not be looked at
+        return False
 
 
 def copied_without_changes(folder: Path) -> PhotoseekError:

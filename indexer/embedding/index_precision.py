@@ -12,7 +12,7 @@ from indexer.errors import PhotoseekError
 from indexer.inference.int8 import INT8_FROM, try_int8
 from indexer.storage.atomic_files import publish_folder, scratch_folder
 from indexer.storage.catalogue import Catalogue
-from indexer.storage.checksums import BlockChecksum, digest_of_file
+from indexer.storage.integrity.checksums import BlockChecksum, digest_of_file
 
 # The catalogue's setting that names the precision.
 SETTING = "precision"
@@ -55,9 +55,18 @@ def choose_index_precision(
     with catalogue.transaction():
         catalogue.set_setting(SETTING, encoder.resolve_precision())
         catalogue.checksums.drop(INT8_FOLDER)
-        if encoder.int8_folder is not None:
-            for path in sorted(path for path in encoder.int8_folder.iterdir() if path.is_file()):
-                catalogue.checksums.put(f"{INT8_FOLDER}/{path.name}", BlockChecksum(0, 0, digest_of_file(path)))
+        for name, checksum in network_checksums(folder) if encoder.int8_folder is not None else ():
+            catalogue.checksums.put(name, checksum)
+
+
+def network_checksums(folder: Path) -> list[tuple[str, BlockChecksum]]:
+    """Return the checksums of the files of an index's int8 network, by path below the index folder.
+
+    Args:
+        folder: The index folder, which may have none.
+    """
+    files = sorted(path for path in (folder / INT8_FOLDER).glob("*") if path.is_file())
+    return [(f"{INT8_FOLDER}/{path.name}", BlockChecksum(0, 0, digest_of_file(path))) for path in files]
 
 
 def restore_precision(folder: Path, catalogue: Catalogue, encoder: ImageEncoder) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from indexer.encoders.huggingface import read_json, weight_files
-from indexer.errors import PhotoseekError
+from indexer.errors import PhotoseekError, first_line
 
 POOLINGS = ("cls", "mean", "max", "lasttoken")
 ACTIVATIONS = ("Tanh", "Identity")
@@ -85,7 +85,10 @@ def dense_layer(name: str, folder: Path) -> Any:
     if activation not in ACTIVATIONS or settings.get("use_residual"):
         raise PhotoseekError(f"{name}: its sentence-transformers Dense module is not supported ({activation})")
     path = weight_files(folder)[0]
-    state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+    try:
+        state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+    except Exception as error:  # a damaged pickle may end in any
+        raise PhotoseekError(f"{name}: {path.name} of its Dense module cannot be read: {first_line(error)}") from None
     linear = torch.nn.Linear(settings["in_features"], settings["out_features"], bias=settings.get("bias", True))
     linear.load_state_dict({key.removeprefix("linear."): tensor for key, tensor in state.items()})
     return torch.nn.Sequential(linear, torch.nn.Tanh() if activation == "Tanh" else torch.nn.Identity())

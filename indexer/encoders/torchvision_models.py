@@ -133,7 +133,7 @@ def _drop_last_linear(full: str, net: Any) -> str:
 
 def _load(full: str, net: Any, last: str, path: Path) -> None:
     """Load a state dict into `net`, leaving out the classifiers, which may have had any number of classes."""
-    loaded = _read(path)
+    loaded = read_state_dict(path)
     wanted = net.state_dict()
     state = type(wanted)()
     for key, tensor in loaded.items():
@@ -163,17 +163,21 @@ def _check_state(full: str, state: Mapping[str, Any], wanted: Mapping[str, Any],
         raise PhotoseekError(f"--weights {path}: does not fit {full}, which knows no {unknown}")
 
 
-def _read(path: Path) -> Any:
-    """Read a state dict: tensors by name."""
-    import pickle
+def read_state_dict(path: Path) -> Any:
+    """Read a state dict: tensors by name.
 
+    Args:
+        path: The file, a `.pth` or `.safetensors`.
+
+    Raises:
+        PhotoseekError: It is no state dict.
+    """
     import torch
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
         loaded = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError, SafetensorError):
+    except Exception:  # a damaged pickle may end in any
         loaded = None
     if not isinstance(loaded, dict) or not all(isinstance(value, torch.Tensor) for value in loaded.values()):
         raise PhotoseekError(f"--weights {path}: not a state dict (a .pth of tensors by name, or .safetensors)")

@@ -14,7 +14,7 @@ from indexer.cache_folder import ADVICE, cache_folder
 from indexer.errors import PhotoseekError, PhotoseekWarning, last_line
 from indexer.inference.network import COMPILED, MODEL, Network
 from indexer.storage.atomic_files import fsync, publish_folder, scratch_folder
-from indexer.storage.sealed_folder import LIST, is_sealed, seal_folder
+from indexer.storage.integrity.sealed_folder import LIST, is_sealed, seal_folder
 
 # The largest difference between the rows of an export and those of the network itself (components of unit rows).
 EXPORT_TOLERANCE = 1e-3

@@ -17,7 +17,7 @@ import numpy as np
 from indexer.errors import PhotoseekError
 from indexer.inference.openvino_runtime import openvino_core, openvino_runtime
 from indexer.storage.atomic_files import publish_folder, scratch_folder
-from indexer.storage.sealed_folder import is_sealed, seal_folder
+from indexer.storage.integrity.sealed_folder import is_sealed, seal_folder
 
 # A sentence gains nothing from a second thread, which spins while it waits, and a pinned one cannot leave a busy core.
 MODES: dict[str, dict[str, Any]] = {

@@ -20,25 +20,26 @@ from indexer.photos.decoding.jpeg import decode_jpeg
 from indexer.photos.decoding.jxl import decode_jxl
 from indexer.photos.decoding.limits import (
     MAX_PIXELS,
+    MIN_SHARE,
     NOT_AN_IMAGE,
     TRUNCATED,
+    MoreMemoryError,
     UnreadablePhotoError,
     memory_budget,
+    out_of_memory,
     pixels_for,
 )
 from indexer.photos.decoding.orientation import upright
-from indexer.photos.decoding.picture import FileBytes, Picture, Request
+from indexer.photos.decoding.picture import MAPPED_BYTES, FileBytes, Picture, Request
 from indexer.photos.decoding.pillow_kinds import decode_gif, decode_with_pillow
 from indexer.photos.decoding.png import decode_png
 from indexer.photos.decoding.raw import decode_raw
 from indexer.photos.decoding.tiff import decode_tiff
 from indexer.photos.decoding.tiff_directory import is_camera_raw
 from indexer.photos.file_head import is_contact_sheet
+from indexer.photos.memory.sparse_files import stored_bytes
 from indexer.photos.retry import ALWAYS, with_pixels
 from indexer.photos.square_transform import SquareTransform, to_square
-
-# Files of more bytes are mapped and not read, so that only the parts that a decoder looks at take memory.
-MAPPED_BYTES = 64_000_000
 
 # Our own limit comes with a message that names the option; Pillow's would only warn at first.
 Image.MAX_IMAGE_PIXELS = None
@@ -129,7 +130,7 @@ def read_photo(path: bytes, max_pixels: int = MAX_PIXELS) -> ReadPhoto:
         The file.
 
     Raises:
-        UnreadablePhotoError: It is empty, too large, cannot be read, or is no regular file.
+        UnreadablePhotoError: It is empty, too large, sparse, cannot be read, or is no regular file.
     """
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
@@ -140,32 +141,36 @@ def read_photo(path: bytes, max_pixels: int = MAX_PIXELS) -> ReadPhoto:
     except OSError as error:
         raise UnreadablePhotoError(f"cannot be read: {error.strerror}", ALWAYS) from None
     except MemoryError:
-        raise UnreadablePhotoError("not enough memory to read it", ALWAYS) from None
+        raise out_of_memory(max_pixels) from None
 
 
-def decode_read(photo: ReadPhoto, transform: SquareTransform, max_pixels: int = MAX_PIXELS) -> DecodedPhoto:
+def decode_read(
+    photo: ReadPhoto, transform: SquareTransform, max_pixels: int = MAX_PIXELS, granted: int | None = None
+) -> DecodedPhoto:
     """Decode a file that was read.
 
     Args:
         photo: The file.
         transform: The square that the photo becomes.
         max_pixels: Photos of more pixels are refused.
+        granted: Bytes of memory that the decoding may take now; None for as much as any photo may.
 
     Returns:
         The pixels, (size, size, 3) uint8 RGB, with the digest of the file and the size of the photo.
 
     Raises:
         UnreadablePhotoError: The file cannot be decoded, for any reason.
+        MoreMemoryError: It takes more memory than was granted.
     """
     if is_contact_sheet(photo.data):
         raise UnreadablePhotoError("a contact sheet of photoseek")
     try:
-        request = Request(max(transform.size, transform.resize), max_pixels)
+        request = Request(max(transform.size, transform.resize), max_pixels, granted)
         image, (width, height), note = _decode(photo.data, request, _is_named_raw(photo.path))
-    except UnreadablePhotoError:
+    except (UnreadablePhotoError, MoreMemoryError):
         raise
     except MemoryError:
-        raise UnreadablePhotoError("not enough memory to decode it", ALWAYS) from None
+        raise out_of_memory(max_pixels) from None
     except Exception as error:  # Pillow's plugins raise a dozen kinds on broken data
         raise UnreadablePhotoError(_reason(error)) from None
     return DecodedPhoto(np.asarray(to_square(image, transform)), photo.digest, width, height, note)
@@ -220,7 +225,9 @@ def _contents(file: BufferedReader, max_pixels: int, is_named_raw: bool) -> File
     size = os.fstat(file.fileno()).st_size
     if size > memory_budget(max_pixels):
         reason = f"the file has {size:,} bytes, over the limit of {memory_budget(max_pixels):,}"
-        raise UnreadablePhotoError(reason, with_pixels(pixels_for(size)))
+        raise UnreadablePhotoError(f"{reason} (--max-pixels changes it)", with_pixels(pixels_for(size)))
+    if size > MAPPED_BYTES and (there := stored_bytes(file.fileno(), size)) < MIN_SHARE * size:
+        raise UnreadablePhotoError(f"sparse file: only {there:,} of its {size:,} bytes are there")
     if size <= MAPPED_BYTES:
         data = file.read()
         if not data:

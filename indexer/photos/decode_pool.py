@@ -16,7 +16,7 @@ import threading
 import time
 import traceback
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 
@@ -25,7 +25,9 @@ import numpy as np
 from indexer.child_process import fill_standard_descriptors, python_command
 from indexer.errors import PhotoseekError
 from indexer.photos.decode import UnreadablePhotoError, decode_read, read_photo
+from indexer.photos.decoding.limits import MoreMemoryError, memory_budget, out_of_memory
 from indexer.photos.known_digests import NO_DIGESTS, may_be_known
+from indexer.photos.memory.share import WITHOUT_ASKING, MemoryShare, limit_growth, shared_bytes
 from indexer.photos.metadata.reading import read_metadata
 from indexer.photos.metadata.record import PhotoMetadata
 from indexer.photos.perceptual_hash import perceptual_hash
@@ -39,6 +41,9 @@ GRACE = 5.0
 # Seconds to wait for a worker to end by itself, and after it is killed: one that waits for a network disk that does not
 # answer cannot even be killed.
 END_TIMEOUT, KILL_TIMEOUT = 0.5, 1.0
+# For glibc's malloc in a worker, which else gives memory back to the system after every photo and asks for it again: up
+# to 64 MB stay with the worker, and only pieces over 32 MB go back at once.
+KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(64 << 20), "MALLOC_MMAP_THRESHOLD_": str(32 << 20)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +106,7 @@ class DecodeWorkers:
         self._workers = [_Worker(self._memory, layout, is_read) for _ in range(count)]
         self._threads = ThreadPoolExecutor(count)
         # Last in, first out: a handful of photos does not start a process per core.
+        self._memory_share = MemoryShare(shared_bytes())
         self._idle: queue.LifoQueue[_Worker] = queue.LifoQueue()
         for worker in self._workers:
             self._idle.put(worker)
@@ -131,15 +137,37 @@ class DecodeWorkers:
 
     def _decode(self, path: bytes, slot: int, known_too: bool) -> PhotoInfo:
         worker = self._idle.get()
+        job = _Job(path, slot, known_too)
+        try:
+            while True:
+                # A process that waits for memory holds none, so that no two wait for each other.
+                with self._memory_share.taken(job.memory if job.memory > WITHOUT_ASKING else 0):
+                    try:
+                        return self._decode_timed(worker, job)
+                    except MoreMemoryError as error:
+                        job = replace(job, memory=error.needed)
+        finally:
+            self._idle.put(worker)
+
+    def _decode_timed(self, worker: "_Worker", job: "_Job") -> PhotoInfo:
         begin = time.monotonic()
         try:
-            return worker.decode(path, slot, known_too, self._job_settings)
+            return worker.decode(job, self._job_settings)
         finally:
             seconds = time.monotonic() - begin
             with self._slowest_lock:
                 if seconds > self.slowest.seconds:
-                    self.slowest = SlowestFile(path, seconds)
-            self._idle.put(worker)
+                    self.slowest = SlowestFile(job.path, seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A file to decode into a slot, with the bytes of memory that this may take; as `DecodeWorkers.schedule` has it."""
+
+    path: bytes
+    slot: int
+    known_too: bool
+    memory: int = WITHOUT_ASKING
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,11 +212,11 @@ class _Worker:
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
 
-    def decode(self, path: bytes, slot: int, known_too: bool, settings: _JobSettings) -> PhotoInfo:
+    def decode(self, job: _Job, settings: _JobSettings) -> PhotoInfo:
         """Decode a file into a slot, in the process, which is started if there is none."""
         connection = self._connection or self._start()
         try:
-            connection.send((path, slot, known_too, settings.transform, settings.max_pixels, settings.deadline + GRACE))
+            connection.send((job, settings))
             in_time = connection.poll(settings.deadline)
             answer = connection.recv() if in_time else None
         except (EOFError, OSError):
@@ -198,7 +226,7 @@ class _Worker:
             raise UnreadablePhotoError(f"decoding killed its process (exit code {code})", retry) from None
         if not in_time:
             self.stop()
-            if not self._is_read[slot]:
+            if not self._is_read[job.slot]:
                 raise UnreadablePhotoError(
                     f"reading took over {settings.deadline:g} s and was ended (--deadline changes it)", ALWAYS
                 )
@@ -241,6 +269,7 @@ class _Worker:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 process_group=0,  # Ctrl-C is for the process that talks to the user
+                env={**os.environ, **KEEP_MEMORY},
             )
         self._connection = ours
         try:
@@ -264,26 +293,39 @@ def serve(*descriptors_and_layout: str) -> None:
     with contextlib.suppress(EOFError, OSError):
         connection.send(None)
         while True:
-            path, slot, known_too, transform, max_pixels, limit = connection.recv()
-            signal.setitimer(signal.ITIMER_REAL, limit)
+            job, settings = connection.recv()
+            signal.setitimer(signal.ITIMER_REAL, settings.deadline + GRACE)
+            limit_growth(memory_budget(settings.max_pixels))
             answer: PhotoInfo | Exception
             try:
-                is_read[slot] = False
-                read = read_photo(path, max_pixels)
-                is_read[slot] = True
-                if not known_too and may_be_known(beginnings, read.digest):
-                    answer = PhotoInfo(read.digest, 0, 0, metadata=read_metadata(path), is_decoded=False)
-                else:
-                    decoded = decode_read(read, transform, max_pixels)
-                    pixels[slot] = decoded.pixels
-                    found = (decoded.note, read_metadata(path), perceptual_hash(decoded.pixels))
-                    answer = PhotoInfo(decoded.digest, decoded.width, decoded.height, *found)
+                answer = _answer(job, settings, beginnings, is_read, pixels)
+            # A new error: the one that was caught holds the pixels of its photo, by its traceback.
+            except UnreadablePhotoError as error:
+                answer = UnreadablePhotoError(str(error), error.retry)
+            except MoreMemoryError as error:
+                answer = MoreMemoryError(error.needed)
+            except MemoryError:
+                answer = out_of_memory(settings.max_pixels)
             except Exception as error:
                 answer = error
-                if not isinstance(error, UnreadablePhotoError):
-                    error.add_note("in a decoding process:\n" + traceback.format_exc())
+                error.add_note("in a decoding process:\n" + traceback.format_exc())
             signal.setitimer(signal.ITIMER_REAL, 0)
             connection.send(answer)
+
+
+def _answer(
+    job: _Job, settings: _JobSettings, beginnings: np.ndarray, is_read: np.ndarray, pixels: np.ndarray
+) -> PhotoInfo:
+    """Read a file and decode it into its slot, unless its digest may be known."""
+    is_read[job.slot] = False
+    read = read_photo(job.path, settings.max_pixels)
+    is_read[job.slot] = True
+    if not job.known_too and may_be_known(beginnings, read.digest):
+        return PhotoInfo(read.digest, 0, 0, metadata=read_metadata(job.path), is_decoded=False)
+    decoded = decode_read(read, settings.transform, settings.max_pixels, job.memory)
+    pixels[job.slot] = decoded.pixels
+    found = (decoded.note, read_metadata(job.path), perceptual_hash(decoded.pixels))
+    return PhotoInfo(decoded.digest, decoded.width, decoded.height, *found)
 
 
 def _nameless_file(size: int) -> int:

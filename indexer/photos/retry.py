@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 # Version of what the decoders make of a file. Raise it when more files are read, or some otherwise.
-DECODER_VERSION = 2
+DECODER_VERSION = 3
 
 # The reason may go away by itself: no permission, a disk that fails, too little memory.
 ALWAYS = "always"

@@ -116,28 +116,56 @@ def links_of_new(looks: Looks, first_row: int) -> np.ndarray:
     return np.concatenate(found)
 
 
-def links_of_neighbours(looks: Looks, in_path_order: Sequence[int]) -> np.ndarray:
+def links_of_neighbours(looks: Looks, in_path_order: Sequence[int], known: np.ndarray) -> np.ndarray:
     """Compare every photo with those that stand near it, in the order of paths and in orders of its hash.
 
     Args:
         looks: The photos.
         in_path_order: Rows of photos in the order of their paths; a row may come twice.
+        known: (m, 2) int64, links that were found before: rows that look alike, the larger of each pair first.
 
     Returns:
-        As `links_of_new`, each pair once.
+        As `links_of_new`, each pair once, sorted.
     """
-    found = [np.zeros((0, 2), np.int64)]
+    places, likeness = _near_pairs(looks, in_path_order)
+    pairs = np.sort(looks.rows[places], axis=1)[:, ::-1]
+    keys, first = np.unique(_keys(pairs), return_index=True)
+    # A photo looks as it did, so of these only the pairs are compared that are not linked already.
+    is_known = np.isin(keys, _keys(known))
+    compared = first[~is_known]
+    found = looks.links(places[compared], likeness[compared])
+    links: np.ndarray = np.unique(np.concatenate([found, pairs[first[is_known]]]), axis=0)
+    return links
+
+
+def without_links(links: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return the links (k, 2) of links (n, 2) that are not among others (m, 2), the larger row of each first."""
+    kept: np.ndarray = links[~np.isin(_keys(links), _keys(others))]
+    return kept
+
+
+def _keys(links: np.ndarray) -> np.ndarray:
+    """Return a number for each link, (n,) int64; an index has fewer than 2^31 rows."""
+    keys: np.ndarray = (links[:, 0] << 32) + links[:, 1]
+    return keys
+
+
+def _near_pairs(looks: Looks, in_path_order: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Return pairs of places (n, 2) whose hashes are alike enough, some twice, and how alike they are (n,) float32."""
+    pairs, found = [np.zeros((0, 2), np.int64)], [np.zeros(0, np.float32)]
     for order, neighbours in _orders(looks, in_path_order):
         for start in range(0, len(order), BLOCK):
             places = order[start : start + BLOCK + neighbours]
             vectors = likeness_vectors(looks.hashes[places])
             for step in range(1, min(neighbours, len(places) - 1) + 1):
-                one, other = np.arange(min(BLOCK, len(places) - step)), np.arange(step, min(BLOCK + step, len(places)))
-                likeness = np.einsum("ij,ij->i", vectors[one], vectors[other])
-                near = (likeness >= LEAST_HASH_LIKENESS) & (places[one] != places[other])
-                pairs = np.stack([places[one[near]], places[other[near]]], axis=1)
-                found.append(looks.links(pairs, likeness[near]))
-    return np.unique(np.concatenate(found), axis=0)
+                count = min(BLOCK, len(places) - step)
+                likeness = np.einsum("ij,ij->i", vectors[:count], vectors[step : step + count])
+                is_near = (likeness >= LEAST_HASH_LIKENESS) & (places[:count] != places[step : step + count])
+                near = np.flatnonzero(is_near)
+                if len(near):
+                    pairs.append(np.stack([places[near], places[near + step]], axis=1))
+                    found.append(likeness[near])
+    return np.concatenate(pairs), np.concatenate(found)
 
 
 def _orders(looks: Looks, in_path_order: Sequence[int]) -> Iterator[tuple[np.ndarray, int]]:

@@ -29,6 +29,10 @@ def rows_of_one_shot(photos: Iterable[CataloguedPhoto]) -> list[tuple[int, ...]]
     Returns:
         The rows of each shot that has two or more, sorted.
     """
+    photos = list(photos)
+    endings = {photo.path[photo.path.rfind(b".") :].lower() for photo in photos}
+    if len({KINDS[ending] for ending in endings if ending in KINDS}) < 2:
+        return []  # quickly, as where all are JPEG
     kinds_of_shot: defaultdict[tuple[bytes, bytes, bytes], dict[int, set[int]]] = defaultdict(dict)
     for photo in photos:
         folder, name = os.path.split(photo.path)

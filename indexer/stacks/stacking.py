@@ -17,7 +17,14 @@ from indexer.encoders import ImageEncoder
 from indexer.photos.decode import UnreadablePhotoError
 from indexer.photos.decode_pool import DecodeWorkers
 from indexer.stacks.grouping import group
-from indexer.stacks.looks_alike import EVERY_PAIR_ROWS, Looks, links_of_neighbours, links_of_new, unrelated_cosine
+from indexer.stacks.looks_alike import (
+    EVERY_PAIR_ROWS,
+    Looks,
+    links_of_neighbours,
+    links_of_new,
+    unrelated_cosine,
+    without_links,
+)
 from indexer.stacks.same_shot import rows_of_one_shot
 from indexer.storage.catalogue import Catalogue
 from indexer.storage.records import CataloguedPhoto
@@ -34,6 +41,12 @@ def mark_stale(catalogue: Catalogue) -> None:
     catalogue.set_setting(CURRENT_SETTING, None)
 
 
+def forget_stacks(catalogue: Catalogue) -> None:
+    """Note that rows are to be compared again, so that the next build does, inside a transaction."""
+    mark_stale(catalogue)
+    catalogue.set_setting(COMPARED_SETTING, None)
+
+
 def update_stacks(catalogue: Catalogue, embeddings: Callable[[int], np.ndarray], encoder: ImageEncoder) -> None:
     """Bring the stacks up to date; nothing is done if no photo came or went since the last time.
 
@@ -48,15 +61,17 @@ def update_stacks(catalogue: Catalogue, embeddings: Callable[[int], np.ndarray],
     total = catalogue.row_count()
     compared = int(catalogue.setting(COMPARED_SETTING) or 0)
     every_pair = total <= EVERY_PAIR_ROWS
-    links = np.zeros((0, 2), np.int64)
+    before = links = catalogue.stacks.links()
     if total > compared or not every_pair:
         rows, hashes = catalogue.stacks.hashes()
         looks = Looks(rows, hashes, embeddings(total), _unrelated(catalogue, encoder))
-        links = links_of_new(looks, compared) if every_pair else links_of_neighbours(looks, _rows_of(photos))
+        if every_pair:
+            links = np.concatenate([before, links_of_new(looks, compared)])
+        else:
+            links = links_of_neighbours(looks, _rows_of(photos), before)
     with catalogue.transaction():
-        if not every_pair:
-            catalogue.stacks.clear_links()
-        catalogue.stacks.add_links(links)
+        catalogue.stacks.remove_links(without_links(before, links))
+        catalogue.stacks.add_links(without_links(links, before))
         catalogue.set_setting(COMPARED_SETTING, str(total))
         _write_stacks(catalogue, photos)
         catalogue.set_setting(CURRENT_SETTING, "yes")
@@ -106,8 +121,7 @@ def fill_hashes(catalogue: Catalogue, encoder: ImageEncoder, decoding: Decoding,
             with catalogue.transaction():
                 catalogue.stacks.put_hashes(hashes)
                 if hashes:
-                    mark_stale(catalogue)
-                    catalogue.set_setting(COMPARED_SETTING, None)
+                    forget_stacks(catalogue)
             filled += len(hashes)
             on_progress(start + len(block), len(rows))
     return filled
@@ -125,6 +139,20 @@ def _unrelated(catalogue: Catalogue, encoder: ImageEncoder) -> float:
 def _rows_of(photos: list[CataloguedPhoto]) -> list[int]:
     """Return the rows of photos."""
     return [photo.row for photo in photos if photo.row is not None]
+
+
+def regroup_renumbered(catalogue: Catalogue, is_live: np.ndarray) -> None:
+    """Write the stacks of a catalogue anew whose dead rows were taken out, inside a transaction.
+
+    Args:
+        catalogue: The catalogue, with its links.
+        is_live: (n,) bool, of each row that it had.
+    """
+    compared = int(catalogue.setting(COMPARED_SETTING) or 0)
+    # Of so many rows not every pair was compared, which is for the next build then.
+    is_known = len(is_live) <= EVERY_PAIR_ROWS
+    catalogue.set_setting(COMPARED_SETTING, str(int(is_live[:compared].sum())) if is_known else None)
+    regroup(catalogue)
 
 
 def _write_stacks(catalogue: Catalogue, photos: list[CataloguedPhoto]) -> None:

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-from indexer.errors import PhotoseekError
+from indexer.errors import DamageError
 from indexer.storage.catalogue import Catalogue
 from indexer.storage.manifest import Manifest
 
@@ -21,7 +21,7 @@ def check_consistency(folder: Path, manifest: Manifest, catalogue: Catalogue) ->
         PhotoseekError: The parts do not fit together; nothing was written.
     """
     for _, problem in inconsistencies(folder, manifest, catalogue):
-        raise _refusal(folder, problem)
+        raise refusal(folder, problem)
 
 
 def inconsistencies(folder: Path, manifest: Manifest, catalogue: Catalogue) -> Iterator[tuple[str, str]]:
@@ -46,18 +46,20 @@ def inconsistencies(folder: Path, manifest: Manifest, catalogue: Catalogue) -> I
 
 
 def check_every_row(folder: Path, catalogue: Catalogue) -> None:
-    """Refuse an index whose catalogue lacks a row before its last one, behind which the next would be written.
+    """Refuse an index whose catalogue lacks a row before its last one, or does not find all that it holds.
 
     Args:
         folder: The index folder.
         catalogue: Its catalogue.
 
     Raises:
-        PhotoseekError: A row is missing; nothing was written.
+        PhotoseekError: A row is missing, or an index of the catalogue is damaged; nothing was written.
     """
     rows, present = catalogue.row_count(), catalogue.present_rows()
     if present != rows:
-        raise _refusal(folder, f"its catalogue holds {present} of {rows} rows")
+        raise refusal(folder, f"its catalogue holds {present} of {rows} rows")
+    for name in catalogue.damaged_indexes():
+        raise refusal(folder, f"its catalogue has photos that its index {name} does not find")
 
 
 def _length(path: Path) -> int:
@@ -68,7 +70,12 @@ def _length(path: Path) -> int:
         return 0
 
 
-def _refusal(folder: Path, reason: str) -> PhotoseekError:
-    return PhotoseekError(
-        f"index {folder} is damaged: {reason}; nothing was written; run: photoseek verify -i {shlex.quote(str(folder))}"
-    )
+def refusal(folder: Path, reason: str) -> DamageError:
+    """Return the error to raise for a damaged index before anything is written.
+
+    Args:
+        folder: The index folder.
+        reason: What is wrong.
+    """
+    place = shlex.quote(str(folder))
+    return DamageError(f"index {folder} is damaged: {reason}; nothing was written; run: photoseek verify -i {place}")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from indexer.errors import DAMAGED, PhotoseekError
+from indexer.errors import PhotoseekError, damaged_index
 from indexer.storage.atomic_files import write_text_durably
 from indexer.storage.vector_files import EMBEDDING_DTYPE, REGION_DTYPE
 
@@ -27,6 +27,10 @@ CHECKSUM = "sha256"
 EMBEDDINGS = re.compile(r"embeddings-[1-9][0-9]{0,8}\.f16")
 # Options of an image encoder that `photoseek train` takes, too.
 TRAINING_OPTIONS = ("weights", "preprocess")
+# The catalogue, whose name is this where no manifest says another.
+CATALOGUE = "catalogue.sqlite"
+# The copy of the manifest that `indexer.storage.recovery` keeps.
+RECOVERY = "recovery.json"
 # How the names begin of what lies in an index folder before its manifest does.
 BEGINNINGS = ("writer.", "catalogue.sqlite", ".manifest.json")
 
@@ -74,10 +78,24 @@ class Manifest:
         return any(self.region_shape)
 
     @property
+    def generation(self) -> int:
+        """Number of the generation of the index: 1, and one more after each compaction."""
+        return int(self.embeddings.removeprefix("embeddings-").removesuffix(".f16"))
+
+    @property
+    def catalogue_file(self) -> str:
+        """Name of the catalogue, of the same generation as the embeddings."""
+        return CATALOGUE if self.generation == 1 else f"catalogue-{self.generation}.sqlite"
+
+    @property
     def region_file(self) -> str:
         """Name of the file of region vectors, of the same generation as the embeddings."""
-        generation = self.embeddings.removeprefix("embeddings-").removesuffix(".f16")
-        return f"regions-{generation}.i8"
+        return f"regions-{self.generation}.i8"
+
+    @property
+    def digest_file(self) -> str:
+        """Name of the file of row records, of the same generation as the embeddings."""
+        return f"digests-{self.generation}.bin"
 
     @property
     def training_command(self) -> str:
@@ -180,6 +198,16 @@ def bring_up(folder: Path) -> bool:
     return True
 
 
+def switch_generation(folder: Path, embeddings: str) -> None:
+    """Name the files of another generation, all at once; every other key stays as it is.
+
+    Args:
+        folder: The index folder.
+        embeddings: Name of the file of embeddings, which gives the other files their names.
+    """
+    write_values(folder, _read_json(folder) | {"embeddings": embeddings})
+
+
 def read(folder: Path) -> Manifest:
     """Read the manifest of an index.
 
@@ -196,6 +224,18 @@ def read(folder: Path) -> Manifest:
         raise _damaged(folder) from None
 
 
+def values_of(folder: Path) -> dict[str, Any]:
+    """Return the object that the manifest of an index holds, without its checksum, keys of other versions included.
+
+    Args:
+        folder: The index folder.
+
+    Raises:
+        PhotoseekError: The manifest is missing, damaged or of another format.
+    """
+    return {name: value for name, value in _read_json(folder).items() if name != CHECKSUM}
+
+
 def write_values(folder: Path, values: Mapping[str, Any]) -> None:
     """Write the object of a manifest durably, with its checksum.
 
@@ -204,11 +244,11 @@ def write_values(folder: Path, values: Mapping[str, Any]) -> None:
         values: JSON values by name, those of `Manifest.to_json` among them.
     """
     values = {name: value for name, value in values.items() if name != CHECKSUM}
-    write_text_durably(folder / NAME, json.dumps({**values, CHECKSUM: _checksum(values)}, indent=1) + "\n")
+    write_text_durably(folder / NAME, json.dumps({**values, CHECKSUM: checksum_of(values)}, indent=1) + "\n")
 
 
-def _checksum(values: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of a manifest's entries, in hex digits."""
+def checksum_of(values: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of the entries of a JSON object but its own checksum, in hex digits."""
     others = {name: value for name, value in values.items() if name != CHECKSUM}
     return hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()
 
@@ -254,7 +294,7 @@ def _read_json(folder: Path) -> dict[str, Any]:
     except (ValueError, RecursionError):  # brackets may be nested deeper than Python goes
         values = None
     if not isinstance(values, dict) or not _is_manifest(values):
-        raise _damaged(folder) if _holds_index_files(folder) else _not_ours(folder)
+        raise _damaged(folder) if holds_index_files(folder) else _not_ours(folder)
     version = values["format"]
     if version not in READ_FORMATS:
         newer = type(version) is int and version > FORMAT
@@ -263,7 +303,7 @@ def _read_json(folder: Path) -> dict[str, Any]:
             f"index {folder} has format {version}, this photoseek reads {READ_FORMATS[0]} to {READ_FORMATS[-1]}; "
             f"{advice}"
         )
-    if (version >= CHECKSUMS_FORMAT or CHECKSUM in values) and values.get(CHECKSUM) != _checksum(values):
+    if (version >= CHECKSUMS_FORMAT or CHECKSUM in values) and values.get(CHECKSUM) != checksum_of(values):
         raise _damaged(folder)
     return values
 
@@ -273,13 +313,24 @@ def _is_manifest(values: Mapping[str, Any]) -> bool:
     return type(values.get("format")) is int and ("encoder" in values or "encoder_name" in values)
 
 
-def _holds_index_files(folder: Path) -> bool:
-    """Return whether an index was built in a folder, whatever its manifest says."""
-    return (folder / "catalogue.sqlite").is_file() and any(folder.glob("embeddings-*.f16"))
+def holds_index_files(folder: Path) -> bool:
+    """Return whether an index was built in a folder, whatever its manifest says.
+
+    Args:
+        folder: A folder, which may be missing.
+    """
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return False
+    has_rows = any(EMBEDDINGS.fullmatch(name) for name in names)
+    return has_rows and any(name in (RECOVERY, CATALOGUE) for name in names)
 
 
 def _no_index(folder: Path) -> PhotoseekError:
     """Return the error to raise for a folder without a manifest."""
+    if holds_index_files(folder):
+        return damaged_index(folder, f"{folder / NAME} is missing")
     if holds_other_files(folder):
         return PhotoseekError(f"{folder} is not a photoseek index; name the folder of one with -i")
     place = shlex.quote(str(folder))
@@ -293,4 +344,4 @@ def _not_ours(folder: Path) -> PhotoseekError:
 
 
 def _damaged(folder: Path) -> PhotoseekError:
-    return PhotoseekError(f"{folder / NAME} cannot be read: {DAMAGED}")
+    return damaged_index(folder, f"{folder / NAME} cannot be read")

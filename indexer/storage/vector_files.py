@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.errors import DAMAGED, PhotoseekError
+from indexer.errors import PhotoseekError, damaged_index
 from indexer.storage.atomic_files import fsync
-from indexer.storage.checksums import BlockChecksum
+from indexer.storage.integrity.checksums import BlockChecksum
 
 EMBEDDING_DTYPE = np.dtype("<f2")
 REGION_DTYPE = np.dtype("i1")
@@ -48,7 +48,9 @@ def append(path: Path, rows: int, vectors: np.ndarray, dtype: np.dtype = EMBEDDI
     return BlockChecksum(rows, len(vectors), hashlib.sha256(data).digest())
 
 
-def read(path: Path, rows: int, dim: int, dtype: np.dtype = EMBEDDING_DTYPE) -> np.ndarray:
+def read(
+    path: Path, rows: int, dim: int, dtype: np.dtype = EMBEDDING_DTYPE, descriptor: int | None = None
+) -> np.ndarray:
     """Map the first rows of a file into memory, read-only.
 
     Args:
@@ -56,6 +58,7 @@ def read(path: Path, rows: int, dim: int, dtype: np.dtype = EMBEDDING_DTYPE) -> 
         rows: How many rows it has.
         dim: Numbers of a row.
         dtype: What the file holds.
+        descriptor: A descriptor of the file, which may have no name any more; None to open it.
 
     Returns:
         (rows, dim) of `dtype`.
@@ -66,14 +69,18 @@ def read(path: Path, rows: int, dim: int, dtype: np.dtype = EMBEDDING_DTYPE) -> 
     if rows == 0:
         return np.zeros((0, dim), dtype)
     try:
-        size = path.stat().st_size
+        size = os.stat(path if descriptor is None else descriptor).st_size
+        if size < rows * dim * dtype.itemsize:
+            raise _too_short(path, rows)
+        if descriptor is None:
+            return np.memmap(path, dtype, "r", shape=(rows, dim))
+        with os.fdopen(os.dup(descriptor), "rb") as file:
+            return np.memmap(file, dtype, "r", shape=(rows, dim))
     except OSError as error:
+        if isinstance(error, FileNotFoundError):
+            raise damaged_index(path.parent, f"{path}: {error.strerror}") from None
         # What a permission or a network disk withholds is not damaged.
-        damage = f": {DAMAGED}" if isinstance(error, FileNotFoundError) else ""
-        raise PhotoseekError(f"{path}: {error.strerror}{damage}") from None
-    if size < rows * dim * dtype.itemsize:
-        raise _too_short(path, rows)
-    return np.memmap(path, dtype, "r", shape=(rows, dim))
+        raise PhotoseekError(f"{path}: {error.strerror}") from None
 
 
 def may_be_stored(vectors: np.ndarray) -> np.ndarray:
@@ -108,4 +115,4 @@ def quantise_directions(regions: np.ndarray) -> np.ndarray:
 
 
 def _too_short(path: Path, rows: int) -> PhotoseekError:
-    return PhotoseekError(f"{path} is shorter than its {rows} rows: {DAMAGED}")
+    return damaged_index(path.parent, f"{path} is shorter than its {rows} rows")

@@ -12,15 +12,15 @@ from indexer.callbacks import Progress
 from indexer.errors import PhotoseekError
 from indexer.printable import counted
 from indexer.storage.catalogue import Catalogue
-from indexer.storage.checked_tensors import load_arrays
 from indexer.storage.half_precision import to_float32
+from indexer.storage.integrity.checked_tensors import load_arrays
 from indexer.storage.records import ActiveView
 from indexer.verification.findings import Verification
 from indexer.verification.stored_rows import verify_blocks, verify_file
 from indexer.views.build import ViewMaker
 from indexer.views.view import View, open_view
 from indexer.views.view_checksums import file_of_view
-from indexer.views.view_files import DTYPES, ViewCard, read_card
+from indexer.views.view_files import CARD, DTYPES, ViewCard, read_card
 
 # Rows that are compared with the view at a time.
 BLOCK_ROWS = 4_096
@@ -50,13 +50,14 @@ def verify_view_files(
             if card is not None:
                 row_bytes = prod(card.row_shape(base)) * DTYPES[base].itemsize
                 verify_blocks(folder, name, row_bytes, catalogue, found, on_progress)
-        else:
+        elif base != CARD or card is not None:
             verify_file(folder, name, catalogue, found)
     for path in sorted(place.glob("policy-*.safetensors")):
         try:
             load_arrays(path)
-        except (OSError, SafetensorError) as error:
-            found.add(file_of_view(view.id, path.name), f"{error}; the next search computes these scores again")
+        except (OSError, SafetensorError):
+            problem = "it is not as it was written; the next search computes these scores again"
+            found.add(file_of_view(view.id, path.name), problem)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,7 +107,7 @@ def verify_view_rows(
 def open_verified_view(
     folder: Path, view: ActiveView, load_maker: Callable[[Path], ViewMaker], found: Verification
 ) -> tuple[View, ViewMaker] | None:
-    """Open a view and its ranker; None, with a finding, if one of them cannot be opened.
+    """Open a view and its ranker; None if one of them cannot be opened, with a finding unless its files have one.
 
     Args:
         folder: The index folder.
@@ -118,7 +119,9 @@ def open_verified_view(
         opened = open_view(folder / "views" / view.id, view.rows)
         return opened, load_maker(opened.ranker_folder)
     except PhotoseekError as error:
-        found.add(f"views/{view.id}", f"cannot be opened: {error}")
+        if not any(finding.file.startswith(file_of_view(view.id, "")) for finding in found.findings):
+            # What follows the semicolon says how a ranker or view is made, and not how it is mended.
+            found.add(f"views/{view.id}", f"cannot be opened: {str(error).partition(';')[0]}")
         return None
 
 
@@ -126,6 +129,9 @@ def _card(place: Path, found: Verification) -> ViewCard | None:
     """Read the card of a view; None, with a finding, if it cannot be read."""
     try:
         return read_card(place)
-    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
-        found.add(f"views/{place.name}/view.json", f"cannot be read: {error}")
-        return None
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror or error}"
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
+        problem = "it is not as it was written"
+    found.add(file_of_view(place.name, CARD), problem)
+    return None

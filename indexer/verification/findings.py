@@ -1,7 +1,7 @@
 """Findings of a verification: what is wrong, where, and which photos it concerns."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,6 +60,14 @@ class Verification:
     def is_whole(self) -> bool:
         """Whether nothing was found."""
         return not self.findings
+
+    def rows_of(self, files: Collection[str]) -> set[int]:
+        """Return the rows of all findings in some files.
+
+        Args:
+            files: The files, as paths below the index folder.
+        """
+        return {row for finding in self.findings for row in finding.rows if finding.file in files}
 
     def add(self, file: str, problem: str, rows: Sequence[int] = (), catalogue: Catalogue | None = None) -> None:
         """Add a finding.

@@ -13,13 +13,13 @@ from indexer.callbacks import Progress
 from indexer.embedding.pipeline import Decoding, EmbeddedPhoto, embed_files
 from indexer.encoders import ImageEncoder
 from indexer.photos.found_files import PhotoFile
-from indexer.storage import manifest
 from indexer.storage.atomic_files import explain_disk_errors
 from indexer.storage.catalogue import Catalogue
-from indexer.storage.checksums import BlockChecksum, digest_of_bytes
+from indexer.storage.generations import open_for_writing
+from indexer.storage.integrity.checksums import BlockChecksum, digest_of_bytes
 from indexer.storage.manifest import Manifest
+from indexer.storage.recovery import row_records
 from indexer.storage.vector_files import EMBEDDING_DTYPE, REGION_DTYPE
-from indexer.storage.write_lock import write_lock
 
 # Rows whose photos are embedded at a time.
 BLOCK_ROWS = 512
@@ -69,32 +69,44 @@ def repair_rows(
     Raises:
         PhotoseekError: The index cannot be written, or is being written.
     """
+    with open_for_writing(folder) as index, explain_disk_errors(folder):
+        catalogue, described = index.catalogue, index.manifest
+        outcome = _mend_rows(catalogue, _files(folder, described), damaged, (encoder, decoding), on_progress)
+        if not outcome.waiting:  # the record of a row that waits tells that it is damaged
+            row_records.write_all(folder, described, catalogue)
+    return outcome
+
+
+def _mend_rows(
+    catalogue: Catalogue,
+    files: Sequence["_RowFile"],
+    damaged: Sequence[int],
+    embedding: tuple[ImageEncoder, Decoding],
+    on_progress: Progress,
+) -> RepairedRows:
+    """Embed the photos of damaged rows again, and write the rows that differ and the checksums of their blocks."""
     outcome, looked_at = RepairedRows(), set[int]()
-    with write_lock(folder), closing(Catalogue(folder / "catalogue.sqlite", writable=True)) as catalogue:
-        described = manifest.read(folder)
-        files = _files(folder, described)
-        dead = sorted(set(damaged).intersection(catalogue.dead_rows()))
-        with explain_disk_errors(folder):
-            for start in range(0, len(damaged), BLOCK_ROWS):
-                part = damaged[start : start + BLOCK_ROWS]
-                new = dict(_embedded(catalogue, part, encoder, decoding, described.has_regions))
-                written = set().union(*(file.mend(catalogue, new) for file in files))
-                outcome.written += len(written)
-                outcome.right += len(new) - len(written)
-                looked_at.update(new)
-                on_progress(start + len(part), len(damaged))
-            for row in set(dead) - looked_at:
-                looked_at.add(row)
-                for file in files:
-                    file.blank(row)
-                outcome.written += 1
-            outcome.waiting = len(damaged) - len(looked_at)
-            renewed = [one for file in files for one in file.renewed_checksums(catalogue, set(damaged), looked_at)]
-            with catalogue.transaction():
-                for row in dead:
-                    catalogue.forget(row)
-                for name, checksum in renewed:
-                    catalogue.checksums.put(name, checksum)
+    dead = sorted(set(damaged).intersection(catalogue.dead_rows()))
+    for start in range(0, len(damaged), BLOCK_ROWS):
+        part = damaged[start : start + BLOCK_ROWS]
+        new = dict(_embedded(catalogue, part, *embedding, with_regions=len(files) > 1))
+        written = set().union(*(file.mend(catalogue, new) for file in files))
+        outcome.written += len(written)
+        outcome.right += len(new) - len(written)
+        looked_at.update(new)
+        on_progress(start + len(part), len(damaged))
+    for row in set(dead) - looked_at:
+        looked_at.add(row)
+        for file in files:
+            file.blank(row)
+        outcome.written += 1
+    outcome.waiting = len(damaged) - len(looked_at)
+    renewed = [one for file in files for one in file.renewed_checksums(catalogue, set(damaged), looked_at)]
+    with catalogue.transaction():
+        for row in dead:
+            catalogue.forget(row)
+        for name, checksum in renewed:
+            catalogue.checksums.put(name, checksum)
     return outcome
 
 

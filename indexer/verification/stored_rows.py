@@ -8,8 +8,8 @@ from indexer.callbacks import Progress
 from indexer.printable import counted
 from indexer.storage import vector_files
 from indexer.storage.catalogue import Catalogue
-from indexer.storage.checksums import digest_of_bytes, digest_of_file
 from indexer.storage.half_precision import to_float32
+from indexer.storage.integrity.checksums import digest_of_bytes, digest_of_file
 from indexer.storage.mapped_files import release_pages
 from indexer.verification.findings import Verification
 

@@ -1,19 +1,20 @@
 """Verify an index: manifest, catalogue, rows, view; every check goes on after what others have found."""
 
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from indexer.errors import PhotoseekError
+from indexer.errors import DamageError, PhotoseekError
 from indexer.storage import manifest, vector_files
 from indexer.storage.catalogue import Catalogue
 from indexer.storage.consistency import check_every_row, inconsistencies
 from indexer.storage.manifest import Manifest
 from indexer.storage.records import ActiveView
+from indexer.storage.recovery.recovery_card import RecoveryCard
 from indexer.verification.attached_view import (
     StoredRows,
     open_verified_view,
@@ -21,6 +22,7 @@ from indexer.verification.attached_view import (
     verify_view_rows,
 )
 from indexer.verification.findings import Verification
+from indexer.verification.recovery_files import verify_card, verify_records
 from indexer.verification.stored_rows import verify_blocks, verify_file, verify_norms
 from indexer.views.build import ViewMaker
 
@@ -29,7 +31,9 @@ SAMPLE_ROWS = 1_000
 # Gets (what is looked at, done, total).
 OnStage = Callable[[str, int, int], None]
 # What reading a file may raise that anything may have been written into.
-UNREADABLE = (PhotoseekError, OSError, ValueError, TypeError, KeyError, OverflowError)
+UNREADABLE = (DamageError, ValueError, TypeError, KeyError, OverflowError)
+# A catalogue that is whole, and was made anew by a repair that did not come to its end.
+UNFINISHED = "it was made anew, and its photos or its view were not all found again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,54 +68,77 @@ def verify_index(folder: Path, settings: VerifySettings, on_stage: OnStage | Non
     found = Verification()
     report = on_stage or (lambda _stage, _done, _total: None)
     described = _read_manifest(folder, found)
+    name = _catalogue_name(folder, described)
     try:
-        catalogue = Catalogue(folder / "catalogue.sqlite")
-    except PhotoseekError as error:
-        found.add("catalogue.sqlite", str(error))
-        return found
-    with closing(catalogue):
-        report("catalogue", 0, 0)
-        _verify_catalogue(folder, described, catalogue, found)
-        if described is not None:
-            try:
+        with closing(Catalogue(folder / name)) as catalogue:
+            report("catalogue", 0, 0)
+            _verify_catalogue(folder, described, catalogue, found)
+            if described is not None:
                 found.rows = catalogue.row_count()
                 _verify_rows(folder, described, catalogue, found, report)
+                if described.has_checksums:
+                    _verify_recovery(folder, described, catalogue, found, report)
                 _verify_other_files(folder, catalogue, found)
                 view = catalogue.active_view()
                 if view is not None:
                     _verify_view(folder, described, catalogue, view, settings, found, report)
-            except UNREADABLE as error:
-                found.add("catalogue.sqlite", f"cannot be used: {error}")
+    except UNREADABLE as error:
+        found.add(name, f"cannot be used: {error}")
+    except OSError as error:
+        raise PhotoseekError(f"index {folder}: {error.filename or name}: {error.strerror or error}") from None
     return found
 
 
 def _read_manifest(folder: Path, found: Verification) -> Manifest | None:
-    """Read the manifest; None, with a finding, if it is damaged."""
-    if not manifest.exists(folder):
-        return manifest.read(folder)  # raises what is to be done
+    """Read the manifest, or its copy on the recovery card with a finding; None if both are damaged."""
     try:
         described = manifest.read(folder)
-    except manifest.OtherFormatError:
-        raise
-    except PhotoseekError as error:
-        found.add(manifest.NAME, str(error))
-        return None
+    except DamageError as error:
+        found.add(manifest.NAME, str(error).partition(":")[0])
+        try:
+            return RecoveryCard.read(folder).described
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
     if not described.has_checksums:
         found.notes.append("the index has no checksums; the next build adds them")
     return described
 
 
+def _catalogue_name(folder: Path, described: Manifest | None) -> str:
+    """Return the name of the catalogue, by the copy of the manifest if that is damaged."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        return (described or RecoveryCard.read(folder).described).catalogue_file
+    return manifest.CATALOGUE
+
+
 def _verify_catalogue(folder: Path, described: Manifest | None, catalogue: Catalogue, found: Verification) -> None:
     """Verify the catalogue, and that it fits the files beside it."""
+    name = catalogue.path.name
     try:
         for problem in catalogue.integrity_problems():
-            found.add("catalogue.sqlite", problem)
+            found.add(name, problem)
         if described is not None:
-            for name, problem in inconsistencies(folder, described, catalogue):
-                found.add(name, problem)
+            for file, problem in inconsistencies(folder, described, catalogue):
+                found.add(file, problem)
+        if catalogue.rebuilt.to_do():
+            found.add(name, UNFINISHED)
         check_every_row(folder, catalogue)
     except UNREADABLE as error:
-        found.add("catalogue.sqlite", str(error))
+        found.add(name, str(error))
+    if described is not None and described.has_checksums and not catalogue.is_sealed:
+        found.notes.append(f"{name} has no seal, which tells of damage in its free bytes; the next build adds it")
+
+
+def _verify_recovery(
+    folder: Path, described: Manifest, catalogue: Catalogue, found: Verification, report: OnStage
+) -> None:
+    """Verify what a lost catalogue or manifest is written again from, unless they are damaged themselves."""
+    damaged = {finding.file for finding in found.findings if finding.problem != UNFINISHED}
+    if catalogue.path.name not in damaged:
+        with suppress(DamageError):  # a file of rows is too short, which was found before
+            verify_records(folder, described, catalogue, found, partial(report, described.digest_file))
+    if not damaged & {catalogue.path.name, manifest.NAME}:
+        verify_card(folder, catalogue, found)
 
 
 def _verify_rows(folder: Path, described: Manifest, catalogue: Catalogue, found: Verification, report: OnStage) -> None:

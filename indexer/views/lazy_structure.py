@@ -7,8 +7,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from indexer.storage.checked_files import has_checksum
 from indexer.storage.fork_safe_lock import ForkSafeLock
+from indexer.storage.integrity.checked_files import has_checksum
 from indexer.views.ann_search import CandidateStructure
 from indexer.views.byte_codes import ByteCodes
 from indexer.views.view_files import STRUCTURE, damaged_view

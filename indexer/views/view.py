@@ -12,7 +12,7 @@ from indexer.views import view_files
 from indexer.views.ann_search import REFINED_ROWS, Tuning, top_rows
 from indexer.views.byte_codes import ByteCodes
 from indexer.views.lazy_structure import LazyStructure
-from indexer.views.view_files import ViewCard, damaged_view, digests, map_file, read_card
+from indexer.views.view_files import ViewCard, digests, explain_view_errors, map_file, read_card
 
 # Filters that keep fewer rows than this are scored row by row, without the structure.
 DIRECT_ROWS = 10_000
@@ -256,19 +256,20 @@ def open_view(folder: Path, rows: int | None = None, structure_digest: bytes | N
     Raises:
         PhotoseekError: It is damaged.
     """
-    try:
+    with explain_view_errors(folder, view_files.CARD):
         card = read_card(folder)
-        count = card.rows if rows is None else rows
-        names = (view_files.Z, view_files.HUBNESS, view_files.HIDDEN)
-        z, hubness, hidden = (map_file(folder, name, count, card) for name in names)
-        regions = map_file(folder, view_files.REGIONS, count, card) if card.region_shape[0] else None
-        tuning = codes = None
-        if card.kinds:
+    count = card.rows if rows is None else rows
+    names = (view_files.Z, view_files.HUBNESS, view_files.HIDDEN)
+    z, hubness, hidden = (_map(folder, name, count, card) for name in names)
+    regions = _map(folder, view_files.REGIONS, count, card) if card.region_shape[0] else None
+    tuning = codes = None
+    if card.kinds:
+        with explain_view_errors(folder, view_files.MEANS):
             tuning = _read_tuning(folder, card)
+        with explain_view_errors(folder, view_files.CODES):
             codes = ByteCodes.open(folder / view_files.CODES, card.rows)
+    with explain_view_errors(folder, view_files.STRUCTURE):
         file = open(folder / view_files.STRUCTURE, "rb")  # noqa: SIM115 - closed once it is read
-    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise damaged_view(folder, str(error)) from None
     for gathered in (z, hidden, *([] if codes is None else [codes.codes])):
         read_at_random(gathered)
     return View(
@@ -304,6 +305,12 @@ def is_whole(folder: Path, rows: int | None = None, with_regions: bool = False) 
     except (PhotoseekError, OSError):
         return False
     return view.built_with_regions or not with_regions
+
+
+def _map(folder: Path, name: str, rows: int, card: ViewCard) -> np.memmap:
+    """Map the first rows of a file of a view. Raises PhotoseekError if it cannot be read or is too short."""
+    with explain_view_errors(folder, name):
+        return map_file(folder, name, rows, card)
 
 
 def _read_tuning(folder: Path, card: ViewCard) -> Tuning:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from math import prod
 from pathlib import Path
 
-from indexer.storage.checksums import BlockChecksum, blocks_of_rows, digest_of_file
+from indexer.storage.integrity.checksums import BlockChecksum, blocks_of_rows, digest_of_file
 from indexer.views.view_files import CARD, CODES, DTYPES, MEANS, RANKER, STRUCTURE, read_card
 
 

@@ -3,7 +3,8 @@
 import hashlib
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -167,6 +168,27 @@ def digests(folder: Path) -> dict[str, str]:
 def damaged_view(folder: Path, reason: str) -> PhotoseekError:
     """Return the error to raise for a view that cannot be used."""
     return PhotoseekError(f"view {folder} is damaged ({reason}); {attach_advice(folder.parents[1])}")
+
+
+@contextmanager
+def explain_view_errors(folder: Path, name: str) -> Iterator[None]:
+    """Turn errors of reading a file of a view inside the block into a line.
+
+    Args:
+        folder: The view's folder.
+        name: The file.
+
+    Raises:
+        PhotoseekError: The block could not read the file.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise damaged_view(folder, f"{name} is missing") from None
+    except OSError as error:  # what a permission or a network disk withholds is not damaged
+        raise PhotoseekError(f"{folder / name} cannot be read: {error.strerror or error}") from None
+    except (EOFError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise damaged_view(folder, f"{name} cannot be read or is too short") from None
 
 
 def attach_advice(index: Path) -> str:

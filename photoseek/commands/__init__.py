@@ -7,14 +7,16 @@
 import click
 
 from photoseek.commands.bench import bench
+from photoseek.commands.compact import compact
 from photoseek.commands.duplicates import duplicates
 from photoseek.commands.evaluate import evaluate
 from photoseek.commands.folders import forget
 from photoseek.commands.index import build, info, use
 from photoseek.commands.judged import check, explore
+from photoseek.commands.repair import repair
 from photoseek.commands.search import batch, search
 from photoseek.commands.train import train
-from photoseek.commands.verify import repair, verify
+from photoseek.commands.verify import verify
 
 COMMANDS: tuple[click.Command, ...] = (
     build,
@@ -25,6 +27,7 @@ COMMANDS: tuple[click.Command, ...] = (
     forget,
     verify,
     repair,
+    compact,
     duplicates,
     check,
     explore,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from indexer.errors import PhotoseekError
+from photoseek.commands.compact import propose_compaction
 from photoseek.commands.folders import (
     echo_passed_over,
     echo_passed_over_paths,
@@ -70,6 +71,7 @@ DAMAGED = "indexed although damaged"
 )
 @click.option("--workers", type=POSITIVE_INTEGER, default=None, help="Decoding processes.  [default: one per core]")
 @click.option("--rehash", is_flag=True, help="Read every file again, whatever its size and time; embed what changed.")
+@click.option("--retry-skipped", is_flag=True, help="Try every skipped photo again.")
 @click.option("--accept-removals", is_flag=True, help="Remove photos that are gone, however many they are.")
 @click.option("--watch", is_flag=True, help="Go on: index what changes in the folders, until Ctrl-C.")
 @device_option
@@ -90,6 +92,7 @@ def build(
     deadline: float,
     workers: int | None,
     rehash: bool,
+    retry_skipped: bool,
     accept_removals: bool,
     watch: bool,
     device: str,
@@ -110,7 +113,8 @@ def build(
 
     def build_once(settle_seconds: float = 0.0) -> bool:
         nonlocal builds
-        begin, talk, checks = time.monotonic(), BuildTalk(quiet), FileChecks(rehash and not builds, settle_seconds)
+        begin, talk, is_first = time.monotonic(), BuildTalk(quiet), builds == 0
+        checks = FileChecks(rehash and is_first, settle_seconds, retry_skipped and is_first)
         # Later builds take the patterns that the index keeps by then.
         patterns = ((), ()) if builds else (exclude, include)
         folders = photo_folders(photos, *patterns, accept_removals)
@@ -131,6 +135,7 @@ def build(
         talk.echo_summary(index, time.monotonic() - begin, only_changes=builds > 0)
         if builds == 0:
             echo_passed_over(index, photos)
+            propose_compaction(index)
         builds += 1
         return talk.unsettled > 0
 
@@ -151,11 +156,12 @@ def _check_policy(policy: str | None) -> None:
 def _encoder_of_build(folder: Path, encoder: str | None, given: Mapping[str, str]) -> tuple[str, dict[str, str]]:
     """Return name and options of the image encoder: those given, else those of the index, else the default one."""
     from indexer.index import DEFAULT_ENCODER, Index
+    from indexer.storage import manifest
 
     known, kept = None, {}
-    if (folder / "manifest.json").exists():
-        manifest = Index.open(folder).manifest
-        known, kept = manifest.encoder_name, dict(manifest.encoder_options)
+    if manifest.exists(folder):
+        described = Index.open(folder).manifest
+        known, kept = described.encoder_name, dict(described.encoder_options)
     name = encoder or known or DEFAULT_ENCODER
     return name, {**(kept if name == known else {}), **given}
 

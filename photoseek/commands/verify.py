@@ -1,4 +1,4 @@
-"""Verify an index, and repair it: `photoseek verify`, `photoseek repair`."""
+"""Verify an index: `photoseek verify`."""
 
 import shlex
 from pathlib import Path
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
 @click.command()
 @examples("photoseek verify -i indexes/photos", "photoseek verify --full")
 @index_option
-@click.option(
-    "--sample", metavar="N", type=click.IntRange(min=0), default=1000, show_default=True, help="Rows compared."
-)
+@click.option("--sample", metavar="N", type=click.IntRange(min=0), help="Rows compared with the view.  [default: 1000]")
 @click.option("--full", is_flag=True, help="Compare all rows with the view.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @quiet_option
-def verify(folder: Path, sample: int, full: bool, as_json: bool, quiet: bool) -> None:
+def verify(folder: Path, sample: int | None, full: bool, as_json: bool, quiet: bool) -> None:
     """Read everything that an index keeps, and name what is not as it was written.
 
     Nothing is changed. The exit status is 1 if anything was found.
     """
     from indexer.user_paths import absolute_path
-    from indexer.verification.verify import VerifySettings, verify_index
+    from indexer.verification.verify import SAMPLE_ROWS, VerifySettings, verify_index
     from reranker.ranker import Ranker
 
-    settings = VerifySettings(Ranker.load, None if full else sample)
+    if full and sample is not None:
+        raise click.UsageError("--full compares all rows, --sample some of them; give one")
+    settings = VerifySettings(Ranker.load, None if full else SAMPLE_ROWS if sample is None else sample)
     with progress_bars(quiet) as on_stage:
         found = verify_index(absolute_path(folder), settings, on_stage)
     if as_json:
@@ -50,49 +50,6 @@ def verify(folder: Path, sample: int, full: bool, as_json: bool, quiet: bool) ->
         _echo(folder, found)
     if not found.is_whole:
         click.get_current_context().exit(1)
-
-
-@click.command()
-@examples("photoseek repair -i indexes/photos")
-@index_option
-@quiet_option
-def repair(folder: Path, quiet: bool) -> None:
-    """Mend what verify finds: embed the photos of damaged rows again, and build a damaged view again.
-
-    Rows that are right stay as they are. Where photos cannot be read, as on a disk that is not mounted, repair goes on
-    when it is called again. A damaged catalogue or manifest cannot be mended.
-    """
-    from indexer.embedding.pipeline import Decoding
-    from indexer.index import Index
-    from indexer.printable import counted
-    from indexer.user_paths import absolute_path
-    from indexer.verification.plan_repair import plan_repair
-    from indexer.verification.repair_rows import repair_rows
-    from indexer.verification.verify import VerifySettings, verify_index
-    from photoseek.attach import attach_ranker, ranker_for
-    from reranker.ranker import Ranker
-
-    place = absolute_path(folder)
-    with progress_bars(quiet) as on_stage:
-        plan = plan_repair(place, verify_index(place, VerifySettings(Ranker.load, None), on_stage))
-    for line in plan.lines():
-        click.echo(line)
-    if not plan.has_work:
-        return
-    with progress_bars(quiet) as on_stage:
-        if plan.seal:
-            plan.renew_seal()
-        if plan.rows:
-            encoder = plan.load_encoder()
-            done = repair_rows(place, plan.rows, encoder, Decoding(), lambda d, t: on_stage("rows", d, t))
-            click.echo(f"{counted(done.written, 'row')} written, {done.right:,} right as they were")
-            if done.waiting:
-                say(f"{counted(done.waiting, 'row')} wait for photos that cannot be read; call repair again with them")
-        with Index.open(folder) as index:
-            ranker = ranker_for(index, on_stage=on_stage) if plan.view else None
-            if ranker is not None:
-                attach_ranker(index, ranker, anew=True, on_stage=on_stage, on_problem=say)
-                click.echo(f"view of ranker {ranker.id} built again")
 
 
 def _echo(folder: Path, found: "Verification") -> None:

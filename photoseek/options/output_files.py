@@ -24,7 +24,7 @@ from photoseek.options.standard_options import with_home
 # As QUERIES standard input, as an output standard output.
 STANDARD = Path("-")
 # Files by which an index and a ranker are recognised.
-INDEX_FILE = "catalogue.sqlite"
+INDEX_FILES = "catalogue*.sqlite"
 RANKER_FILE = "ranker.json"
 # Of many endings that a file may have, a message names these first, and so many.
 USUAL_ENDINGS = (".jpg", ".pdf", ".png", ".svg", ".tif", ".webp")
@@ -195,7 +195,7 @@ def check_no_index(option: str, path: Path, is_folder: bool) -> None:
     """
     resolved, folder = path.resolve(), path.parent.resolve()  # a link lies in one place and leads to another
     for place in (*([resolved] if is_folder else []), *resolved.parents, folder, *folder.parents):
-        if (place / INDEX_FILE).is_file():
+        if any(place.glob(INDEX_FILES)):
             what = "is" if place == resolved else "lies in"
             raise PhotoseekError(f"{option} {printable(os.fspath(path))} {what} an index; nothing is written into one")
 
@@ -227,12 +227,12 @@ def _inputs(values: Iterable[object]) -> list[Path]:
 
 def _roots_of(folder: Path) -> list[Path]:
     """Return the photo folders of an index; none if the folder is no index, or cannot be read, which its use says."""
-    from indexer.storage.catalogue import Catalogue
+    from indexer.storage import manifest
+    from indexer.storage.generations import open_for_reading
 
-    file = folder / INDEX_FILE
-    if not file.is_file():
+    if not manifest.exists(folder):
         return []
-    with suppress(PhotoseekError), closing(Catalogue(file)) as catalogue:
+    with suppress(PhotoseekError), closing(open_for_reading(folder)[1]) as catalogue:
         return [Path(os.fsdecode(root)) for root in catalogue.roots()]
     return []
 

@@ -138,14 +138,15 @@ class _Tables:
     def expert(self, captions: dict[str, str]) -> Iterator[ExpertRow]:
         """Read the three expert grades of each pair."""
         for table, line, fields in self._pairs(EXPERT_FILES, captions, "photo, caption and three grades"):
-            photo, caption, *grades = fields
-            if all(grade.strip() in GRADES for grade in grades):
+            photo, caption, *given = fields
+            grades = [grade.strip() for grade in given]
+            if all(grade in GRADES for grade in grades):
                 first, second, third = (int(grade) for grade in grades)
                 # Experts have no identities, so the same grades in another order say the same.
-                table.good(line, (photo, caption), *sorted(grade.strip() for grade in grades))
+                table.good(line, (photo, caption), *sorted(grades))
                 yield ExpertRow(photo, caption, (first, second, third))
             else:
-                table.bad(line, "grades out of range", f"grades {', '.join(grades)}; a grade is 1, 2, 3 or 4")
+                table.bad(line, "grades out of range", f"grades {', '.join(given)}; a grade is 1, 2, 3 or 4")
 
     def crowd(self, captions: dict[str, str]) -> Iterator[CrowdRow]:
         """Read the crowd's votes on each pair, and refuse a row whose share of yes does not follow from its votes."""

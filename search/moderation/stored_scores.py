@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from safetensors import SafetensorError
 
-from indexer.storage.checked_tensors import load_arrays, save_arrays
+from indexer.storage.integrity.checked_tensors import load_arrays, save_arrays
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,8 @@ def test_files_that_are_as_they_were_are_not_read_unless_they_may_be_readable_by
     assert files_to_read(files, KNOWN, FileChecks(), LIMITS) == [NEW, TOUCHED, GROWN, LARGE]
     assert files_to_read(files, KNOWN, FileChecks(), Limits(999, 60.0)) == [NEW, TOUCHED, GROWN]
     assert files_to_read(files, KNOWN, FileChecks(rehash=True), LIMITS) == files
+    again = FileChecks(retry_skipped=True)
+    assert files_to_read(files, KNOWN, again, Limits(999, 60.0)) == [NEW, TOUCHED, GROWN, BROKEN, LARGE]
 
 
 def test_a_file_that_changes_or_goes_between_two_looks_is_unsettled(tmp_path, monkeypatch):

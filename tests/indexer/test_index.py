@@ -1,8 +1,12 @@
 import os
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import pytest
 
+from indexer.errors import PhotoseekError
 from indexer.index import POLICIES, Index
 from indexer.photos.rules.patterns import Patterns, PhotoFolders
 from reranker.moderation.policy import SHIPPED
@@ -220,3 +224,51 @@ def test_a_policy_that_does_not_exist_is_refused_and_a_file_is_kept_by_its_whole
 
 def test_the_policies_that_an_index_knows_are_those_that_are_shipped():
     assert sorted(POLICIES) == sorted(path.stem for path in SHIPPED.glob("*.toml"))
+
+
+@pytest.fixture
+def readable_index():
+    """An index of a user whom permissions hold back, although the suite may run as root."""
+    is_root = os.geteuid() == 0
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        base, index = Path(name), Path(name) / "index"
+        grey(base / "photos", a=0, b=51)
+        with build(base / "photos", index) as made:
+            made.attach(TinyRanker())
+        if is_root:
+            for path in (base, *base.rglob("*")):
+                os.chown(path, 65534, 65534)
+            os.seteuid(65534)
+        yield index
+        if is_root:
+            os.seteuid(0)
+        for path in (index, index / "views"):
+            path.chmod(0o755)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "catalogue.sqlite", "embeddings-1.f16"])
+def test_a_file_that_may_not_be_read_is_named_and_not_called_damaged(readable_index, name):
+    (readable_index / name).chmod(0)
+    with pytest.raises(PhotoseekError) as refused:
+        Index.open(readable_index).embeddings()[:]
+    assert "Permission denied" in str(refused.value)
+    assert name in str(refused.value)
+    assert "damaged" not in str(refused.value)
+
+
+def test_views_that_may_not_be_read_are_named_and_the_facts_are_still_given(readable_index):
+    (readable_index / "views").chmod(0)
+    with Index.open(readable_index) as opened:
+        (view,) = [opened.catalogue.active_view().id]
+        line = f"{readable_index}/views/{view}/view.json cannot be read: Permission denied"
+        assert refusal(opened.view) == line
+        assert (opened.facts()["photos"], opened.facts()["ranker"]) == (2, TinyRanker().id)
+
+
+def test_a_folder_that_may_not_be_read_is_named(readable_index):
+    readable_index.chmod(0)
+    line = f"index {readable_index}: manifest.json cannot be read: Permission denied"
+    assert refusal(lambda: Index.open(readable_index)) == line
+    assert "cannot be read: Permission denied" in refusal(
+        lambda: build(readable_index.parent / "photos", readable_index)
+    )

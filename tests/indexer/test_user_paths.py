@@ -27,6 +27,12 @@ def test_a_path_is_absolute_and_keeps_its_links(tmp_path: Path, monkeypatch: pyt
     assert absolute_path(os.fsdecode(b"caf\xe9")) == tmp_path / os.fsdecode(b"caf\xe9")
 
 
+@pytest.mark.parametrize("path", [None, 3, b"idx"])
+def test_what_is_no_path_is_one_line(path: object) -> None:
+    line = f"a path must be a str or a Path, got {path!r}"
+    assert refusal(lambda: absolute_path(path)) == line  # type: ignore[arg-type]
+
+
 def test_no_home_and_no_current_folder_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def nobody(_user: int) -> None:
         raise KeyError

@@ -148,3 +148,17 @@ def test_filters_say_of_one_photo_what_they_say_of_the_index() -> None:
     ]
     assert [filters.meets(photo) for filters in (*met, *missed)] == [True] * 5 + [False] * 5
     assert not any(filters.meets(PhotoMetadata()) for filters in met)
+
+
+def test_a_copy_that_is_on_the_disk_is_shown_before_one_that_is_not(library: Library) -> None:
+    before = "new/cat.png"
+    assert library.shown()[before] == ["new/deep/cat again.png", "old/cat.png"]
+    away = library.root.parent / "away.png"
+    (library.root / before).rename(away)
+    try:
+        assert library.shown()["new/deep/cat again.png"] == ["old/cat.png", "new/cat.png"]
+        shown = [name for name in library.shown(show_all=True) if name in CAT]
+        assert shown == ["new/deep/cat again.png", "old/cat.png", "new/cat.png"]
+    finally:
+        away.rename(library.root / before)
+    assert library.shown()[before] == ["new/deep/cat again.png", "old/cat.png"]

@@ -15,7 +15,7 @@ from reranker.models.no_match import no_match_features
 from reranker.models.pair_scores import PairScores
 from reranker.ranker import Ranker
 from reranker.ranking import correct_small_gallery
-from search import searcher as module
+from search import opened_index
 from search.searcher import STAGES, Searcher
 
 QUERIES = ["a motorcycle", "a cat", "two dogs play in the snow", "a cup of coffee on a table", "rocket", "the moon"]
@@ -139,7 +139,7 @@ def test_a_batch_answers_as_one_by_one(searcher: Searcher, monkeypatch: pytest.M
     queries = [(str(i), text) for i, text in enumerate(QUERIES)]
     singly = [searcher.answer_many([query], 4)[0] for query in queries]
     progress: list[tuple[int, int]] = []
-    monkeypatch.setattr(module, "BLOCK", 4)
+    monkeypatch.setattr(opened_index, "BLOCK", 4)
     together = searcher.answer_many(queries, 4, on_progress=lambda done, total: progress.append((done, total)))
     assert progress == [(4, 6), (6, 6)]
     assert [(a.id, a.text, a.good_match, names(a)) for a in together] == [

@@ -112,7 +112,7 @@ def test_the_ranker_gets_the_regions_of_its_candidates_those_of_the_tail_too(
     monkeypatch.setattr(Ranker, "scores", looking)
     searcher = Searcher(Index.open(folder))
     searcher.search("a cat")
-    alive = searcher._gallery.rows(SearchOptions())
+    alive = searcher._opened.gallery.rows(SearchOptions())
     rows = searcher.view.search(searcher.encode_queries(["a cat"]).candidate, 200, alive)[0][0]
     regions = searcher.index.regions()
     if regions is None:

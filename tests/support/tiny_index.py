@@ -15,7 +15,11 @@ from indexer.photos.rules.patterns import PhotoFolders
 from tiny_encoder import TinyEncoder
 
 INTACT = "what was committed is intact, run the build again"
-DAMAGED = "the index is damaged; delete it and build it again"
+
+
+def damaged(folder: Path) -> str:
+    """Return how the refusal of a damaged index ends."""
+    return f"the index is damaged; run: photoseek repair -i {folder}"
 
 
 def grey(root: Path, **values: int) -> None:
@@ -65,6 +69,17 @@ def by_root(opened: Index) -> dict[str, dict[str, int | None]]:
     return found
 
 
+def drop_index_entries(folder: Path) -> None:
+    """Empty the index by which a catalogue finds photos by their rows, as a damaged page does; values stay right."""
+    with closing(sqlite3.connect(folder / "catalogue.sqlite")) as connection:
+        find = "SELECT rootpage FROM sqlite_master WHERE name = 'photos_by_row'"
+        (page,) = connection.execute(find).fetchone()
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with open(folder / "catalogue.sqlite", "r+b") as file:
+        file.seek(4096 * (page - 1) + 3)  # the number of entries, https://www.sqlite.org/fileformat.html
+        file.write(bytes(2))
+
+
 def take_checksums_away(folder: Path) -> None:
     """Turn an index into one of format 2, which keeps no checksums."""
     values = json.loads((folder / "manifest.json").read_text())
@@ -72,4 +87,5 @@ def take_checksums_away(folder: Path) -> None:
     (folder / "manifest.json").write_text(json.dumps({**values, "format": 2}))
     with closing(sqlite3.connect(folder / "catalogue.sqlite")) as connection:
         connection.executescript("DROP TABLE checksums; DROP TABLE table_sums")
-    (folder / "catalogue.sqlite.seal").unlink()
+    for name in ("catalogue.sqlite.seal", "digests-1.bin", "recovery.json"):
+        (folder / name).unlink()

@@ -21,13 +21,15 @@ from indexer.printable import counted
 from indexer.stacks.stacking import mark_stale
 from indexer.storage import manifest
 from indexer.storage.catalogue import Catalogue
+from indexer.storage.generations import open_for_reading
 
 
 def read_kept(folder: Path) -> tuple[list[bytes], Patterns]:
     """Return the roots and the patterns that an index keeps, if there is one."""
     if not manifest.exists(folder):
         return [], Patterns()
-    with closing(Catalogue(folder / "catalogue.sqlite")) as catalogue:
+    _, catalogue = open_for_reading(folder)
+    with closing(catalogue):
         return catalogue.roots(), Patterns.from_json(catalogue.setting(Patterns.SETTING))
 
 

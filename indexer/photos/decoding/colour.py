@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from PIL.ImageCms import ImageCmsTransform
 
 # Pixels that are converted at once.
-STRIP_PIXELS = 4_000_000
+STRIP_PIXELS = 1_000_000
 # Photos of more pixels are made smaller as they are converted, if the encoder wants far fewer pixels.
-LARGE_PIXELS = 64_000_000
+LARGE_PIXELS = 32_000_000
 # A photo that is made smaller keeps so many times the side that the encoder wants, for the fine resampling to follow.
 REDUCED_SIDES = 4
 # Values that stand for white, where they come from integers of 8 to 16 bits.
@@ -48,7 +48,7 @@ def to_rgb(image: Image.Image, min_side: int = 0, profile: bytes | None = None) 
     """
     image.load()  # the file behind it may be closed before the result is looked at
     width, height = image.size
-    factor = _reduction(width, height, min_side)
+    factor = reduction(width, height, min_side)
     if factor == 1 and image.mode == "RGB" and not image.has_transparency_data:
         return to_srgb(image, profile)
     value_range = None
@@ -64,8 +64,8 @@ def to_rgb(image: Image.Image, min_side: int = 0, profile: bytes | None = None) 
     return result
 
 
-def _reduction(width: int, height: int, min_side: int) -> int:
-    """Return by which whole number a large image may be reduced."""
+def reduction(width: int, height: int, min_side: int) -> int:
+    """Return by which whole number a large image may be reduced, so that its sides stay well over `min_side`."""
     if not min_side or width * height <= LARGE_PIXELS:
         return 1
     return max(1, min(width, height) // (REDUCED_SIDES * min_side))
@@ -124,8 +124,12 @@ def note_of_odd_numbers(pixels: Image.Image | np.ndarray) -> str | None:
     """Return the note on a photo of floats some of which are no numbers; None for any other photo."""
     if isinstance(pixels, Image.Image) and pixels.mode != "F":
         return None
-    values = np.asarray(pixels)
-    return NOT_NUMBERS if values.dtype.kind == "f" and bool(np.isnan(values).any()) else None
+    if isinstance(pixels, Image.Image):
+        blocks = (np.asarray(strip) for _, strip in _strips(pixels, 1))
+    else:
+        rows = max(1, STRIP_PIXELS // max(1, pixels[:1].size))
+        blocks = (pixels[top : top + rows] for top in range(0, len(pixels), rows))
+    return NOT_NUMBERS if any(block.dtype.kind == "f" and bool(np.isnan(block).any()) for block in blocks) else None
 
 
 def to_8_bit(values: np.ndarray, value_range: tuple[float, float]) -> np.ndarray:

@@ -14,6 +14,7 @@ from indexer.photos.decoding.jpeg_markers import (
     LOSSLESS,
     PROGRESSIVE,
     JpegFrame,
+    coefficient_bytes,
     coefficients_there,
     jpeg_frame,
     length_before_filling,
@@ -27,6 +28,7 @@ from indexer.photos.decoding.limits import (
 )
 from indexer.photos.decoding.orientation import orientation_of
 from indexer.photos.decoding.picture import FileBytes, Picture, Request, as_file
+from indexer.photos.memory.estimates import WORKSPACE
 
 # How many coefficients of a block, in zigzag order, make the picture at 1/1, 1/2, 1/4 and 1/8 of its size.
 COEFFICIENTS = {1: 64, 2: 25, 4: 5, 8: 1}
@@ -39,6 +41,9 @@ BLOCK_ROWS = 16
 CUT_OFF = "Premature end of JPEG file"
 # Bytes that the pixels of a JPEG take at most, and what stands before them; what follows, such as a film, is not read.
 MOST_BYTES_PER_PIXEL, MOST_OTHER_BYTES = 4, 64_000_000
+# Bytes of memory per decoded pixel at the peak, when rows are compared to find those that are missing, and how often
+# the file lies in memory then.
+PEAK_BYTES, FILE_COPIES = 14, 4
 # Bytes that stand for those that are missing, other than none at all: rows that depend on them differ. They look random
 # (multiples of 2^32 / golden ratio, as in Knuth's hash), and none is 255, with which markers begin.
 FILLING = (np.arange(65536) * 2_654_435_761 // 2048 % 255).astype(np.uint8).tobytes() + END
@@ -65,13 +70,16 @@ def decode_jpeg(data: FileBytes, request: Request) -> Picture:
         raise UnreadablePhotoError(_why_not_opened(data)) from None
     with image:
         width, height = image.size
-        refuse_large(width, height, request.max_pixels)
         longest = MOST_BYTES_PER_PIXEL * width * height + MOST_OTHER_BYTES
         if len(data) > longest:
             data = data[:longest]
         # Halvings only: the scales between them are slower than full size and change the picture more.
         shortest, side = min(width, height), request.min_side
         shrink = next((s for s in (8, 4, 2) if shortest >= s * side), 1) if side else 1
+        pixels = width * height
+        needed = FILE_COPIES * len(data) + WORKSPACE
+        needed += int(pixels * (coefficient_bytes(data) + PEAK_BYTES / shrink**2))
+        refuse_large(width, height, request, needed)
         decoded, note = _decode(data, image, shrink)
         rgb = to_rgb(decoded, request.min_side, image.info.get("icc_profile"))
         return Picture(rgb, width, height, orientation_of(image), note)

@@ -19,6 +19,7 @@ FEWEST_ZEROS = 16
 # Zeros with which the data itself may end; more of them would be a wonder, and so few do no harm.
 OWN_ZEROS = 2
 BLOCK = 1 << 20
+COEFFICIENT_BYTES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +30,13 @@ class JpegFrame:
         coding: The second byte of its marker, of `FRAMES`.
         precision: Bits per channel.
         channels: How many.
+        samples_per_pixel: Their samples, of which coarser channels have fewer.
     """
 
     coding: int
     precision: int
     channels: int
+    samples_per_pixel: float
 
 
 def jpeg_frame(data: FileBytes) -> JpegFrame | None:
@@ -53,10 +56,35 @@ def jpeg_frame(data: FileBytes) -> JpegFrame | None:
         if marker == 0xFF:
             place += 1
         elif marker in FRAMES:
-            return JpegFrame(marker, data[place + 4], data[place + 9])
+            factors = [(byte >> 4, byte & 15) for byte in data[place + 11 : place + 10 + 3 * data[place + 9] : 3]]
+            across, down = (max((pair[at] for pair in factors), default=1) or 1 for at in (0, 1))
+            samples = sum(x * y for x, y in factors) / (across * down)
+            return JpegFrame(marker, data[place + 4], data[place + 9], samples)
         else:
             place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
     return None
+
+
+def coefficient_bytes(data: FileBytes) -> float:
+    """Return the bytes per pixel of the coefficients that a decoder keeps, at any scale, of a JPEG in several scans.
+
+    Args:
+        data: A JPEG.
+
+    Returns:
+        0 if all channels lie in one scan, so that no coefficients are kept.
+    """
+    frame = jpeg_frame(data)
+    if frame is None:
+        return 0.0
+    place = 2
+    while frame.coding not in PROGRESSIVE and place + 5 <= len(data) and data[place] == 0xFF:
+        if data[place + 1] == START_OF_SCAN:
+            if data[place + 4] >= frame.channels:
+                return 0.0
+            break
+        place += 1 if data[place + 1] == 0xFF else 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+    return COEFFICIENT_BYTES * frame.samples_per_pixel
 
 
 def coefficients_there(data: bytes) -> int:

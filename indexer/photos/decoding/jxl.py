@@ -8,10 +8,13 @@ from indexer.photos.decoding.damage.cut_files import is_cut
 from indexer.photos.decoding.limits import TRUNCATED, UnreadablePhotoError, refuse_large
 from indexer.photos.decoding.orientation import orientation_of
 from indexer.photos.decoding.picture import FileBytes, Picture, Request, as_file
+from indexer.photos.memory.estimates import file_bytes
 from indexer.photos.retry import with_module
 
 # Bytes of memory per pixel at the peak of decoding, as measured.
-PEAK_BYTES = 12
+PEAK_BYTES = 16
+# How often the plugin copies the file.
+FILE_COPIES = 1
 # Widths as a fraction of the height, by their number in the header (ISO/IEC 18181-1, size header).
 RATIOS = {1: (1, 1), 2: (12, 10), 3: (4, 3), 4: (3, 2), 5: (16, 9), 6: (5, 4), 7: (2, 1)}
 
@@ -35,7 +38,8 @@ def decode_jxl(data: FileBytes, request: Request) -> Picture:
     except ImportError:
         reason = "JPEG XL needs an extra: pip install 'photoseek[jxl]'"
         raise UnreadablePhotoError(reason, with_module("pillow_jxl")) from None
-    refuse_large(*_size(_codestream_start(data)), request.max_pixels, PEAK_BYTES)
+    width, height = _size(_codestream_start(data))
+    refuse_large(width, height, request, file_bytes(data, FILE_COPIES) + PEAK_BYTES * width * height)
     with _opened(data) as image:
         # Pixels come upright, unless the file is a JPEG that was packed without loss.
         orientation = orientation_of(image) if getattr(image, "jpeg", False) else 1

@@ -9,6 +9,8 @@ from PIL import Image
 
 # Bytes of a file; a large one is mapped and not read, so that only the parts that a decoder looks at take memory.
 FileBytes = bytes | mmap.mmap
+# Files of more bytes are mapped.
+MAPPED_BYTES = 64_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +20,14 @@ class Request:
     Attributes:
         min_side: Pixels that both sides of the picture should have at least, if the photo has as many; a decoder may
             give a smaller picture than the photo if that is cheaper. 0 for full size.
-        max_pixels: Photos of more pixels are refused.
+        max_pixels: Photos of more pixels are refused, and those whose decoding takes more memory than the budget that
+            belongs to it.
+        granted: Bytes of memory that the decoding may take now; None for the whole budget.
     """
 
     min_side: int
     max_pixels: int
+    granted: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

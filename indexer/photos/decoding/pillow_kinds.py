@@ -3,16 +3,23 @@
 from dataclasses import replace
 
 from PIL import Image
+from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
 
 from indexer.photos.decoding.colour import note_of_odd_numbers, to_rgb
 from indexer.photos.decoding.damage.gif import complete_gif
-from indexer.photos.decoding.limits import UnreadablePhotoError, note_of_missing_rows, refuse_large
+from indexer.photos.decoding.limits import UnreadablePhotoError, memory_budget, note_of_missing_rows, refuse_large
 from indexer.photos.decoding.orientation import orientation_of
-from indexer.photos.decoding.picture import FileBytes, Picture, Request, as_file
+from indexer.photos.decoding.picture import MAPPED_BYTES, FileBytes, Picture, Request, as_file
+from indexer.photos.memory.estimates import RGB_BYTES, WORKSPACE, copies_by_pillow, file_bytes, picture_bytes
+from indexer.photos.memory.webp_size import webp_size
 from indexer.photos.retry import with_module
 
-# Bytes of memory per pixel at the peak of decoding, as measured; 4 for all others.
-PEAK_BYTES = {"WEBP": 16, "AVIF": 10, "HEIF": 12, "JPEG2000": 20}
+# Bytes of memory per pixel that decoders take for themselves at their peak, as measured; others decode into the image.
+DECODER_BYTES = {"WEBP": 13, "AVIF": 10, "HEIF": 10, "JPEG2000": 16}
+# Bytes per pixel of the frames before, and of the search for a frame that shows something.
+FRAMES_BYTES = 12
+# How often a file is copied while frames are looked for in it.
+GIF_COPIES = 3
 # Bits per pixel of the raw modes in which bitmaps and portable pixmaps are stored.
 RAW_BITS = {
     "1": 1,
@@ -52,12 +59,20 @@ def decode_with_pillow(data: FileBytes, request: Request, kind: str) -> Picture:
     """
     if kind == "HEIF":
         _enable_heif()
+    if kind == "WEBP":
+        # Pillow's decoder takes memory for all pixels as soon as it opens a file.
+        width, height = webp_size(data)
+        refuse_large(width, height, request, DECODER_BYTES[kind] * width * height)
     with Image.open(as_file(data), formats=(kind,)) as image:
         width, height = image.size
-        refuse_large(width, height, request.max_pixels, PEAK_BYTES.get(kind, 4))
+        needed = _bytes_needed(image, data, request, kind)
+        if kind == "JPEG2000" and needed > memory_budget(request.max_pixels):
+            needed = _reduce(image, data, request) or needed
+        refuse_large(width, height, request, needed)
         missing, share = _missing_bytes(image, len(data)) if kind in UNCOMPRESSED else (0, 1.0)
         if missing:
             note = note_of_missing_rows(share)
+            refuse_large(width, height, request, needed + file_bytes(data, 1) + missing)
             return replace(decode_with_pillow(bytes(data) + bytes(missing), request, kind), note=note)
         if kind in ANIMATED:
             _seek_shown_frame(image)
@@ -83,8 +98,38 @@ def decode_gif(data: FileBytes, request: Request) -> Picture:
         UnreadablePhotoError: It is too large, or lacks too much.
         Exception: Any of the kinds that Pillow raises for broken data.
     """
-    whole, note = complete_gif(data, request.max_pixels)
+    whole, note = complete_gif(data, request)
     return replace(decode_with_pillow(whole, request, "GIF"), note=note)
+
+
+def _bytes_needed(image: Image.Image, data: FileBytes, request: Request, kind: str) -> int:
+    """Return the bytes of memory that decoding an opened image takes at its peak."""
+    pixels = image.width * image.height
+    if kind == "PSD":  # its layers are not read
+        file = min(len(data), MAPPED_BYTES + RGB_BYTES * pixels)
+    elif kind == "GIF":
+        file = file_bytes(data, GIF_COPIES)
+    elif kind in DECODER_BYTES:
+        file = file_bytes(data, copies_by_pillow(data))
+    else:
+        file = file_bytes(data)
+    frames = FRAMES_BYTES if kind in ANIMATED and getattr(image, "n_frames", 1) > 1 else 0
+    return file + picture_bytes(image, request) + (DECODER_BYTES.get(kind, 0) + frames) * pixels
+
+
+def _reduce(image: Image.Image, data: FileBytes, request: Request) -> int:
+    """Have a JPEG 2000 decoded at the first of 1/2, 1/4, ... that fits; return its bytes, 0 if it must stay large."""
+    assert isinstance(image, Jpeg2KImageFile)
+    pixels = image.width * image.height
+    most = (min(image.size) // request.min_side).bit_length() - 1 if request.min_side else 0
+    needed = 0
+    for halvings in range(1, most + 1):
+        image.reduce = halvings
+        reduced = (DECODER_BYTES["JPEG2000"] + 2 * RGB_BYTES) * pixels >> 2 * halvings
+        needed = file_bytes(data, copies_by_pillow(data)) + WORKSPACE + reduced
+        if needed <= memory_budget(request.max_pixels):
+            break
+    return needed
 
 
 def _missing_bytes(image: Image.Image, size: int) -> tuple[int, float]:

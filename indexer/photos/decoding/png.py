@@ -30,20 +30,22 @@ def decode_png(data: FileBytes, request: Request) -> Picture:
     """
     try:
         picture = decode_with_pillow(data, request, "PNG")
+        if has_sound_pixels(data):
+            return picture
+        del picture
+        raise OSError("wrong checksum of the pixels")
     except (UnreadablePhotoError, MemoryError):
         raise
-    except Exception as error:
-        return _decode_damaged(data, request, error)
-    if has_sound_pixels(data):
-        return picture
-    return _decode_damaged(data, request, OSError("wrong checksum of the pixels"))
+    except Exception:
+        chunks = read_chunks(data)
+        if chunks is None:
+            raise
+    # The error is gone here, and with it the pixels that its traceback held.
+    return _decode_damaged(chunks, request)
 
 
-def _decode_damaged(data: FileBytes, request: Request, error: Exception) -> Picture:
-    """Decode a PNG that Pillow refused with an error, or of whose pixels the checksum is wrong."""
-    chunks = read_chunks(data)
-    if chunks is None:
-        raise error
+def _decode_damaged(chunks: PngChunks, request: Request) -> Picture:
+    """Decode a PNG that Pillow refused, or of whose pixels the checksum is wrong."""
     if chunks.sound_pixels == len(chunks.pixels):
         try:
             picture = decode_with_pillow(without_side_chunks(chunks), request, "PNG")
@@ -52,7 +54,7 @@ def _decode_damaged(data: FileBytes, request: Request, error: Exception) -> Pict
             raise
         except Exception:
             pass  # it is the pixels that are damaged, too
-    repaired, note = whole_rows(chunks, request.max_pixels)
+    repaired, note = whole_rows(chunks, request)
     return replace(decode_with_pillow(repaired, request, "PNG"), note=note)
 
 

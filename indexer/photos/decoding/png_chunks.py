@@ -12,7 +12,7 @@ from indexer.photos.decoding.limits import (
     note_of_missing_rows,
     refuse_large,
 )
-from indexer.photos.decoding.picture import FileBytes
+from indexer.photos.decoding.picture import FileBytes, Request
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 HEADER = struct.Struct(">IIBBBBB")
@@ -30,6 +30,8 @@ TRANSPARENCY = {0: 2, 2: 6}
 PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 # The filter of a row that says "as the row above".
 UP = 2
+# How often the rows and the compressed pixels of a damaged PNG lie in memory while rows are added.
+COPIES = 4
 # Bytes that are decompressed at once, so that what stands before an error is kept.
 STEP = 256
 
@@ -128,12 +130,12 @@ def without_side_chunks(chunks: PngChunks) -> bytes:
     )
 
 
-def whole_rows(chunks: PngChunks, max_pixels: int) -> tuple[bytes, str]:
+def whole_rows(chunks: PngChunks, request: Request) -> tuple[bytes, str]:
     """Write a PNG of the rows that can be decompressed, followed by repetitions of the last one.
 
     Args:
         chunks: What the damaged PNG holds.
-        max_pixels: A PNG of more pixels is refused.
+        request: What limits it.
 
     Returns:
         The bytes of the PNG, and a note how much is missing.
@@ -145,9 +147,9 @@ def whole_rows(chunks: PngChunks, max_pixels: int) -> tuple[bytes, str]:
     if colour not in CHANNELS or not width or not height:
         raise UnreadablePhotoError(TRUNCATED)
     bits = depth * CHANNELS[colour]
-    refuse_large(width, height, max_pixels, 2 * (bits + 7) // 8 + 4)
     rows = _row_lengths(width, height, bits, bool(interlaced))
     expected = sum(length * count for length, count in rows)
+    refuse_large(width, height, request, COPIES * (expected + len(chunks.pixels)))
     found, is_whole = _decompressed(chunks.pixels, expected)
     if is_whole:
         note = "wrong checksums in the PNG"

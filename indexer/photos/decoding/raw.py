@@ -12,6 +12,7 @@ from indexer.photos.decoding.jpeg import decode_jpeg
 from indexer.photos.decoding.limits import TRUNCATED, UnreadablePhotoError, refuse_large
 from indexer.photos.decoding.orientation import ORIENTATION
 from indexer.photos.decoding.picture import FileBytes, Picture, Request, as_file
+from indexer.photos.memory.estimates import file_bytes
 from indexer.photos.retry import with_module
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 FLIPS = {0: 1, 3: 3, 5: 8, 6: 6}
 # Bytes of memory per pixel of the sensor while it is developed at half size, as measured.
 PEAK_BYTES = 8
+# How often LibRaw and its binding copy the file.
+FILE_COPIES = 1
 
 
 def decode_raw(data: FileBytes, request: Request) -> Picture:
@@ -48,7 +51,7 @@ def decode_raw(data: FileBytes, request: Request) -> Picture:
             if preview is not None and min(preview.width, preview.height) >= request.min_side:
                 return preview
             try:
-                return _developed(raw, request)
+                return _developed(raw, request, file_bytes(data, FILE_COPIES))
             except (rawpy.LibRawError, UnreadablePhotoError):
                 if preview is None:
                     raise
@@ -103,8 +106,9 @@ def _tells_orientation(jpeg: bytes) -> bool:
         return ORIENTATION in image.getexif()
 
 
-def _developed(raw: "rawpy.RawPy", request: Request) -> Picture:
+def _developed(raw: "rawpy.RawPy", request: Request, file_size: int) -> Picture:
     """Develop the sensor's data at half size, upright."""
-    refuse_large(raw.sizes.width, raw.sizes.height, request.max_pixels, PEAK_BYTES)
+    width, height = raw.sizes.width, raw.sizes.height
+    refuse_large(width, height, request, file_size + PEAK_BYTES * width * height)
     image = Image.fromarray(raw.postprocess(half_size=True, use_camera_wb=True))
     return Picture(image, image.width, image.height)

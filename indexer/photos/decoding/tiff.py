@@ -6,12 +6,21 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from indexer.photos.decoding import tiff_directory as tag
-from indexer.photos.decoding.colour import NOT_NUMBERS, note_of_odd_numbers, shown_range, to_8_bit, to_rgb
+from indexer.photos.decoding.colour import NOT_NUMBERS, STRIP_PIXELS, note_of_odd_numbers, shown_range, to_8_bit, to_rgb
 from indexer.photos.decoding.limits import UnreadablePhotoError, note_of_missing_rows, refuse_large
 from indexer.photos.decoding.orientation import orientation_of, upright
 from indexer.photos.decoding.picture import FileBytes, Picture, Request, as_file
 from indexer.photos.decoding.tiff_directory import TiffDirectory, photo_directory
 from indexer.photos.decoding.tiff_samples import PACKBITS, UNSIGNED, SampleLayout, sample_blocks, sample_layout
+from indexer.photos.memory.estimates import (
+    RGB_BYTES,
+    WORKSPACE,
+    copies_by_pillow,
+    file_bytes,
+    picture_bytes,
+    rgb_pixels,
+)
+from indexer.photos.retry import OTHER_DECODER
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, INKS, LAB = 0, 1, 2, 5, 8
 CHANNELS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, INKS: 4, LAB: 3}
@@ -41,7 +50,7 @@ def decode_tiff(data: FileBytes, request: Request) -> Picture:
         Exception: Any of the kinds that Pillow raises for broken data.
     """
     directory = photo_directory(data)
-    refuse_large(directory.number(tag.WIDTH, 0), directory.number(tag.HEIGHT, 0), request.max_pixels)
+    refuse_large(directory.number(tag.WIDTH, 0), directory.number(tag.HEIGHT, 0), request)
     if directory.number(tag.COMPRESSION, 1) == PACKBITS and directory.number(tag.PREDICTOR, 1) != 1:
         # Some programs write differences there, some only the tag.
         raise UnreadablePhotoError(f"decoders disagree about this TIFF ({_kind(directory)}, with a predictor)")
@@ -55,7 +64,8 @@ def decode_tiff(data: FileBytes, request: Request) -> Picture:
         except (UnreadablePhotoError, MemoryError):
             raise
         except Exception:
-            return _by_samples(data, directory, layout, request)
+            pass  # what Pillow cannot read of it
+        return _by_samples(data, directory, layout, request)
     picture = _by_samples(data, directory, layout, request)
     # Pillow takes planes of more than 8 bits for pixels, which gives noise, and does not invert deep greys.
     is_beyond_pillow = layout.bits > 8 and (layout.planes > 1 or directory.number(tag.PHOTOMETRIC, -1) == WHITE_IS_ZERO)
@@ -71,8 +81,8 @@ def _is_plain(directory: TiffDirectory, layout: SampleLayout) -> bool:
     return is_byte and layout.planes == 1 and layout.samples == CHANNELS[photometric] and photometric != LAB
 
 
-def _by_pillow(data: FileBytes, directory: TiffDirectory, request: Request) -> Picture:
-    """Decode by Pillow."""
+def _by_pillow(data: FileBytes, directory: TiffDirectory, request: Request, held: int = 0) -> Picture:
+    """Decode by Pillow while so many bytes of memory are held by another picture."""
     try:
         image = Image.open(as_file(data), formats=("TIFF",))
     except UnidentifiedImageError:
@@ -80,6 +90,7 @@ def _by_pillow(data: FileBytes, directory: TiffDirectory, request: Request) -> P
     with image:
         if directory.page:
             image.seek(directory.page)
+        refuse_large(*image.size, request, held + _bytes_by_pillow(image, data, directory, request))
         profile = image.info.get("icc_profile")
         try:
             rgb = to_rgb(image, request.min_side, profile)
@@ -87,6 +98,16 @@ def _by_pillow(data: FileBytes, directory: TiffDirectory, request: Request) -> P
             raise OSError(f"{error} ({_kind(directory)})") from None
         width, height = image.size  # Pillow may turn a TIFF upright as it loads
         return Picture(rgb, width, height, orientation_of(image), note_of_odd_numbers(image))
+
+
+def _bytes_by_pillow(image: Image.Image, data: FileBytes, directory: TiffDirectory, request: Request) -> int:
+    """Return the bytes of memory that decoding a TIFF by Pillow takes at its peak."""
+    # Pillow has libtiff read compressed ones, which it gives the whole file and gets strips or tiles from.
+    copies = copies_by_pillow(data) * (directory.number(tag.COMPRESSION, 1) != 1)
+    columns = directory.number(tag.TILE_WIDTH, image.width)
+    rows = directory.number(tag.TILE_HEIGHT, min(image.height, directory.number(tag.ROWS_PER_STRIP, image.height)))
+    part = columns * rows * max(1, sum(directory.numbers(tag.BITS)) // 8, RGB_BYTES)
+    return file_bytes(data, copies) + picture_bytes(image, request) + (part if copies else 0)
 
 
 def _kind(directory: TiffDirectory) -> str:
@@ -105,9 +126,15 @@ def _by_samples(data: FileBytes, directory: TiffDirectory, layout: SampleLayout,
     has_alpha = layout.samples > colours and bool(extra) and extra[0] in (PREMULTIPLIED, STRAIGHT)
     kept = colours + has_alpha
     size = layout.dtype.itemsize
-    # A strip or tile lies in memory as compressed, as bytes and as numbers.
-    at_once = 3 * size * layout.samples * layout.part[0] * layout.part[1] // (layout.width * layout.height)
-    refuse_large(layout.width, layout.height, request.max_pixels, kept * (size if size > 2 else 1) + 8 + at_once)
+    # A strip or tile lies in memory as compressed, as bytes and as numbers, beside the pixels as numbers and as bytes;
+    # then the pixels as bytes, rearranged, as an image and as RGB; then the RGB and its turned copy.
+    at_once = 3 * size * layout.samples * layout.part[0] * layout.part[1]
+    is_rearranged = photometric in (INKS, LAB) or (has_alpha and (kept == 2 or extra[0] == PREMULTIPLIED))
+    of_image = (1 if kept == 1 else RGB_BYTES) + RGB_BYTES * is_rearranged
+    pixels_of_photo, rgb = layout.width * layout.height, RGB_BYTES * rgb_pixels(layout.width, layout.height, request)
+    as_numbers = (kept * size * (size > 2) + kept) * pixels_of_photo + at_once
+    peak = max(as_numbers, (kept + of_image) * pixels_of_photo + rgb, 2 * rgb)
+    refuse_large(layout.width, layout.height, request, file_bytes(data) + peak + WORKSPACE)
     pixels, share, note = _bytes_of(data, layout, kept, colours, photometric)
     note = note if share == 1 else note_of_missing_rows(share)
     if has_alpha:
@@ -116,8 +143,8 @@ def _by_samples(data: FileBytes, directory: TiffDirectory, layout: SampleLayout,
         pixels[..., 0] = 255 - pixels[..., 0]
     image = _image(pixels, photometric, has_alpha, extra[:1] == (PREMULTIPLIED,))
     profile = directory.tags.get(tag.PROFILE)
-    rgb = to_rgb(image, request.min_side, bytes(profile) if profile else None)
-    return Picture(rgb, layout.width, layout.height, _orientation(directory), note)
+    shown = to_rgb(image, request.min_side, bytes(profile) if profile else None)
+    return Picture(shown, layout.width, layout.height, _orientation(directory), note)
 
 
 def _orientation(directory: TiffDirectory) -> int:
@@ -147,7 +174,7 @@ def _bytes_of(
         target[...] = values if is_wide else _to_bytes(values, layout, photometric)
     if not is_wide:
         return pixels, there / expected, None
-    step = max(1, 4_000_000 // (layout.width * kept))
+    step = max(1, STRIP_PIXELS // (layout.width * kept))
     tops = range(0, layout.height, step)
     value_range = shown_range((pixels[top : top + step, :, :colours] for top in tops), is_integer=not is_float)
     if layout.dtype.kind == "i" and layout.bits <= 16 and value_range[0] == 0:
@@ -178,7 +205,8 @@ def _refuse_half_transparent(alpha: np.ndarray) -> None:
     Args:
         alpha: (height, width) uint8.
     """
-    counts = np.bincount(alpha[:: max(1, len(alpha) // 1000)].ravel(), minlength=256)
+    looked_at = alpha[:: max(1, len(alpha) // 1000), :: max(1, alpha.shape[1] // 1000)]
+    counts = np.bincount(looked_at.ravel(), minlength=256)
     if counts[HALF_TRANSPARENT].sum() > MOST_HALF_TRANSPARENT * counts.sum():
         raise UnreadablePhotoError("most of this TIFF is half transparent, and decoders disagree about what it shows")
 
@@ -197,16 +225,23 @@ def _image(pixels: np.ndarray, photometric: int, has_alpha: bool, is_premultipli
     if not is_premultiplied:
         return Image.fromarray(pixels)
     # Over white, a premultiplied colour only needs what its alpha leaves.
-    rest = 255 - pixels[..., 3:].astype(np.int16)
-    return Image.fromarray((pixels[..., :3] + rest).clip(0, 255).astype(np.uint8))
+    result = np.empty((*pixels.shape[:2], 3), np.uint8)
+    for row, target in zip(pixels, result, strict=True):
+        target[...] = (row[:, :3] + (255 - row[:, 3:].astype(np.int16))).clip(0, 255)
+    return Image.fromarray(result)
 
 
 def _compare(picture: Picture, data: FileBytes, directory: TiffDirectory, request: Request) -> None:
     """Refuse a TIFF that Pillow reads as another picture."""
     try:
-        other = _by_pillow(data, directory, request)
+        held = RGB_BYTES * picture.image.width * picture.image.height
+        other = _by_pillow(data, directory, request, held)
     except MemoryError:
         raise
+    except UnreadablePhotoError as error:
+        if error.retry != OTHER_DECODER:  # too large to be compared
+            raise
+        return
     except Exception:  # Pillow does not read it
         return
     ours, theirs = (

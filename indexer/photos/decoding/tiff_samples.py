@@ -24,7 +24,7 @@ TYPES = {
 }
 # Samples per pixel of what is still a photo, and pixels that are read at once where the file lets us choose.
 MOST_SAMPLES = 16
-BAND_PIXELS = 4_000_000
+BAND_PIXELS = 1_000_000
 # Pixels of a tile that is larger than its picture.
 LARGEST_TILE = 1 << 22
 DIFFERENCES, FLOAT_DIFFERENCES = 2, 3

@@ -105,10 +105,12 @@ def kind_of_listing(names: set[bytes]) -> str | None:
     Args:
         names: Those of the names in it that say something.
     """
-    if {b"manifest.json", b"catalogue.sqlite"} <= names:
+    if b"manifest.json" in names and names.intersection(_OF_INDEX):
         return INDEXES
     return NOMEDIA if b".nomedia" in names else None
 
 
+# Of these an index has one or both: a compacted one has a catalogue of another name, but it was locked for that.
+_OF_INDEX = (b"catalogue.sqlite", b"writer.lock")
 # The names that `kind_of_listing` looks for.
-TELLING_NAMES = frozenset((b"manifest.json", b"catalogue.sqlite", b".nomedia"))
+TELLING_NAMES = frozenset((b"manifest.json", b".nomedia", *_OF_INDEX))

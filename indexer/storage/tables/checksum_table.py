@@ -1,6 +1,6 @@
 """The table of checksums of an index's files: of each block of rows that a transaction committed, of whole files."""
 
-from indexer.storage.checksums import BlockChecksum
+from indexer.storage.integrity.checksums import BlockChecksum
 from indexer.storage.tables.database import Database
 
 

@@ -1,15 +1,16 @@
 """The SQLite file below the catalogue: its tables, its connection, its errors as one line each."""
 
 import os
+import shlex
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-from indexer.errors import DAMAGED, INTACT, PhotoseekError
+from indexer.errors import INTACT, DamageError, PhotoseekError, damaged_index
 from indexer.storage.fork_safe_lock import ForkSafeLock
+from indexer.storage.tables.connection import CHANGES, Connection, connect, has_changes_beside
 from indexer.storage.tables.schema import SCHEMA, add_tables
 from indexer.storage.tables.seal import seal_problem, write_seal
 from indexer.storage.tables.shared_descriptor import SharedDescriptor
@@ -24,26 +25,8 @@ OUTSIDE_ERRORS = (
     sqlite3.SQLITE_PERM,
     sqlite3.SQLITE_READONLY,
 )
-# How long another process's transaction is waited for, in seconds.
-LOCK_TIMEOUT = 30.0
-
-
-class _Connection(sqlite3.Connection):
-    """A connection that keeps the descriptor of its file.
-
-    One that is not closed lives until the garbage is collected, longer than its `Database`. Without its locks, which
-    the descriptor takes along, it would spoil what the next connection of the process reads.
-    """
-
-    file: SharedDescriptor
-
-
-# Options of every connection. Threads share it; `Database` lets one in at a time.
-SHARED: dict[str, Any] = {"uri": True, "isolation_level": None, "check_same_thread": False, "factory": _Connection}
 # How long readers are waited for when the file is closed, in milliseconds.
 MOVE_TIMEOUT_MS = 1000
-# The files beside the catalogue that SQLite keeps: its last changes, before they are copied into the file itself.
-CHANGES = "-wal"
 # What SQLite and Python raise for a file that cannot be used; names in a damaged one may be no Unicode.
 UNREADABLE = (sqlite3.DatabaseError, UnicodeDecodeError)
 # How SQLite begins to say that the tables are not those that it was asked for; a damaged file may name others.
@@ -77,15 +60,15 @@ class Database:
         self.path = path = path.absolute()
         self._lock = ForkSafeLock()
         self._writable = writable or create
-        if not create and not path.is_file():
-            raise PhotoseekError(f"{path.parent} has no catalogue: {DAMAGED}")
+        if not create and not os.path.lexists(path):
+            raise damaged_index(path.parent, f"{path.parent} has no catalogue")
         if create:
             path.touch()
         file = _share(path)
         if _is_cut(path, file.descriptor):
-            raise PhotoseekError(f"{path} is shorter than it says: {DAMAGED}")
+            raise damaged_index(path.parent, f"{path} is shorter than it says")
         try:
-            self._connection = _connect(path, writable, create)
+            self._connection = connect(path, writable, create)
             self._file = self._connection.file = file
             if create:
                 self._connection.executescript("PRAGMA journal_mode=WAL;" + SCHEMA)
@@ -96,12 +79,13 @@ class Database:
         except UNREADABLE as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_ERROR:  # no such table
                 if _lacks_changes(path, file.descriptor):
-                    raise PhotoseekError(
+                    place = shlex.quote(str(path.parent))
+                    raise DamageError(
                         f"{path} is empty: the index was copied without {path.name}{CHANGES}; copy the whole folder "
-                        "again, or delete it and build it again"
+                        f"again, or run: photoseek repair -i {place}"
                     ) from None
-                raise PhotoseekError(f"{path} is not a catalogue ({error}): {DAMAGED}") from None
-            raise _refusal(path, error) from None
+                raise damaged_index(path.parent, f"{path} is not a catalogue ({error})") from None
+            raise refusal_of(path, error) from None
 
         if create:
             self.begin_sums()
@@ -112,7 +96,7 @@ class Database:
             if self._process == os.getpid():
                 if self._writable:
                     self._move_changes_into_file()
-                    if not _has_changes_beside(self.path):
+                    if not has_changes_beside(self.path):
                         with suppress(OSError, sqlite3.DatabaseError):
                             write_seal(self.path, self._file.descriptor, self._connection)
                 self._connection.close()
@@ -137,10 +121,16 @@ class Database:
             values: What stands for them.
         """
         with self._lock, self._transaction_for(statement):
-            try:
-                return self._opened().execute(statement, values).fetchall()
-            except UNREADABLE as error:
-                raise _refusal(self.path, error) from None
+            while True:
+                connection = self._opened()
+                try:
+                    found = connection.execute(statement, values).fetchall()
+                except UNREADABLE as error:
+                    if connection.is_outdated(self.path):
+                        continue
+                    raise refusal_of(self.path, error) from None
+                if not connection.is_outdated(self.path):
+                    return found
 
     def live_rows_missing_in(self, table: str) -> list[int]:
         """Return the rows of photos that have no entry in a table, sorted.
@@ -166,7 +156,7 @@ class Database:
             try:
                 self._opened().executemany(statement, rows)
             except UNREADABLE as error:
-                raise _refusal(self.path, error) from None
+                raise refusal_of(self.path, error) from None
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -197,10 +187,10 @@ class Database:
             try:
                 kept, computed = kept_sums(self._opened()), computed_sums(self._opened())
             except UNREADABLE as error:
-                raise _refusal(self.path, error) from None
+                raise refusal_of(self.path, error) from None
         changed = sorted(table for table in computed if kept and kept.get(table) != computed[table])
         problems += [f"table {table} is not as it was written" for table in changed]
-        if not problems and not _has_changes_beside(self.path):
+        if not problems and not has_changes_beside(self.path):
             problem = seal_problem(self.path, self._file.descriptor, self._opened())
             problems += [] if problem is None else [problem]
         return [*dict.fromkeys(problems)]
@@ -212,14 +202,14 @@ class Database:
             try:
                 self._sums.begin()
             except UNREADABLE as error:
-                raise _refusal(self.path, error) from None
+                raise refusal_of(self.path, error) from None
 
     def _write_sums(self) -> None:
         if self._sums is not None:
             try:
                 self._sums.write()
             except UNREADABLE as error:
-                raise _refusal(self.path, error) from None
+                raise refusal_of(self.path, error) from None
 
     def _transaction_for(self, statement: str) -> AbstractContextManager[None]:
         """Return the transaction that a statement needs for itself: sums change with the tables or not at all."""
@@ -231,54 +221,32 @@ class Database:
         add_tables(self._connection, temporary=not self._writable)
         return TableSums(self._connection) if self._writable else None
 
-    def _opened(self) -> sqlite3.Connection:
-        """Return the connection, a new one in a forked child or after `close`."""
+    def _opened(self) -> Connection:
+        """Return the connection, a new one in a forked child, after `close`, and where SQLite could not look itself."""
+        if self._process == os.getpid() and self._connection.is_outdated(self.path):
+            self._connection.close()
+            self._connection = connect(self.path, writable=False, create=False)
+            self._connection.file = self._file
+            self._sums = self._prepare()
         if self._process != os.getpid():
             # SQLite forbids a child to use, or to close, what its parent opened.
             _PARENTS.append(self._connection)
             file = self._file if self._file.is_open else _share(self.path)
-            self._connection = _connect(self.path, self._writable, create=False)
+            self._connection = connect(self.path, self._writable, create=False)
             self._file = self._connection.file = file
             self._sums = self._prepare()
             self._process = os.getpid()
         return self._connection
 
 
-def _connect(path: Path, writable: bool, create: bool) -> _Connection:
-    """Open the file: created, for writing, or for reading, even on read-only media."""
-    address = "file:" + quote(os.fsencode(path.absolute()))
-    if writable or create:
-        mode = "rwc" if create else "rw"
-        connection = sqlite3.connect(f"{address}?mode={mode}", timeout=LOCK_TIMEOUT, **SHARED)
-        connection.execute("PRAGMA synchronous=FULL")
-        return connection
-    connection = sqlite3.connect(address + "?mode=ro", timeout=LOCK_TIMEOUT, **SHARED)
-    try:
-        connection.execute("SELECT 1 FROM sqlite_master").fetchone()
-    except sqlite3.OperationalError as error:
-        connection.close()
-        if _has_changes_beside(path):
-            raise PhotoseekError(
-                f"index {path.parent}: the last changes are in {path.name}{CHANGES}, which cannot be read here "
-                f"({error}); make the folder writable, or copy it to a local disk"
-            ) from None
-        # SQLite needs a writable folder; on read-only media nothing can change, so no lock is missed.
-        connection = sqlite3.connect(address + "?immutable=1", **SHARED)
-    return connection
-
-
-def _has_changes_beside(path: Path) -> bool:
-    """Return whether SQLite keeps changes of a file beside it."""
-    try:
-        return os.path.getsize(f"{path}{CHANGES}") > 0
-    except OSError:
-        return False
-
-
 def _share(path: Path) -> SharedDescriptor:
     """Open a file for reading its bytes beside SQLite."""
     try:
         return SharedDescriptor(path)
+    except FileNotFoundError:
+        raise PhotoseekError(
+            f"index {path.parent} has no {path.name} any more, as when it was compacted since; open it again"
+        ) from None
     except OSError as error:
         raise PhotoseekError(f"index {path.parent}: {path.name} cannot be read: {error.strerror}") from None
 
@@ -287,27 +255,32 @@ def _lacks_changes(path: Path, file: int) -> bool:
     """Return whether a file was written as one with changes beside it, and there are none."""
     header = os.pread(file, 20, 0)
     # The versions of the format that are needed to write and to read it (https://www.sqlite.org/fileformat.html).
-    return header[18:20] == b"\x02\x02" and not _has_changes_beside(path)
+    return header[18:20] == b"\x02\x02" and not has_changes_beside(path)
 
 
 def _is_cut(path: Path, file: int) -> bool:
     """Return whether a file lacks pages that its header counts; what is beside it may hold them."""
     header = os.pread(file, 100, 0)
     counts_pages = len(header) == 100 and header.startswith(MAGIC) and header[24:28] == header[92:96]
-    if not counts_pages or _has_changes_beside(path):
+    if not counts_pages or has_changes_beside(path):
         return False
     page_size = int.from_bytes(header[16:18], "big")
     pages = int.from_bytes(header[28:32], "big")
     return os.fstat(file).st_size < pages * (0x10000 if page_size == 1 else page_size)
 
 
-def _refusal(path: Path, error: Exception) -> Exception:
-    """Return the line for what is wrong with the file or its disk; any other error is a bug and returned as it is."""
+def refusal_of(path: Path, error: Exception) -> Exception:
+    """Return the line for what is wrong with a file or its disk; any other error is a bug and returned as it is.
+
+    Args:
+        path: The file.
+        error: What SQLite or Python raised.
+    """
     # Python itself refuses a text that is no UTF-8, without a code.
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
     is_of_others = code == sqlite3.SQLITE_ERROR and str(error).startswith(OTHER_TABLES)
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or is_of_others:
-        return PhotoseekError(f"{path} cannot be read ({error}): {DAMAGED}")
+        return damaged_index(path.parent, f"{path} cannot be read ({error})")
     if code == sqlite3.SQLITE_FULL:
         return PhotoseekError(f"index {path.parent}: disk is full; {INTACT}")
     if code in OUTSIDE_ERRORS:

@@ -1,6 +1,8 @@
 """The tables of a catalogue."""
 
 import sqlite3
+from contextlib import closing
+from functools import cache
 
 SCHEMA = """
 CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -61,6 +63,21 @@ ADDED_INDEXES = {
     "metadata_by_place": "metadata (latitude, longitude) WHERE latitude IS NOT NULL",
     "metadata_by_kind": "metadata (kind)",
 }
+# Every table of values; the sums of them are in a table of their own.
+TABLES = ("settings", "roots", "embeddings", "photos", "views", "builds", *(ADDED_TABLES.keys() - {"table_sums"}))
+
+
+@cache
+def columns_of(table: str) -> tuple[str, ...]:
+    """Return the names of a table's columns, in their order.
+
+    Args:
+        table: One of `TABLES`.
+    """
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(SCHEMA)
+        add_tables(connection, temporary=False)
+        return tuple(str(name) for _, name, *_ in connection.execute(f"PRAGMA table_info({table})"))
 
 
 def add_tables(connection: sqlite3.Connection, *, temporary: bool) -> None:

@@ -10,11 +10,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from indexer.storage.atomic_files import write_text_durably
-from indexer.storage.checksums import digest_of_descriptor
+from indexer.storage.integrity.checksums import digest_of_descriptor
 from indexer.storage.tables.table_sums import kept_sums
 
 SUFFIX = ".seal"
-DAMAGED_SEAL = "catalogue.sqlite.seal is not as it was written"
+DAMAGED_SEAL = "its seal is not as it was written"
 CHANGED_BYTES = "bytes that hold no values are not as they were written"
 
 
@@ -53,6 +53,15 @@ def seal_problem(path: Path, file: int, connection: sqlite3.Connection) -> str |
     if state == _state_of(connection) and digest != digest_of_descriptor(file).hex():
         return CHANGED_BYTES
     return None
+
+
+def is_sealed(path: Path) -> bool:
+    """Return whether a catalogue has a seal, right or wrong.
+
+    Args:
+        path: The file.
+    """
+    return _place(path).exists()
 
 
 def is_of_seal(problem: str) -> bool:

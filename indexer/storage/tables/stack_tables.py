@@ -53,9 +53,13 @@ class StackTables:
         """
         self._database.run_for_each("INSERT OR IGNORE INTO links VALUES (?, ?)", map(tuple, links.tolist()))
 
-    def clear_links(self) -> None:
-        """Remove every link, inside a transaction."""
-        self._database.run("DELETE FROM links")
+    def remove_links(self, links: np.ndarray) -> None:
+        """Remove links, inside a transaction.
+
+        Args:
+            links: (m, 2) int64, the larger row of each first.
+        """
+        self._database.run_for_each("DELETE FROM links WHERE row = ? AND other = ?", map(tuple, links.tolist()))
 
     def links(self) -> np.ndarray:
         """Return the links between rows of photos that look alike: (m, 2) int64, the larger row of each first."""

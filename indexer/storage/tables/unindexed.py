@@ -52,6 +52,11 @@ class Unindexed:
         """Return how many photos are left out that have been embedded."""
         return int(self._run("SELECT count(*) FROM left_out")[0][0])
 
+    def dead_left_out_count(self) -> int:
+        """Return how many photos are left out that have a dead row."""
+        query = "SELECT count(*) FROM left_out JOIN embeddings ON embeddings.row = left_out.row WHERE live = 0"
+        return int(self._run(query)[0][0])
+
     def leave_out(self, root: int, paths: Iterable[bytes]) -> None:
         """Remember photos that are about to be removed, inside a transaction; one that was skipped has nothing to keep.
 

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,9 +14,9 @@ from indexer.index import Index
 from indexer.photos.metadata.record import NOT_READ, PhotoMetadata
 from indexer.storage import vector_files
 from indexer.storage.catalogue import Catalogue
+from indexer.storage.generations import open_for_writing
 from indexer.storage.manifest import FORMAT, write_values
 from indexer.storage.records import NewPhoto
-from indexer.storage.write_lock import write_lock
 from search.bench.synthetic.photos import CHOICES, Recipe, nearest_photos, photo_blocks, source_rows, tune
 from search.opened_view import ranker_of
 
@@ -92,15 +91,16 @@ def _recipe_for(folder: Path, real: Index, sources: np.ndarray, photos: int, see
 
 def _add_photos(folder: Path, sources: np.ndarray, recipe: Recipe, report: OnStage) -> None:
     """Add the photos that a synthetic index lacks, block by block."""
-    with write_lock(folder), closing(Catalogue(folder / "catalogue.sqlite", writable=True)) as catalogue:
+    with open_for_writing(folder) as index:
+        catalogue, name = index.catalogue, index.manifest.embeddings
         done = catalogue.row_count()
         if done < recipe.photos:
             root = catalogue.root_id(bytes((folder / "photos").absolute()))
             for start, block in photo_blocks(sources, recipe, done):
-                checksum = vector_files.append(folder / "embeddings-1.f16", start, block)
+                checksum = vector_files.append(folder / name, start, block)
                 photos = list(_photos(start, len(block), recipe.photos))
                 with catalogue.transaction():
-                    catalogue.checksums.put("embeddings-1.f16", checksum)
+                    catalogue.checksums.put(name, checksum)
                     catalogue.add_many(root, photos, start)
                     catalogue.metadata.put_many((row, p.metadata or NOT_READ, 0) for row, p in enumerate(photos, start))
                 report("photos", start + len(block), recipe.photos)
@@ -122,6 +122,6 @@ def _photos(start: int, count: int, total: int) -> Iterator[NewPhoto]:
 def _create(folder: Path, real: Index, recipe: Recipe) -> None:
     """Begin a synthetic index: an empty catalogue, and the manifest of the real index with the recipe in it."""
     folder.mkdir(parents=True, exist_ok=True)
-    Catalogue(folder / "catalogue.sqlite", create=True).close()
     manifest = replace(real.manifest, embeddings="embeddings-1.f16", region_shape=(0, 0), format=FORMAT)
+    Catalogue(folder / manifest.catalogue_file, create=True).close()
     write_values(folder, {**manifest.to_json(), "synthetic": asdict(recipe)})

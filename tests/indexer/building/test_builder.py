@@ -255,7 +255,7 @@ def test_a_disk_that_is_full_is_one_line_and_the_index_stays_whole(photos, folde
             patch.setattr(os, "fsync", full)
         elif what == "commit":
             # As many pages as it has are as many as it may have.
-            connect = database._connect
+            connect = database.connect
 
             def cramped(*asked):
                 db = connect(*asked)
@@ -263,7 +263,7 @@ def test_a_disk_that_is_full_is_one_line_and_the_index_stays_whole(photos, folde
                 db.execute(f"PRAGMA max_page_count = {pages}")
                 return db
 
-            patch.setattr(database, "_connect", cramped)
+            patch.setattr(database, "connect", cramped)
             grey(photos, **{"x" * 200 + f"{number:03}": number for number in range(120)})
         else:
             patch.setattr(filelock.FileLock, "acquire", full)

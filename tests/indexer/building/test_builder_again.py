@@ -60,6 +60,17 @@ def test_a_broken_photo_is_tried_again_when_its_time_changes_and_by_rehash(photo
     assert last(build(photos, folder, decoding=REHASH)) == {"seen": 6, "added": 1}
 
 
+def test_all_that_was_skipped_is_tried_again_when_asked_for(photos, folder):
+    whole = (photos / "b.png").read_bytes()
+    for name in ("one.png", "two.png"):
+        (photos / name).write_bytes(b"no" + whole[2:])
+    build(photos, folder)
+    replaced(photos / "one.png", whole)  # a decoder that looks at it again sees a photo
+    assert named(photos, folder)[1] == []
+    built, skipped = named(photos, folder, decoding=Decoding(workers=2, checks=FileChecks(retry_skipped=True)))
+    assert ([item.path for item in skipped], last(built)) == ([b"two.png"], {"seen": 6, "added": 1, "skipped": 1})
+
+
 def test_a_photo_that_was_too_large_is_tried_again_when_it_no_longer_is(photos, folder):
     def limited(pixels: int) -> Decoding:
         return Decoding(workers=2, max_pixels=pixels)

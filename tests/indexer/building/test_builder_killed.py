@@ -51,7 +51,8 @@ photo_writer.COMMIT_ROWS = 8
 if point == "before the first row is written":
     vector_files.append = dies_on_call(vector_files.append, 1, before=True)
 if point == "between rows and their commit":
-    vector_files.append = dies_on_call(vector_files.append, 2, before=False)
+    # embeddings and records of the first block, then those of the second
+    vector_files.append = dies_on_call(vector_files.append, 4, before=False)
 if point == "inside a commit":
     Catalogue.add = dies_on_call(Catalogue.add, 13, before=False)
 if point == "before the removals":

@@ -3,7 +3,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -188,6 +188,29 @@ def test_a_file_over_the_limit_of_pixels_is_skipped(tmp_path):
     grey(tmp_path / "a.png", 51)
     reason = "16 x 12 is 192 pixels, over the limit of 191 (--max-pixels changes it)"
     assert reasons(run(tmp_path, Decoding(workers=1, max_pixels=191))) == {"a.png": reason}
+
+
+def test_huge_photos_wait_for_memory_and_are_embedded_all_the_same(tmp_path, monkeypatch):
+    taken, most = [0], []
+
+    class Watched(workers.MemoryShare):
+        @contextmanager
+        def taken(self, wanted):
+            with super().taken(wanted):
+                taken[0] += wanted
+                most.append(taken[0])
+                yield
+                taken[0] -= wanted
+
+    monkeypatch.setattr(workers, "MemoryShare", Watched)
+    monkeypatch.setattr(workers, "shared_bytes", lambda: 300_000_000)
+    for name in ("1", "2", "3"):  # 100 MB as stored, as much as RGB, and some to work in
+        Image.new("RGBA", (5000, 5000), (51, 51, 51, 255)).save(tmp_path / f"{name}.png", compress_level=1)
+    grey(tmp_path / "4.png", 51)
+    results = run(tmp_path)
+    assert [np.allclose(result.vector, vector(51), atol=1e-6) for _, result in results] == [True] * 4
+    assert 200_000_000 < max(most) < 300_000_000
+    assert sum(value > 0 for value in most) >= 3
 
 
 def test_no_more_than_two_blocks_are_read_ahead_of_what_is_taken(tmp_path, monkeypatch):

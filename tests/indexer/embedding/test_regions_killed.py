@@ -54,8 +54,8 @@ def dies(function, number, before):
 
 photo_writer.COMMIT_ROWS = regions.BLOCK_ROWS = 4
 what, _, when = point.partition(": ")
-# A commit writes twice, the embeddings and the regions; filling in writes regions only.
-calls = {"between embeddings and regions": 3, "before regions": 2, "between regions and their commit": 4}
+# A commit writes three times: embeddings, regions, records; filling in writes regions only.
+calls = {"between embeddings and regions": 4, "before regions": 2, "between regions and their commit": 6}
 if when in calls:
     number = 2 if what == "fill" else calls[when]
     vector_files.append = dies(vector_files.append, number, before=when == "before regions")

@@ -141,7 +141,9 @@ def test_too_little_memory_is_a_reason_and_a_wrong_fit_is_an_error(tmp_path, mon
     with pytest.raises(KeyError):
         decoded(tmp_path, PNG, transform=SquareTransform(32, filter="bilinaer"))
     monkeypatch.setattr("indexer.photos.decoding.pillow_kinds.to_rgb", lambda *_: (_ for _ in ()).throw(MemoryError))
-    assert refusal(tmp_path, PNG) == "not enough memory to decode it"
+    assert refusal(tmp_path, PNG) == (
+        "needs over 1,000,000,000 bytes of memory to decode, or there is too little (--max-pixels changes the limit)"
+    )
 
 
 def test_a_path_is_any_bytes(tmp_path):

@@ -5,8 +5,10 @@ import pytest
 
 from indexer.photos.perceptual_hash import SCALE, WIDTH, likeness_vectors
 from indexer.stacks import looks_alike
-from indexer.stacks.looks_alike import COSINE_WEIGHT, THRESHOLD, Looks, links_of_neighbours, links_of_new
+from indexer.stacks.looks_alike import COSINE_WEIGHT, THRESHOLD, Looks, links_of_neighbours, links_of_new, without_links
 from unusual_photos.made_stacks import SquareEncoder
+
+NONE = np.zeros((0, 2), np.int64)
 
 
 def looks(seed: int, bursts: int = 60, frames: int = 4) -> Looks:
@@ -63,7 +65,33 @@ def test_neighbours_in_path_order_are_compared(block: int, monkeypatch: pytest.M
     # Paths in another order than rows; bursts stay side by side. A row without a hash and a copy's row are passed over.
     order = [row for burst in np.random.default_rng(0).permutation(60) for row in range(4 * burst, 4 * burst + 4)]
     order.insert(9, order[8])
-    assert sorted(pairs(links_of_neighbours(photos, order))) == sorted(expected(photos))
+    assert sorted(pairs(links_of_neighbours(photos, order, NONE))) == sorted(expected(photos))
+
+
+def test_links_that_were_found_before_are_kept_as_long_as_their_photos_are_near(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    photos = looks(3)
+    order = list(range(240))
+    links = links_of_neighbours(photos, order, NONE)
+    compared: list[int] = []
+    alike = Looks.links
+    monkeypatch.setattr(
+        Looks, "links", lambda self, places, likeness: compared.append(len(places)) or alike(self, places, likeness)
+    )
+    # A third of them is known, and a link of photos that stand nowhere near each other, as photos came between.
+    known = np.concatenate([links[::3], [[239, 0]]])
+    assert links_of_neighbours(photos, order, known).tolist() == links.tolist()
+    first = compared.pop()
+    assert links_of_neighbours(photos, order, NONE).tolist() == links.tolist()
+    assert compared == [first + len(links[::3])]
+
+
+def test_links_are_taken_away_from_others() -> None:
+    links = np.array([[1, 0], [2, 0], [2, 1]])
+    assert without_links(links, np.array([[2, 0], [3, 0]])).tolist() == [[1, 0], [2, 1]]
+    assert without_links(links, NONE).tolist() == links.tolist()
+    assert without_links(NONE, links).shape == (0, 2)
 
 
 def test_copies_far_apart_in_path_order_are_found_by_their_hash() -> None:
@@ -75,7 +103,7 @@ def test_copies_far_apart_in_path_order_are_found_by_their_hash() -> None:
     x = np.tile(random.standard_normal((500, 16)), (2, 1))
     x /= np.linalg.norm(x, axis=1, keepdims=True)
     photos = Looks(np.arange(1000), np.rint(vectors).astype(np.int8), x.astype(np.float16), 0.2)
-    found = set(pairs(links_of_neighbours(photos, list(range(1000)))))
+    found = set(pairs(links_of_neighbours(photos, list(range(1000)), NONE)))
     assert found <= {(row + 500, row) for row in range(500)}
     assert len(found) >= 490
 
@@ -83,7 +111,7 @@ def test_copies_far_apart_in_path_order_are_found_by_their_hash() -> None:
 def test_no_photos_have_no_links() -> None:
     none = Looks(np.zeros(0, np.int64), np.zeros((0, WIDTH), np.int8), np.zeros((0, 4), np.float16), 0.2)
     assert links_of_new(none, 0).shape == (0, 2)
-    assert links_of_neighbours(none, []).shape == (0, 2)
+    assert links_of_neighbours(none, [], NONE).shape == (0, 2)
 
 
 def test_the_cosine_is_taken_relative_to_the_encoders_own_scale() -> None:

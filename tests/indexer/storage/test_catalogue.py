@@ -14,8 +14,8 @@ from indexer.storage.records import ActiveView, BuildCounts, BuildRecord, Catalo
 from indexer.storage.tables.database import Database
 from indexer.storage.tables.schema import ADDED_TABLES
 from indexer.storage.write_lock import write_lock
+from tiny_index import damaged
 
-DAMAGED = "the index is damaged; delete it and build it again"
 CHECKOUT = Path(__file__).parents[3]
 
 
@@ -276,7 +276,7 @@ def test_a_missing_catalogue_is_refused_and_not_made_anew(tmp_path):
     for writable in (False, True):
         with pytest.raises(PhotoseekError) as refusal:
             Catalogue(tmp_path / "catalogue.sqlite", writable=writable)
-        assert str(refusal.value) == f"{tmp_path} has no catalogue: {DAMAGED}"
+        assert str(refusal.value) == f"{tmp_path} has no catalogue: {damaged(tmp_path)}"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -293,7 +293,7 @@ def test_a_file_that_is_no_catalogue_is_refused(tmp_path, content, what, writabl
     path.write_bytes(content)
     with pytest.raises(PhotoseekError) as refusal:
         Catalogue(path, writable=writable)
-    assert str(refusal.value) == f"{path} {what}: {DAMAGED}"
+    assert str(refusal.value) == f"{path} {what}: {damaged(tmp_path)}"
 
 
 def test_damage_that_shows_only_later_is_one_line_too(tmp_path):
@@ -310,7 +310,7 @@ def test_damage_that_shows_only_later_is_one_line_too(tmp_path):
     reader = Catalogue(path)
     with pytest.raises(PhotoseekError) as refusal:
         list(reader.all_photos())
-    assert str(refusal.value) == f"{path} cannot be read (database disk image is malformed): {DAMAGED}"
+    assert str(refusal.value) == f"{path} cannot be read (database disk image is malformed): {damaged(tmp_path)}"
 
 
 def test_a_mistake_of_ours_keeps_its_own_error(catalogue):

@@ -6,7 +6,7 @@ import pytest
 from indexer.index import Index
 from indexer.storage import manifest
 from indexer.storage.manifest import Manifest
-from tiny_index import DAMAGED, build, refusal
+from tiny_index import build, damaged, refusal
 
 # Every byte of a manifest: the format on disk.
 TEXT = """{
@@ -79,7 +79,7 @@ def test_a_manifest_that_lacks_what_it_takes_is_damaged(tmp_path, key):
     values = json.loads(TEXT)
     del values[key], values["sha256"]
     (tmp_path / "manifest.json").write_text(json.dumps({**values, "format": 2}))
-    assert refusal(lambda: Index.open(tmp_path)) == f"{tmp_path}/manifest.json cannot be read: {DAMAGED}"
+    assert refusal(lambda: Index.open(tmp_path)) == f"{tmp_path}/manifest.json cannot be read: {damaged(tmp_path)}"
 
 
 def test_a_missing_index_is_refused_with_the_command_that_makes_one(folder):
@@ -91,7 +91,7 @@ def test_a_missing_index_is_refused_with_the_command_that_makes_one(folder):
 def test_a_damaged_manifest_is_refused(photos, folder, content):
     build(photos, folder)
     (folder / "manifest.json").write_bytes(os.fsencode(content))
-    line = f"{folder}/manifest.json cannot be read: {DAMAGED}"
+    line = f"{folder}/manifest.json cannot be read: {damaged(folder)}"
     assert refusal(lambda: Index.open(folder)) == line
     assert refusal(lambda: build(photos, folder)) == line
 
@@ -137,7 +137,8 @@ def test_an_index_that_may_not_be_read_is_not_damaged(photos, folder, monkeypatc
         patched.setattr("pathlib.Path.read_bytes", refuse)
         assert refusal(lambda: Index.open(folder)) == f"index {folder}: manifest.json cannot be read: Permission denied"
     opened = Index.open(folder)
-    monkeypatch.setattr("pathlib.Path.stat", refuse)
+    opened.close()
+    monkeypatch.setattr("os.stat", refuse)
     assert refusal(opened.embeddings) == f"{folder}/embeddings-1.f16: Permission denied"
 
 
@@ -165,7 +166,7 @@ def test_an_index_of_another_format_is_refused(photos, folder):
 
 
 def test_a_manifest_with_any_other_byte_in_an_entry_is_damaged(tmp_path):
-    line = f"{tmp_path}/manifest.json cannot be read: {DAMAGED}"
+    line = f"{tmp_path}/manifest.json cannot be read: {damaged(tmp_path)}"
     for old, new in (("tiny@1", "tiny@3"), ('"dim": 4', '"dim": 5'), ("  4\n", "  6\n"), ("s-1.f16", "s-2.f16")):
         assert TEXT.count(old) == 1
         (tmp_path / "manifest.json").write_text(TEXT.replace(old, new))
@@ -190,7 +191,7 @@ def test_a_manifest_with_any_other_byte_in_an_entry_is_damaged(tmp_path):
 )
 def test_a_manifest_of_other_types_or_that_leads_out_of_the_index_is_damaged(tmp_path, entry):
     manifest.write_values(tmp_path, {**WRITTEN.to_json(), **entry})
-    assert refusal(lambda: manifest.read(tmp_path)) == f"{tmp_path}/manifest.json cannot be read: {DAMAGED}"
+    assert refusal(lambda: manifest.read(tmp_path)) == f"{tmp_path}/manifest.json cannot be read: {damaged(tmp_path)}"
 
 
 def test_a_file_is_no_damaged_index(tmp_path):

@@ -6,6 +6,7 @@ import pytest
 
 from indexer.errors import PhotoseekError
 from indexer.storage.vector_files import REGION_DTYPE, append, may_be_stored, quantise_directions, read
+from tiny_index import damaged
 
 A, B, C = ([1.0, 0.0], [0.5, -0.25], [0.0, 2.0])
 
@@ -59,7 +60,7 @@ def test_a_file_that_is_too_short_is_refused_for_reading_and_for_writing(tmp_pat
     path = tmp_path / "e.f16"
     append(path, 0, np.array([A, B], np.float32))
     os.truncate(path, 7)
-    message = f"{path} is shorter than its 2 rows: the index is damaged; delete it and build it again"
+    message = f"{path} is shorter than its 2 rows: {damaged(tmp_path)}"
     for act in (lambda: read(path, 2, 2), lambda: append(path, 2, np.array([C], np.float32))):
         with pytest.raises(PhotoseekError) as refusal:
             act()
@@ -71,13 +72,11 @@ def test_a_file_that_is_missing_is_refused_and_not_made_anew(tmp_path):
     path = tmp_path / "e.f16"
     with pytest.raises(PhotoseekError) as refusal:
         read(path, 2, 2)
-    reason = "No such file or directory: the index is damaged; delete it and build it again"
+    reason = f"No such file or directory: {damaged(tmp_path)}"
     assert str(refusal.value) == f"{path}: {reason}"
     with pytest.raises(PhotoseekError) as refusal:
         append(path, 2, np.array([C], np.float32))
-    assert (
-        str(refusal.value) == f"{path} is shorter than its 2 rows: the index is damaged; delete it and build it again"
-    )
+    assert str(refusal.value) == f"{path} is shorter than its 2 rows: {damaged(tmp_path)}"
     assert not path.exists()
 
 

@@ -154,12 +154,23 @@ def test_a_whole_index_needs_nothing(index: Path) -> None:
     assert (planned.has_work, list(planned.lines())) == (False, ["nothing to repair"])
 
 
-@pytest.mark.parametrize("name", ["manifest.json", "catalogue.sqlite"])
-def test_what_cannot_be_repaired_is_refused_with_what_to_do(index: Path, name: str) -> None:
-    os.truncate(index / name, 50)
+def test_a_manifest_without_its_copy_is_refused_with_what_to_do(index: Path) -> None:
+    os.truncate(index / "manifest.json", 50)
+    (index / "recovery.json").unlink()
     line = refusal(lambda: plan(index))
-    assert line.startswith(f"{index / name} cannot be repaired (")
+    assert line.startswith(f"{index / 'manifest.json'} cannot be repaired (")
     assert line.endswith("; build another index: photoseek build PHOTOS -i FOLDER")
+
+
+def test_files_that_may_not_be_read_are_not_damaged_and_not_repaired(
+    index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def withheld(path: Path, *_: object) -> bytes:
+        raise PermissionError(13, os.strerror(13), str(path))
+
+    monkeypatch.setattr("indexer.verification.stored_rows.digest_of_bytes", withheld)
+    line = f"{index}/embeddings-1.f16: cannot be read: Permission denied; repair it as a user who may read it"
+    assert refusal(lambda: plan(index)) == line
 
 
 def test_a_catalogue_with_right_values_is_sealed_again(index: Path) -> None:

@@ -11,12 +11,15 @@ import numpy as np
 import pytest
 
 from indexer.errors import PhotoseekError
+from indexer.index import Index
+from indexer.storage import manifest
 from indexer.storage.catalogue import Catalogue
-from indexer.storage.checksums import blocks_of_rows
+from indexer.storage.integrity.checksums import blocks_of_rows
+from indexer.storage.recovery import row_records
 from indexer.verification.findings import Verification
 from indexer.verification.verify import VerifySettings, verify_index
 from tiny_encoder import Refusing
-from tiny_index import build, grey, take_checksums_away
+from tiny_index import build, drop_index_entries, grey, take_checksums_away
 from tiny_ranker import TinyRanker
 
 RANKER = TinyRanker()
@@ -67,7 +70,7 @@ def test_a_whole_index_has_no_findings_and_stays_as_it_is(index: Path) -> None:
     result = verify_index(index, VerifySettings(lambda _folder: RANKER), lambda *stage: stages.append(stage))
     assert (result.findings, result.notes, result.rows, result.compared_rows) == ([], [], 4, 4)
     view = view_of(index)
-    files = [*view.rglob("*"), index / "embeddings-1.f16", index / "regions-1.i8"]
+    files = [*view.rglob("*"), *(index / name for name in ("embeddings-1.f16", "regions-1.i8", "digests-1.bin"))]
     assert result.read_bytes == sum(path.stat().st_size for path in files if path.is_file())
     assert stages[-1] == ("view against rows", 4, 4)
     after = {path: path.read_bytes() for path in index.rglob("*") if path.is_file()}
@@ -114,6 +117,8 @@ def test_a_view_that_is_not_of_its_rows_is_found_though_both_have_their_checksum
     vectors[[0, 3]] = vectors[[3, 0]]
     vectors.tofile(index / "embeddings-1.f16")
     renew_checksums(index)
+    with closing(Catalogue(index / "catalogue.sqlite")) as catalogue:
+        row_records.write_all(index, manifest.read(index), catalogue)
     (finding,) = verified(index).findings
     assert (finding.file, finding.problem) == (f"views/{view_of(index).name}", "2 rows not of their photos")
     assert finding.rows == (0, 3)
@@ -138,6 +143,67 @@ def test_a_cut_file_of_rows_is_named(index: Path, name: str, size: int) -> None:
     problems = found(index)
     assert "rows 0 to 3 are not as they were written" in problems[name]
     assert f"{name} is shorter than its 4 rows" in problems[name]
+
+
+@pytest.mark.parametrize("at", [0, 17, 21, 24, 39])
+def test_a_changed_record_of_a_row_is_named_whatever_part_of_it(index: Path, at: int) -> None:
+    flip(index / "digests-1.bin", 2 * 40 + at)
+    (finding,) = verified(index).findings
+    assert (finding.file, finding.rows) == ("digests-1.bin", (2,))
+    assert finding.problem == "1 row with a record that is not as it was written"
+
+
+def test_records_that_are_cut_are_named_and_those_of_damaged_rows_are_not(index: Path) -> None:
+    flip(index / "embeddings-1.f16", 8)
+    assert set(found(index)) == {"embeddings-1.f16"}
+    os.truncate(index / "digests-1.bin", 3 * 40 + 39)
+    assert found(index)["digests-1.bin"] == ["digests-1.bin is shorter than its 4 rows"]
+
+
+def test_what_an_older_version_lacks_is_a_note_and_the_next_build_adds_it(index: Path) -> None:
+    names = ("digests-1.bin", "recovery.json", "catalogue.sqlite.seal")
+    whole = [(index / name).read_bytes() for name in names[:2]]
+    for name in names:
+        (index / name).unlink()
+    assert verified(index).findings == []
+    assert [note.partition(",")[0] for note in verified(index).notes] == [
+        "catalogue.sqlite has no seal",
+        "digests-1.bin is missing",
+        "recovery.json is missing",
+    ]
+    photos = index.parent / "photos"
+    grey(photos, a=0, b=51, trip__c=102, trip__d=255)
+    build(photos, index, encoder=Refusing()).close()
+    assert (index / "digests-1.bin").read_bytes() == whole[0]
+    assert (verified(index).findings, verified(index).notes) == ([], [])
+
+
+def test_a_view_card_that_cannot_be_read_is_one_finding(index: Path) -> None:
+    name = f"views/{view_of(index).name}/view.json"
+    (index / name).write_text("{")
+    assert found(index) == {name: ["it is not as it was written"]}
+
+
+@pytest.mark.parametrize("cut", ["z.f16", "hub.f32", "hidden.f16"])
+def test_a_view_that_is_cut_says_which_file_and_no_words_of_a_library(index: Path, cut: str) -> None:
+    os.truncate(view_of(index) / cut, 3)
+    with Index.open(index) as opened, pytest.raises(PhotoseekError) as refused:
+        opened.view()
+    assert str(refused.value).startswith(
+        f"view {view_of(index)} is damaged ({cut} cannot be read or is too short); run: "
+    )
+
+
+def test_a_damaged_index_of_the_catalogue_is_refused_before_anything_is_written(index: Path) -> None:
+    drop_index_entries(index)
+    photos = index.parent / "photos"
+    grey(photos, a=0, b=51, trip__c=102, trip__d=255)
+    with pytest.raises(PhotoseekError) as refused:
+        build(photos, index)
+    assert str(refused.value) == (
+        f"index {index} is damaged: its catalogue has photos that its index photos_by_row does not find; nothing was "
+        f"written; run: photoseek verify -i {index}"
+    )
 
 
 def test_files_that_are_gone_are_named(index: Path) -> None:

@@ -311,3 +311,9 @@ def test_a_folder_without_photos_captions_or_existence_is_refused(tmp_path):
     assert refusal(tmp_path) == (
         f"judged data {tmp_path}: no captions (Flickr8k.token.txt, captions.token.txt or train_dataset.csv)"
     )
+
+
+def test_a_space_of_any_kind_beside_a_grade_is_passed_over(tmp_path):
+    rows = "a.jpg\tb.JPG#0\t1\x1d\t1\t 2\n"
+    judgments = load_judgments(write(tmp_path, COURSE | {"ExpertAnnotations.tsv": rows}))
+    assert [row.grades for row in judgments.expert] == [(1, 1, 2)]

@@ -7,7 +7,7 @@ References:
 from dataclasses import dataclass
 
 from indexer.photos.decoding.limits import TRUNCATED, UnreadablePhotoError, note_of_missing_rows, refuse_large
-from indexer.photos.decoding.picture import FileBytes
+from indexer.photos.decoding.picture import FileBytes, Request
 
 EXTENSION, IMAGE, TRAILER = 0x21, 0x2C, 0x3B
 # Bytes of the header with the size of the screen, and of an image descriptor.
@@ -29,12 +29,12 @@ class _Frame:
     is_whole: bool
 
 
-def complete_gif(data: FileBytes, max_pixels: int) -> tuple[FileBytes, str | None]:
+def complete_gif(data: FileBytes, request: Request) -> tuple[FileBytes, str | None]:
     """Complete a GIF that lacks its end.
 
     Args:
         data: The bytes of a file.
-        max_pixels: Frames of more pixels are refused.
+        request: What limits its frames.
 
     Returns:
         The file, whose first frame can be decoded, and a note on what is missing; None if nothing is.
@@ -49,7 +49,7 @@ def complete_gif(data: FileBytes, max_pixels: int) -> tuple[FileBytes, str | Non
         if data[place] == IMAGE:
             frame = _frame(data, place)
             if first is None and not frame.is_whole:
-                return _completed(data, frame, max_pixels)
+                return _completed(data, frame, request)
             first = first or frame
             end, is_whole = frame.end, frame.is_whole
         elif data[place] == EXTENSION:
@@ -89,11 +89,11 @@ def _sub_blocks(data: FileBytes, start: int) -> tuple[bytes, int, bool]:
     return b"".join(parts), place + 1, place < len(data)
 
 
-def _completed(data: FileBytes, frame: _Frame, max_pixels: int) -> tuple[bytes, str | None]:
+def _completed(data: FileBytes, frame: _Frame, request: Request) -> tuple[bytes, str | None]:
     """Complete a GIF whose first frame is cut."""
     if frame.data_start > len(data):
         raise UnreadablePhotoError(TRUNCATED)
-    refuse_large(frame.width, frame.height, max_pixels)
+    refuse_large(frame.width, frame.height, request)
     total, code_bits = frame.width * frame.height, data[frame.data_start - 1]
     if not 2 <= code_bits <= 8:
         return bytes(data), None  # damaged otherwise, which the decoder says

@@ -48,8 +48,8 @@ def test_a_file_that_was_copied_before_anything_was_in_it_is_named_so(tmp_path):
     with pytest.raises(PhotoseekError) as refusal:
         Catalogue(copy)
     assert str(refusal.value) == (
-        f"{copy} is empty: the index was copied without catalogue.sqlite-wal; copy the whole folder again, or delete "
-        "it and build it again"
+        f"{copy} is empty: the index was copied without catalogue.sqlite-wal; copy the whole folder again, or run: "
+        f"photoseek repair -i {copy.parent}"
     )
 
 

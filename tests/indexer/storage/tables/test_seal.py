@@ -46,10 +46,10 @@ def test_a_damaged_seal_is_named(path: Path) -> None:
     for at in (0, 70, 140, len(seal.read_bytes()) - 2):
         whole = seal.read_bytes()
         flip(seal, at)
-        assert problems(path) == ["catalogue.sqlite.seal is not as it was written"]
+        assert problems(path) == ["its seal is not as it was written"]
         seal.write_bytes(whole)
     seal.write_text("")
-    assert problems(path) == ["catalogue.sqlite.seal is not as it was written"]
+    assert problems(path) == ["its seal is not as it was written"]
 
 
 def test_without_a_seal_the_tables_are_what_is_checked(path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from indexer.storage.sealed_folder import LIST, is_sealed, seal_folder
+from indexer.storage.integrity.sealed_folder import LIST, is_sealed, seal_folder
 
 
 @pytest.fixture

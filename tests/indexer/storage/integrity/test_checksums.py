@@ -8,7 +8,13 @@ import numpy as np
 
 from indexer.storage import vector_files
 from indexer.storage.catalogue import Catalogue
-from indexer.storage.checksums import BLOCK_ROWS, BlockChecksum, blocks_of_rows, digest_of_bytes, digest_of_file
+from indexer.storage.integrity.checksums import (
+    BLOCK_ROWS,
+    BlockChecksum,
+    blocks_of_rows,
+    digest_of_bytes,
+    digest_of_file,
+)
 
 
 def sha(data: bytes) -> bytes:

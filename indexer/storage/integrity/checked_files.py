@@ -7,7 +7,7 @@ from pathlib import Path
 
 from indexer.cache_folder import cache_folder
 from indexer.errors import PhotoseekError
-from indexer.storage.checksums import digest_of_descriptor
+from indexer.storage.integrity.checksums import digest_of_descriptor
 
 # Files that are remembered at most; the oldest are forgotten.
 MOST_REMEMBERED = 1000

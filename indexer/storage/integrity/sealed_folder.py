@@ -6,8 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from indexer.storage.atomic_files import fsync
-from indexer.storage.checked_files import has_checksum
-from indexer.storage.checksums import digest_of_file
+from indexer.storage.integrity.checked_files import has_checksum
+from indexer.storage.integrity.checksums import digest_of_file
 
 LIST = "files.json"
 

@@ -7,7 +7,7 @@ import pytest
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
-from indexer.storage.checked_tensors import load_arrays, save_arrays
+from indexer.storage.integrity.checked_tensors import load_arrays, save_arrays
 
 ARRAYS = {"values": np.float32([0.5, 0.25, 1.0]), "prompts": np.int16([3, 1, 2])}
 

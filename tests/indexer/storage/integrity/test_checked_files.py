@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from indexer.storage import checked_files
-from indexer.storage.checked_files import has_checksum
+from indexer.storage.integrity import checked_files
+from indexer.storage.integrity.checked_files import has_checksum
 
 
 @pytest.fixture

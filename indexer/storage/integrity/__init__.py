@@ -1,0 +1,1 @@
+"""Checksums of files, and files and folders that are checked by them."""

@@ -1,0 +1,1 @@
+"""What an index keeps beside its catalogue and manifest, so that either can be written again when it is lost."""
