@@ -63,10 +63,12 @@ shipped-ranker:
 		$(ELSEWHERE)/captions_only/flickr30k.tsv --relevance $(JUDGED):train_images --leave-out-lookalikes \
 		--image-encoder $(ENCODER) --class-names $(CLASS_NAMES) -o reranker/$(FOLDER)
 
-## make soak             damage an index and photos 1,000 times each, see what is noticed (PHOTOS=folder; some 20 minutes; SEED=0)
+## make soak             damage an index and photos 1,000 times each, kill builds and cut their power (PHOTOS=folder; some 35 minutes; SEED=0)
 soak: setup
 	$(BIN)/python -m experiments.soak.damaged_bytes '$(or $(PHOTOS),$(JUDGED)/test_images)' --seed $(or $(SEED),0)
 	$(BIN)/python -m experiments.soak.mutated_images '$(or $(PHOTOS),$(JUDGED)/test_images)' --seed $(or $(SEED),0)
+	$(BIN)/python -m experiments.soak.power_cuts --seed $(or $(SEED),0)
+	$(BIN)/python -m experiments.soak.killed_builds '$(or $(PHOTOS),$(JUDGED)/test_images)' --seed $(or $(SEED),0)
 
 ## make ablation         every part of the ranking switched off in turn, mean of 3 seeds (some 40 minutes)
 ablation: setup

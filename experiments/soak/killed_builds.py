@@ -119,34 +119,32 @@ def losses_of(index: Path, expected: dict[str, bytes]) -> list[str]:
     return [f"{name} differs" for name in different] + [f"{one.file}: {one.problem}" for one in findings]
 
 
-def prepare_cases(photos: list[Path], top: Path) -> list[Case]:
-    """Make the undisturbed indexes that killed builds and compactions are compared with.
+def prepare_case(name: str, photos: list[Path], top: Path) -> Case:
+    """Make the undisturbed index that killed builds or compactions are compared with.
 
     Args:
+        name: "build" or "compact".
         photos: The photo files, four or more.
-        top: An empty folder; all is written below it.
+        top: A folder that does not exist; all is written below it.
 
     Raises:
         RuntimeError: An undisturbed command fails.
     """
-    for name in ("all", "fewer"):
-        (top / name).mkdir()
-        for photo in photos:
-            shutil.copy2(photo, top / name)
-    begun = top / "with-dead-rows"
-    _run(["build", str(top / "fewer")], begun)
-    for photo in photos[::3]:
-        (top / "fewer" / photo.name).unlink()
-    _run(["build", str(top / "fewer")], begun)
-    cases = []
-    for words, start in ((["build", str(top / "all")], top / "nothing"), (["compact"], begun)):
-        index = top / f"undisturbed-{words[0]}"
-        if start.exists():
-            shutil.copytree(start, index)
-        began = time.monotonic()
-        _run(words, index)
-        cases.append(Case(words, start, contents(index), time.monotonic() - began))
-    return cases
+    folder, start, index = top / "photos", top / "start", top / "undisturbed"
+    folder.mkdir(parents=True)
+    for photo in photos:
+        shutil.copy2(photo, folder)
+    words = ["build", str(folder)]
+    if name == "compact":
+        _run(words, start)
+        for photo in photos[::3]:
+            (folder / photo.name).unlink()
+        _run(words, start)
+        words = ["compact"]
+        shutil.copytree(start, index)
+    began = time.monotonic()
+    _run(words, index)
+    return Case(words, start, contents(index), time.monotonic() - began)
 
 
 def _run(words: list[str], index: Path) -> None:
@@ -166,9 +164,12 @@ def run_kills(photos: list[Path], count: int, seed: int, on_done: Callable[[int,
     """
     draw, outcome = random.Random(seed), Outcome()
     with tempfile.TemporaryDirectory() as scratch:
-        cases = prepare_cases(photos, Path(scratch))
+        cases: dict[str, Case] = {}
         while outcome.kills < count:
-            case = cases[outcome.done % COMPACT_EVERY == 1]
+            name = "compact" if outcome.done % COMPACT_EVERY == 1 else "build"
+            if name not in cases:
+                cases[name] = prepare_case(name, photos, Path(scratch) / name)
+            case = cases[name]
             index = Path(scratch) / "index"
             if case.start.exists():
                 shutil.copytree(case.start, index)
@@ -180,7 +181,7 @@ def run_kills(photos: list[Path], count: int, seed: int, on_done: Callable[[int,
                 on_done(outcome.kills, count)
             failed = finish(case.words, index)
             losses = [failed] if failed else losses_of(index, case.expected)
-            outcome.losses += [f"{case.words[0]}, after {outcome.kills} kills in all: {loss}" for loss in losses]
+            outcome.losses += [f"{name}, after {outcome.kills} kills in all: {loss}" for loss in losses]
             outcome.done += 1
             shutil.rmtree(index)
     return outcome
