@@ -7,6 +7,7 @@ be there in some sectors only. Of later names in a folder the first few are ther
 import os
 import random
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from experiments.soak.system_calls import Call
@@ -42,7 +43,7 @@ def _sectors(call: Call) -> list[tuple[int, bytes]]:
     """Return the parts of a write that lie in one sector each, with their offsets."""
     first = SECTOR - call.offset % SECTOR
     bounds = [0, *range(first, len(call.data), SECTOR), len(call.data)]
-    return [(call.offset + low, call.data[low:high]) for low, high in zip(bounds, bounds[1:], strict=False)]
+    return [(call.offset + low, call.data[low:high]) for low, high in pairwise(bounds)]
 
 
 @dataclass(eq=False, slots=True)
