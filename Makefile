@@ -63,12 +63,14 @@ shipped-ranker:
 		$(ELSEWHERE)/captions_only/flickr30k.tsv --relevance $(JUDGED):train_images --leave-out-lookalikes \
 		--image-encoder $(ENCODER) --class-names $(CLASS_NAMES) -o reranker/$(FOLDER)
 
-## make soak             damage, kill, fuzz: what an index survives (PHOTOS=folder; some hours; SEED=0)
+## make soak             damage, kill, cut the power, fuzz: what an index survives (PHOTOS=folder; some hours; SEED=0)
 SOAK = $(BIN)/python -m experiments.soak.
 SOAK_PHOTOS = '$(or $(PHOTOS),$(JUDGED)/test_images)' --seed $(or $(SEED),0)
 soak: setup
 	$(SOAK)damaged_bytes $(SOAK_PHOTOS)
 	$(SOAK)mutated_images $(SOAK_PHOTOS)
+	$(SOAK)killed_builds $(SOAK_PHOTOS)
+	$(SOAK)power_cuts --seed $(or $(SEED),0)
 	$(SOAK)fuzzed_parsers --seed $(or $(SEED),0)
 	$(BIN)/python -m pytest tests/indexer/test_random_operations.py \
 		--hypothesis-profile soak --hypothesis-seed $(or $(SEED),0)

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from indexer.errors import PhotoseekError
-from indexer.storage.atomic_files import fsync, scratch_folder
+from indexer.storage.atomic_files import fsync, make_folder_durably, scratch_folder
 from reranker.ranker_places import CARD_NAME, WEIGHTS_NAMES, check_place, no_ranker
 
 FORMAT = 4
@@ -168,7 +168,7 @@ def write_folder(folder: Path, card: RankerCard, arrays: dict[str, np.ndarray]) 
         weights_name = values["weights"] = _free_weights_name(folder)
         (scratch / CARD_NAME).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
         (scratch / weights_name).write_bytes(weights)
-        folder.mkdir(exist_ok=True)
+        make_folder_durably(folder)
         for name in (weights_name, CARD_NAME):
             (scratch / name).chmod(0o644)
             fsync(scratch / name)

@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 
 from indexer.errors import PhotoseekError
+from indexer.storage.atomic_files import make_folder_durably
 
 # The file that a ranker folder is told by.
 CARD_NAME = "ranker.json"
@@ -34,7 +35,7 @@ def check_place(folder: Path) -> None:
     if folder.exists() and not (folder / CARD_NAME).exists() and not begun:
         raise PhotoseekError(f"{folder} is not a ranker and not empty; give another folder with -o")
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        make_folder_durably(folder.parent)
     except OSError as error:
         raise PhotoseekError(f"ranker {folder} cannot be written: {error.strerror}") from None
     if not os.access(folder.parent, os.W_OK):

@@ -10,7 +10,7 @@ from indexer.encoders import ImageEncoder
 from indexer.encoders.image_encoder import IMAGE_BATCH
 from indexer.errors import PhotoseekError
 from indexer.inference.int8 import INT8_FROM, try_int8
-from indexer.storage.atomic_files import publish_folder, scratch_folder
+from indexer.storage.atomic_files import fsync, publish_folder, scratch_folder
 from indexer.storage.catalogue import Catalogue
 from indexer.storage.integrity.checksums import BlockChecksum, digest_of_file
 
@@ -104,7 +104,10 @@ def _try_int8(folder: Path, encoder: ImageEncoder, decode_sample: Callable[[int]
             shutil.rmtree(
                 folder / INT8_FOLDER, ignore_errors=True
             )  # left by a build that was killed before the catalogue named it
+            for path in [*scratch.iterdir(), scratch]:
+                fsync(path)
             publish_folder(scratch, folder / INT8_FOLDER)
+            fsync(folder)
             encoder.use_precision("int8", folder / INT8_FOLDER)
     if not taken:
         encoder.use_precision("auto")

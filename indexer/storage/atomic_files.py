@@ -24,6 +24,20 @@ def fsync(path: Path) -> None:
         os.close(descriptor)
 
 
+def make_folder_durably(path: Path) -> None:
+    """Make a folder and those above it that are missing, so that a power cut leaves no file in it without a name.
+
+    Args:
+        path: The folder, which may be there already.
+    """
+    if path.is_dir():
+        return
+    make_folder_durably(path.parent)
+    path.mkdir(exist_ok=True)
+    with suppress(PermissionError):  # a folder that may be written, but not read, cannot be fsynced
+        fsync(path.parent)
+
+
 def write_text_durably(path: Path, text: str) -> None:
     """Write a file beside `path`, fsync it and rename it, so that a power cut leaves the old text or the new one.
 

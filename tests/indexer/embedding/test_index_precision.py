@@ -61,14 +61,22 @@ def cosines(a: Index, b: Index) -> np.ndarray:
     return (a.embeddings().astype(np.float64) * b.embeddings()).sum(axis=1)
 
 
-def test_an_int8_index_is_near_the_exact_one_and_later_photos_are_computed_alike(tmp_path: Path, photos: Path) -> None:
+def test_an_int8_index_is_near_the_exact_one_and_later_photos_are_computed_alike(
+    tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     notes: list[str] = []
+    synced: list[Path] = []
+    monkeypatch.setattr(index_precision, "fsync", synced.append)
     one = Decoding(workers=1)
     index = Index.build(
         photos, tmp_path / "i8", encoder=small(), decoding=one, callbacks=BuildCallbacks(on_note=notes.append)
     )
     assert (index.facts()["precision"], notes) == ("int8", [])
-    record = json.loads((index.folder / index_precision.INT8_FOLDER / int8.VERDICT).read_text())
+    # All of the network, then its name, are on the disk before the catalogue names it.
+    network = index.folder / index_precision.INT8_FOLDER
+    assert {path.name for path in synced} >= {path.name for path in network.iterdir()}
+    assert synced[-1] == index.folder
+    record = json.loads((network / int8.VERDICT).read_text())
     assert record["cosine_mean"] >= 0.99
     exact = Index.build(photos, tmp_path / "f32", encoder=small("f32"), decoding=one)
     assert exact.facts()["precision"] == "f32"

@@ -7,6 +7,7 @@ from indexer.errors import PhotoseekError
 from indexer.storage.atomic_files import (
     atomic_write,
     explain_disk_errors,
+    make_folder_durably,
     publish_folder,
     scratch_folder,
     write_text_durably,
@@ -53,6 +54,27 @@ def test_a_published_folder_stays_and_may_be_read_by_others(tmp_path):
         publish_folder(scratch, tmp_path / "name")
     assert os.listdir(tmp_path) == ["name"]
     assert ((tmp_path / "name").stat().st_mode & 0o777, os.listdir(tmp_path / "name")) == (0o755, ["file"])
+
+
+def test_every_folder_that_is_made_is_fsynced_in_the_one_above(tmp_path, monkeypatch):
+    seen = []
+
+    def watched(descriptor: int) -> None:
+        folder = os.readlink(f"/proc/self/fd/{descriptor}")
+        seen.append((folder, os.listdir(folder)))
+
+    monkeypatch.setattr(os, "fsync", watched)
+    (tmp_path / "a").mkdir()
+    make_folder_durably(tmp_path / "a/b/c")
+    assert seen == [(f"{tmp_path}/a", ["b"]), (f"{tmp_path}/a/b", ["c"])]
+    make_folder_durably(tmp_path / "a/b/c")
+    assert len(seen) == 2
+
+
+def test_a_folder_is_not_made_in_a_file(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OSError, match=r"exists|Not a directory"):
+        make_folder_durably(tmp_path / "file/inner")
 
 
 def test_a_scratch_folder_that_is_not_published_is_removed(tmp_path):
