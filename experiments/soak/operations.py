@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 from experiments.soak.system_calls import Mark
 from experiments.soak.tiny_models import DecoderInProcess, TinyEncoder, TinyRanker, write_photo
 from indexer.building import photo_writer
+from indexer.compaction.compact import compact_index
 from indexer.embedding import pipeline
 from indexer.embedding.pipeline import Decoding
 from indexer.errors import PhotoseekError
@@ -185,6 +186,16 @@ def _repair(place: Place) -> None:
             index.attach(FIRST, anew=True)
 
 
+def _prepare_dead_rows(place: Place) -> None:
+    _prepare_index(place)
+    shutil.rmtree(place.photos / "part")
+    _build(place)
+
+
+def _compact(place: Place) -> None:
+    compact_index(place.index, TinyRanker.load)
+
+
 def _forget(place: Place) -> None:
     with Index.open(place.index) as index:
         if index.catalogue.rows_under(os.fsencode(place.photos / "part")):
@@ -271,6 +282,7 @@ OPERATIONS = {
     "forget": _of_index(_prepare_index, _forget, in_one_step=True),
     "switch": _of_index(_prepare_index, lambda place: _attach(place, SECOND), in_one_step=True),
     "extend": _of_index(_prepare_extension, lambda place: _attach(place, FIRST), in_one_step=True),
+    "compact": _of_index(_prepare_dead_rows, _compact, in_one_step=True),
     "repair": Operation(_prepare_damage, _repair, read_index, lambda _place: []),
     "save": Operation(
         lambda place: _save_ranker(place, 1), lambda place: _save_ranker(place, 2), read_ranker, ranker_problems, True
