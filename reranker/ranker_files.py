@@ -1,5 +1,6 @@
 """Read and write ranker folders: `ranker.json` and `weights.safetensors`, by key, without pickle."""
 
+import errno
 import hashlib
 import json
 import os
@@ -144,6 +145,15 @@ def write_folder(folder: Path, card: RankerCard, arrays: dict[str, np.ndarray]) 
         PhotoseekError: The folder holds something else, or cannot be written.
     """
     check_place(folder)
+    try:
+        _write(folder, card, arrays)
+    except OSError as error:
+        what = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
+        raise PhotoseekError(f"ranker {folder} cannot be written: {what}; a ranker that was there is intact") from None
+
+
+def _write(folder: Path, card: RankerCard, arrays: dict[str, np.ndarray]) -> None:
+    """Write a ranker folder; raises OSError."""
     with scratch_folder(folder.parent, ".ranker-") as scratch:
         weights = save(pack(arrays))
         values = {
@@ -168,7 +178,9 @@ def write_folder(folder: Path, card: RankerCard, arrays: dict[str, np.ndarray]) 
         weights_name = values["weights"] = _free_weights_name(folder)
         (scratch / CARD_NAME).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
         (scratch / weights_name).write_bytes(weights)
-        folder.mkdir(exist_ok=True)
+        if not folder.is_dir():
+            folder.mkdir()
+            fsync(folder.parent)
         for name in (weights_name, CARD_NAME):
             (scratch / name).chmod(0o644)
             fsync(scratch / name)

@@ -40,9 +40,10 @@ FAULTS = {"EIO": errno.EIO, "ENOSPC": errno.ENOSPC, "kill": KILL}
 PROCESSES = 2
 # Calls that are tried in one go by a process.
 CHUNK = 8
-# Files that hold nothing, and come and go with locks and readers; and what differs in the name of a view.
-PASSING = ("-shm", "-wal", ".lock", "writer.json")
-VIEW_NAME = re.compile(r"^(index/views/[0-9a-f]{12})-[^/]+")
+# Files that come and go with locks, readers and writers, and what a killed save of a ranker leaves beside it.
+PASSING = re.compile(r"-shm$|-wal$|\.lock$|\.seal$|writer\.json$|(^|/)\.ranker-")
+# What the name of a view, and of a ranker's weights, has of its own each time.
+OWN_NAMES = re.compile(r"(?<=^index/views/[0-9a-f]{12})-[^/]+|(?<=^ranker/weights)-2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +190,7 @@ def _wrong_at_the_end(place: Place, undisturbed: Undisturbed, operation: Operati
     if (state := operation.read(place)) != undisturbed.states[-1]:
         wrong.append(f"not what an undisturbed run gives: {_difference(state, undisturbed.states[-1])}")
     if (files := _files(place)) != undisturbed.files:
-        wrong.append(f"files differ: {sorted(set(files) ^ set(undisturbed.files))}")
+        wrong.append(f"files differ: {_unlike(files, undisturbed.files)}")
     return wrong
 
 
@@ -200,7 +201,12 @@ def _all_problems(place: Place) -> list[str]:
 def _files(place: Place) -> tuple[str, ...]:
     """Return the names of the files that are there, below the written folder."""
     found = (path.relative_to(place.written).as_posix() for path in place.written.rglob("*"))
-    return tuple(sorted(VIEW_NAME.sub(r"\1", name) for name in found if not name.endswith(PASSING)))
+    return tuple(sorted(OWN_NAMES.sub("", name) for name in found if not PASSING.search(name)))
+
+
+def _unlike(files: tuple[str, ...], expected: tuple[str, ...]) -> str:
+    more, less = Counter(files) - Counter(expected), Counter(expected) - Counter(files)
+    return f"{sorted(more)} more, {sorted(less)} missing"
 
 
 def _difference(state: State, other: State) -> str:

@@ -64,7 +64,8 @@ def compact_index(
     with open_for_writing(folder) as index:
         _check(index)
         with explain_disk_errors(folder):
-            remove_other_generations(folder, index.manifest, index.catalogue)
+            # A compaction that was killed after its switch left the old files, and the old view.
+            _remove_others(folder, index.manifest, index.catalogue, _active_view(index.catalogue))
             plan = plan_compaction(folder, index.manifest, index.catalogue)
             on_plan(plan)
             if not plan.dead_rows:
@@ -82,8 +83,7 @@ def compact_index(
                 manifest.switch_generation(folder, new.embeddings)
             except BaseException:
                 if manifest.read(folder) == index.manifest:
-                    active = index.catalogue.active_view()
-                    _remove_others(folder, index.manifest, index.catalogue, "" if active is None else active.id)
+                    _remove_others(folder, index.manifest, index.catalogue, _active_view(index.catalogue))
                 raise
             index.catalogue.close()
             with closing(Catalogue(folder / new.catalogue_file, writable=True)) as catalogue:
@@ -164,6 +164,12 @@ def _write_view(
     )
     copied.activate_view(view, list(view_checksums(folder / "views" / view.id, 0, rows)))
     return view.id
+
+
+def _active_view(catalogue: Catalogue) -> str:
+    """Return the name of the active view, "" without one."""
+    active = catalogue.active_view()
+    return "" if active is None else active.id
 
 
 def _remove_others(folder: Path, kept: Manifest, catalogue: Catalogue, view: str) -> None:
