@@ -63,10 +63,11 @@ shipped-ranker:
 		$(ELSEWHERE)/captions_only/flickr30k.tsv --relevance $(JUDGED):train_images --leave-out-lookalikes \
 		--image-encoder $(ENCODER) --class-names $(CLASS_NAMES) -o reranker/$(FOLDER)
 
-## make soak             damage an index and photos 1,000 times each, see what is noticed (PHOTOS=folder; some 20 minutes; SEED=0)
+## make soak             damage an index and photos, fail every write, see what is lost (PHOTOS=folder; some 45 minutes; SEED=0)
 soak: setup
 	$(BIN)/python -m experiments.soak.damaged_bytes '$(or $(PHOTOS),$(JUDGED)/test_images)' --seed $(or $(SEED),0)
 	$(BIN)/python -m experiments.soak.mutated_images '$(or $(PHOTOS),$(JUDGED)/test_images)' --seed $(or $(SEED),0)
+	$(BIN)/python -m experiments.soak.failed_calls
 
 ## make ablation         every part of the ranking switched off in turn, mean of 3 seeds (some 40 minutes)
 ablation: setup

@@ -1,6 +1,5 @@
 """Read and write ranker folders: `ranker.json` and `weights.safetensors`, by key, without pickle."""
 
-import errno
 import hashlib
 import json
 import os
@@ -14,8 +13,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from indexer.errors import PhotoseekError
-from indexer.storage.atomic_files import fsync, scratch_folder
-from reranker.ranker_places import CARD_NAME, WEIGHTS_NAMES, check_place, no_ranker
+from indexer.storage.atomic_files import fsync, make_folder, scratch_folder
+from reranker.ranker_places import CARD_NAME, WEIGHTS_NAMES, check_place, explain_write_errors, no_ranker
 
 FORMAT = 4
 
@@ -145,16 +144,7 @@ def write_folder(folder: Path, card: RankerCard, arrays: dict[str, np.ndarray]) 
         PhotoseekError: The folder holds something else, or cannot be written.
     """
     check_place(folder)
-    try:
-        _write(folder, card, arrays)
-    except OSError as error:
-        what = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
-        raise PhotoseekError(f"ranker {folder} cannot be written: {what}; a ranker that was there is intact") from None
-
-
-def _write(folder: Path, card: RankerCard, arrays: dict[str, np.ndarray]) -> None:
-    """Write a ranker folder; raises OSError."""
-    with scratch_folder(folder.parent, ".ranker-") as scratch:
+    with explain_write_errors(folder), scratch_folder(folder.parent, ".ranker-") as scratch:
         weights = save(pack(arrays))
         values = {
             "format": FORMAT,
@@ -178,9 +168,7 @@ def _write(folder: Path, card: RankerCard, arrays: dict[str, np.ndarray]) -> Non
         weights_name = values["weights"] = _free_weights_name(folder)
         (scratch / CARD_NAME).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
         (scratch / weights_name).write_bytes(weights)
-        if not folder.is_dir():
-            folder.mkdir()
-            fsync(folder.parent)
+        make_folder(folder)
         for name in (weights_name, CARD_NAME):
             (scratch / name).chmod(0o644)
             fsync(scratch / name)

@@ -32,7 +32,7 @@ from indexer.photos.rules.patterns import PhotoFolders
 from indexer.printable import counted
 from indexer.stacks.stacking import fill_hashes, mark_stale, update_stacks
 from indexer.storage import manifest, vector_files
-from indexer.storage.atomic_files import explain_disk_errors
+from indexer.storage.atomic_files import explain_disk_errors, make_folder
 from indexer.storage.catalogue import Catalogue
 from indexer.storage.consistency import check_consistency, check_every_row
 from indexer.storage.generations import WritableIndex, open_for_writing, remove_other_generations
@@ -125,7 +125,7 @@ def _create(folder: Path, new: Manifest) -> None:
     """Create an empty index folder, unless there is one already."""
     if manifest.exists(folder):
         return
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with write_lock(folder):
         if manifest.exists(folder):
             return

@@ -24,6 +24,19 @@ def fsync(path: Path) -> None:
         os.close(descriptor)
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and its missing parents, each with its name on the disk, unless there is one.
+
+    Args:
+        path: The folder.
+    """
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in missing:
+        with suppress(PermissionError):  # a folder that may be written need not be readable
+            fsync(folder.parent)
+
+
 def write_text_durably(path: Path, text: str) -> None:
     """Write a file beside `path`, fsync it and rename it, so that a power cut leaves the old text or the new one.
 

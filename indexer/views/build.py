@@ -11,7 +11,7 @@ import numpy as np
 from indexer.callbacks import Progress
 from indexer.errors import PhotoseekError
 from indexer.storage import vector_files
-from indexer.storage.atomic_files import fsync, publish_folder, scratch_folder
+from indexer.storage.atomic_files import fsync, make_folder, publish_folder, scratch_folder
 from indexer.storage.half_precision import to_float32
 from indexer.storage.mapped_files import release_pages
 from indexer.storage.records import ActiveView
@@ -132,7 +132,7 @@ def build_view(
     Raises:
         PhotoseekError: There are no rows, or the ranker's queries are not finite vectors of the right width.
     """
-    views.mkdir(exist_ok=True)
+    make_folder(views)
     if not len(embeddings):
         index = views.parent
         raise PhotoseekError(
