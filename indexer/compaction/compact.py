@@ -65,7 +65,8 @@ def compact_index(
         _check(index)
         with explain_disk_errors(folder):
             # A compaction that was killed after its switch left the old files, and the old view.
-            _remove_others(folder, index.manifest, index.catalogue, _active_view(index.catalogue))
+            remove_other_generations(folder, index.manifest, index.catalogue)
+            _remove_other_views(folder, _active_view(index.catalogue))
             plan = plan_compaction(folder, index.manifest, index.catalogue)
             on_plan(plan)
             if not plan.dead_rows:
@@ -175,6 +176,10 @@ def _active_view(catalogue: Catalogue) -> str:
 def _remove_others(folder: Path, kept: Manifest, catalogue: Catalogue, view: str) -> None:
     """Remove the files of other generations and their views, which readers that have them open keep."""
     remove_other_generations(folder, kept, catalogue)
+    _remove_other_views(folder, view)
+
+
+def _remove_other_views(folder: Path, view: str) -> None:
     views = folder / "views"
     for name in os.listdir(views) if views.is_dir() else ():
         if name != view:
