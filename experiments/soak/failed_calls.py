@@ -40,8 +40,8 @@ FAULTS = {"EIO": errno.EIO, "ENOSPC": errno.ENOSPC, "kill": KILL}
 PROCESSES = 2
 # Calls that are tried in one go by a process.
 CHUNK = 8
-# Files that come and go with locks and readers, that the next write of them replaces, and what a killed save of a ranker
-# leaves beside it.
+# Files that come and go with locks and readers, that the next write of them replaces, and what a killed save of a
+# ranker leaves beside it.
 PASSING = re.compile(r"-shm$|-wal$|\.lock$|\.seal$|writer\.json$|/\.digests-\d+\.bin$|^\.ranker-")
 # What the name of a view, and of a ranker's weights, has of its own each time.
 OWN_NAMES = re.compile(r"(?<=^index/views/[0-9a-f]{12})-[^/]+|(?<=^ranker/weights)-2")

@@ -76,8 +76,7 @@ def right_records(records: np.ndarray, embeddings: np.ndarray, regions: np.ndarr
 
 def lacks_region_sum(records: np.ndarray) -> np.ndarray:
     """Return which records, (n,) of `RECORD`, say nothing of region vectors: (n,) bool."""
-    lacks: np.ndarray = ~records["region_sum"].any(axis=1)
-    return lacks
+    return np.all(records["region_sum"] == 0, axis=1)
 
 
 def _sums(records: np.ndarray, embeddings: np.ndarray, regions: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:

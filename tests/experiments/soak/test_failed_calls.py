@@ -55,8 +55,10 @@ def test_an_operation_that_loses_something_is_noticed(tmp_path: Path) -> None:
     # Closing the file tries a failed write again, so that only a kill loses the text.
     assert outcome.losses == ["replace, kill at call 1, write of file: not a state of an undisturbed run: text"]
     assert [line.partition(":")[0] for line in outcome.tracebacks] == [
-        f"replace, {fault} at call {call}" for fault in ("EIO", "ENOSPC") for call in ("0, truncate of file", "1, write of file")
-    ]  # fmt: skip
+        f"replace, {fault} at call {call} of file"
+        for fault in ("EIO", "ENOSPC")
+        for call in ("0, truncate", "1, write")
+    ]
     assert "OSError: [Errno 28] No space left on device" in outcome.tracebacks[2]
 
 
