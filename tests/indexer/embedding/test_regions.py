@@ -226,7 +226,7 @@ def test_a_build_killed_before_the_records_of_its_regions_leaves_a_whole_index(p
         with pytest.raises(Killed):
             build(photos, folder, regions=True)
     assert Index.open(folder).regions().tolist() == [[BLACK, DARK], [WHITE, BLACK], [DARK, WHITE]]
-    found = verify_index(folder, VerifySettings(TinyRanker.load, None))
+    found = verify_index(folder, VerifySettings(lambda _folder: RANKER, None))
     line = "digests-1.bin says nothing of the region vectors of 3 rows; the next build does"
     assert (found.findings, line in found.notes) == ([], True)
     records = row_records.read(folder / "digests-1.bin")
@@ -234,7 +234,7 @@ def test_a_build_killed_before_the_records_of_its_regions_leaves_a_whole_index(p
     assert row_records.right_records(records, *stored).tolist() == [True, True, True]
     build(photos, folder, encoder=Refusing())
     assert not row_records.lacks_region_sum(row_records.read(folder / "digests-1.bin")).any()
-    found = verify_index(folder, VerifySettings(TinyRanker.load, None))
+    found = verify_index(folder, VerifySettings(lambda _folder: RANKER, None))
     assert (found.findings, line in found.notes) == ([], False)
 
 
