@@ -70,6 +70,7 @@ soak: setup
 	$(SOAK)damaged_bytes $(SOAK_PHOTOS)
 	$(SOAK)mutated_images $(SOAK_PHOTOS)
 	$(SOAK)killed_builds $(SOAK_PHOTOS)
+	$(SOAK)failed_calls
 	$(SOAK)power_cuts --seed $(or $(SEED),0)
 	$(SOAK)fuzzed_parsers --seed $(or $(SEED),0)
 	$(BIN)/python -m pytest tests/indexer/test_random_operations.py \

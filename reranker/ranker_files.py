@@ -14,7 +14,7 @@ from safetensors.numpy import load, save
 
 from indexer.errors import PhotoseekError
 from indexer.storage.atomic_files import fsync, make_folder_durably, scratch_folder
-from reranker.ranker_places import CARD_NAME, WEIGHTS_NAMES, check_place, no_ranker
+from reranker.ranker_places import CARD_NAME, WEIGHTS_NAMES, check_place, explain_write_errors, no_ranker
 
 FORMAT = 4
 
@@ -144,7 +144,7 @@ def write_folder(folder: Path, card: RankerCard, arrays: dict[str, np.ndarray]) 
         PhotoseekError: The folder holds something else, or cannot be written.
     """
     check_place(folder)
-    with scratch_folder(folder.parent, ".ranker-") as scratch:
+    with explain_write_errors(folder), scratch_folder(folder.parent, ".ranker-") as scratch:
         weights = save(pack(arrays))
         values = {
             "format": FORMAT,

@@ -1,7 +1,10 @@
 """Tell where a ranker is, where one can be written, and what to do where there is none."""
 
+import errno
 import os
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from indexer.errors import PhotoseekError
@@ -40,6 +43,23 @@ def check_place(folder: Path) -> None:
         raise PhotoseekError(f"ranker {folder} cannot be written: {error.strerror}") from None
     if not os.access(folder.parent, os.W_OK):
         raise PhotoseekError(f"ranker {folder} cannot be written: {folder.parent} is read-only")
+
+
+@contextmanager
+def explain_write_errors(folder: Path) -> Iterator[None]:
+    """Turn errors of the disk inside the block into a line that names the ranker.
+
+    Args:
+        folder: The folder of the ranker that is written.
+
+    Raises:
+        PhotoseekError: The block raised an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        what = "disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
+        raise PhotoseekError(f"ranker {folder} cannot be written: {what}; one that was there is intact") from None
 
 
 def no_ranker(folder: Path) -> PhotoseekError:

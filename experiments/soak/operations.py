@@ -181,9 +181,8 @@ def _repair(place: Place) -> None:
         plan.renew_seal()
     if plan.rows:
         repair_rows(place.index, plan.rows, TinyEncoder(), Decoding(workers=1), lambda _done, _total: None)  # type: ignore[arg-type]
-    if plan.view:
-        with Index.open(place.index) as index:
-            index.attach(FIRST, anew=True)
+    with Index.open(place.index) as index:  # removes what a killed repair left, as the next build does
+        index.attach(FIRST, anew=plan.view)
 
 
 def _prepare_dead_rows(place: Place) -> None:

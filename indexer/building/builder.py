@@ -247,7 +247,8 @@ def _add_regions(index: WritableIndex, encoder: ImageEncoder, decoding: Decoding
     """Give every row region vectors, then name their file in the manifest."""
     with explain_disk_errors(index.folder):
         fill_regions(index.catalogue, index.region_file, encoder, decoding, callbacks.on_progress, callbacks.on_skip)
+        # The manifest names the file only now, so that a reader finds the regions of every row. The records follow, as
+        # they may say nothing of regions that the manifest names, but not the other way round.
+        manifest.add_regions(index.folder, encoder.region_shape)
         described = replace(index.manifest, region_shape=encoder.region_shape)
         row_records.write_all(index.folder, described, index.catalogue)
-        # The manifest names the file only now, so that a reader finds the regions of every row.
-        manifest.add_regions(index.folder, encoder.region_shape)

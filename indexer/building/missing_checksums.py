@@ -40,7 +40,7 @@ def fill_checksums(index: WritableIndex) -> bool:
 
 
 def fill_records(index: WritableIndex) -> None:
-    """Give every row its record, in an index of a version that kept none.
+    """Give every row its record, where an older version kept none, or a build was killed as it added region vectors.
 
     Args:
         index: The index.
@@ -48,8 +48,8 @@ def fill_records(index: WritableIndex) -> None:
     Raises:
         PhotoseekError: One of its files cannot be read, or the index cannot be written.
     """
-    rows = index.catalogue.row_count()
-    if rows and not row_records.has_rows(index.folder / index.manifest.digest_file, rows):
+    rows, path = index.catalogue.row_count(), index.folder / index.manifest.digest_file
+    if rows and not row_records.has_rows(path, rows, with_regions=index.manifest.has_regions):
         with explain_disk_errors(index.folder):
             row_records.write_all(index.folder, index.manifest, index.catalogue)
 

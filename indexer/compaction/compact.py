@@ -64,7 +64,9 @@ def compact_index(
     with open_for_writing(folder) as index:
         _check(index)
         with explain_disk_errors(folder):
+            # A compaction that was killed after its switch left the old files, and the old view.
             remove_other_generations(folder, index.manifest, index.catalogue)
+            _remove_other_views(folder, _active_view(index.catalogue))
             plan = plan_compaction(folder, index.manifest, index.catalogue)
             on_plan(plan)
             if not plan.dead_rows:
@@ -82,8 +84,7 @@ def compact_index(
                 manifest.switch_generation(folder, new.embeddings)
             except BaseException:
                 if manifest.read(folder) == index.manifest:
-                    active = index.catalogue.active_view()
-                    _remove_others(folder, index.manifest, index.catalogue, "" if active is None else active.id)
+                    _remove_others(folder, index.manifest, index.catalogue, _active_view(index.catalogue))
                 raise
             index.catalogue.close()
             with closing(Catalogue(folder / new.catalogue_file, writable=True)) as catalogue:
@@ -166,9 +167,19 @@ def _write_view(
     return view.id
 
 
+def _active_view(catalogue: Catalogue) -> str:
+    """Return the name of the active view, "" without one."""
+    active = catalogue.active_view()
+    return "" if active is None else active.id
+
+
 def _remove_others(folder: Path, kept: Manifest, catalogue: Catalogue, view: str) -> None:
     """Remove the files of other generations and their views, which readers that have them open keep."""
     remove_other_generations(folder, kept, catalogue)
+    _remove_other_views(folder, view)
+
+
+def _remove_other_views(folder: Path, view: str) -> None:
     views = folder / "views"
     for name in os.listdir(views) if views.is_dir() else ():
         if name != view:

@@ -1,6 +1,7 @@
 """Ranker folders: what is in one, which are refused, and the shipped ones."""
 
 import contextlib
+import errno
 import itertools
 import json
 import os
@@ -242,6 +243,22 @@ def test_a_save_that_is_killed_leaves_the_old_ranker_or_the_new_one(tmp_path, mo
         new.save(folder)
         assert Ranker.load(folder).id == new.id
         assert len(list(folder.iterdir())) == 2
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+def test_a_disk_that_fails_leaves_the_old_ranker_and_gives_one_line(saved, monkeypatch, number):
+    def fails(*_: object) -> None:
+        raise OSError(number, "Input/output error")
+
+    old = Ranker.load(saved).id
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fails)
+        with pytest.raises(PhotoseekError) as caught:
+            make_ranker(1).finished().save(saved)
+    what = "disk is full" if number == errno.ENOSPC else "Input/output error"
+    assert str(caught.value) == f"ranker {saved} cannot be written: {what}; one that was there is intact"
+    assert Ranker.load(saved).id == old
+    assert os.listdir(saved.parent) == ["ranker"]
 
 
 def test_the_shipped_ranker_loads():

@@ -19,7 +19,7 @@ from indexer.storage.manifest import Manifest
 from indexer.storage.mapped_files import release_pages
 
 # `sum` is the BLAKE2b of digest, width, height and embedding, `region_sum` that of digest and region vectors: 0
-# in an index without. They are apart so that region vectors can come later.
+# in an index without, and until the records are written anew where region vectors came later.
 RECORD = np.dtype(
     [
         ("digest", "u1", (16,)),
@@ -69,7 +69,14 @@ def right_records(records: np.ndarray, embeddings: np.ndarray, regions: np.ndarr
     """
     sums, region_sums = _sums(records, embeddings, regions)
     right: np.ndarray = (records["sum"] == sums).all(axis=1)
-    return right if regions is None else right & (records["region_sum"] == region_sums).all(axis=1)
+    if regions is None:
+        return right
+    return right & (lacks_region_sum(records) | (records["region_sum"] == region_sums).all(axis=1))
+
+
+def lacks_region_sum(records: np.ndarray) -> np.ndarray:
+    """Return which records, (n,) of `RECORD`, say nothing of region vectors: (n,) bool."""
+    return np.all(records["region_sum"] == 0, axis=1)
 
 
 def _sums(records: np.ndarray, embeddings: np.ndarray, regions: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
@@ -121,15 +128,18 @@ def read(path: Path) -> np.ndarray:
     return np.frombuffer(data[: len(data) // RECORD.itemsize * RECORD.itemsize], RECORD)
 
 
-def has_rows(path: Path, rows: int) -> bool:
+def has_rows(path: Path, rows: int, *, with_regions: bool) -> bool:
     """Return whether the file has a record of every row.
 
     Args:
         path: The file, which may be missing.
         rows: How many rows there are.
+        with_regions: Whether the records must say something of region vectors.
     """
     try:
-        return os.path.getsize(path) >= rows * RECORD.itemsize
+        if os.path.getsize(path) < rows * RECORD.itemsize:
+            return False
+        return not (with_regions and lacks_region_sum(read(path)[:rows]).any())
     except OSError:
         return False
 

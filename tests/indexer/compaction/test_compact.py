@@ -238,6 +238,14 @@ def test_what_was_left_after_the_switch_goes_with_the_next_build(
     assert problems(index) == []
 
 
+def test_the_view_that_a_killed_compaction_left_goes_with_the_next_one(index: Path) -> None:
+    compacted(index)
+    (view,) = os.listdir(index / "views")
+    shutil.copytree(index / "views" / view, index / "views" / "0123456789ab-left")
+    assert compacted(index).dead_rows == 0
+    assert os.listdir(index / "views") == [view]
+
+
 @pytest.mark.parametrize("name", ["embeddings-1.f16", "regions-1.i8"])
 def test_damaged_rows_are_refused_and_not_given_a_new_checksum(index: Path, name: str) -> None:
     data = bytearray((index / name).read_bytes())

@@ -13,6 +13,9 @@ from indexer.building import photo_writer
 from indexer.callbacks import BuildCallbacks
 from indexer.embedding import regions as regions_module
 from indexer.index import Index
+from indexer.storage import manifest
+from indexer.storage.recovery import row_records
+from indexer.verification.verify import VerifySettings, verify_index
 from tiny_encoder import Refusing, TinyEncoder
 from tiny_index import INTACT, build, grey, halves, last, refusal, rows
 from tiny_ranker import TinyRanker
@@ -208,6 +211,31 @@ def test_a_disk_that_is_full_while_regions_are_filled_in_leaves_an_index_without
         assert refusal(lambda: build(photos, folder, regions=True)) == f"index {folder}: disk is full; {INTACT}"
     assert (rows(Index.open(folder)), Index.open(folder).regions()) == (before, None)
     assert build(photos, folder, regions=True).regions().tolist() == [[BLACK, DARK], [WHITE, BLACK], [DARK, WHITE]]
+
+
+def test_a_build_killed_before_the_records_of_its_regions_leaves_a_whole_index(photos, folder, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    build(photos, folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(row_records, "write_all", die)
+        with pytest.raises(Killed):
+            build(photos, folder, regions=True)
+    assert Index.open(folder).regions().tolist() == [[BLACK, DARK], [WHITE, BLACK], [DARK, WHITE]]
+    found = verify_index(folder, VerifySettings(lambda _folder: RANKER, None))
+    line = "digests-1.bin says nothing of the region vectors of 3 rows; the next build does"
+    assert (found.findings, line in found.notes) == ([], True)
+    records = row_records.read(folder / "digests-1.bin")
+    stored = row_records.stored_rows(folder, manifest.read(folder), 3)
+    assert row_records.right_records(records, *stored).tolist() == [True, True, True]
+    build(photos, folder, encoder=Refusing())
+    assert not row_records.lacks_region_sum(row_records.read(folder / "digests-1.bin")).any()
+    found = verify_index(folder, VerifySettings(lambda _folder: RANKER, None))
+    assert (found.findings, line in found.notes) == ([], False)
 
 
 # Refusals and damage

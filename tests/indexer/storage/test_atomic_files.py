@@ -103,3 +103,13 @@ def test_a_broken_pipe_and_mistakes_of_ours_are_not_of_the_disk(tmp_path):
     for kind in (BrokenPipeError, KeyError):
         with pytest.raises(kind), explain_disk_errors(tmp_path):
             raise kind
+
+
+def test_a_new_folder_and_its_parents_have_their_names_on_the_disk(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: seen.append(os.readlink(f"/proc/self/fd/{descriptor}")))
+    make_folder_durably(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
+    assert sorted(seen) == [str(tmp_path), str(tmp_path / "a")]
+    make_folder_durably(tmp_path / "a" / "b")
+    assert len(seen) == 2
