@@ -62,7 +62,7 @@ class Searcher:
         if candidates is not None:
             check_count("candidates", candidates)
         self._settings = SearcherSettings(None if ranker is None else ranker.id, candidates, timer, on_problem)
-        self._given, self._opened = index, OpenedIndex(index, self._settings)
+        self._opened, self._has_given_index = OpenedIndex(index, self._settings), True
         self._refreshing = ForkSafeLock()
 
     @property
@@ -119,7 +119,8 @@ class Searcher:
                 index.close()
                 raise
             # The first index is the caller's, who may search it with other searchers.
-            before.close(with_index=before.index is not self._given)
+            before.close(with_index=not self._has_given_index)
+            self._has_given_index = False
         return True
 
     def search(

@@ -45,6 +45,16 @@ def expect_no_more(catalogue: Catalogue) -> None:
     catalogue.set_setting(EXPECTED, None)
 
 
+def is_unfinished(catalogue: Catalogue) -> bool:
+    """Return whether an index lacks photos that its last build or repair was to find.
+
+    Args:
+        catalogue: Its catalogue.
+    """
+    expected = catalogue.setting(EXPECTED)
+    return expected is not None and catalogue.photo_count() < int(expected)
+
+
 def missing_note(folder: Path, catalogue: Catalogue) -> str | None:
     """Return a note on how much of an index is missing, None if its last build was finished.
 
@@ -52,12 +62,9 @@ def missing_note(folder: Path, catalogue: Catalogue) -> str | None:
         folder: The index folder.
         catalogue: Its catalogue.
     """
-    expected = catalogue.setting(EXPECTED)
-    if expected is None:
+    if not is_unfinished(catalogue):
         return None
-    present = catalogue.photo_count()
-    if present >= int(expected):
-        return None
+    expected, present = catalogue.setting(EXPECTED) or "0", catalogue.photo_count()
     advice = "a build is running" if is_being_written(folder) else "run the build again"
     return f"{present:,} of about {int(expected):,} photos are indexed so far; {advice}"
 

@@ -7,6 +7,7 @@ or compaction. A reader that has the old files open keeps them.
 """
 
 import os
+import shlex
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from indexer.building.unfinished_build import is_unfinished
 from indexer.compaction.live_vectors import copy_live_vectors
 from indexer.compaction.plan import CompactionPlan, plan_compaction
 from indexer.embedding.index_precision import INT8_FOLDER
@@ -100,8 +102,11 @@ def _check(index: WritableIndex) -> None:
         )
     check_consistency(index.folder, index.manifest, index.catalogue)
     check_every_row(index.folder, index.catalogue)
-    if index.catalogue.rebuilt.to_do():
-        raise refusal(index.folder, "its catalogue was made anew, and a repair has not found all its photos yet")
+    if index.catalogue.rebuilt.to_do() or is_unfinished(index.catalogue):
+        raise PhotoseekError(
+            f"index {index.folder}: rows wait for photos that its last build or repair has not found; find them: "
+            f"photoseek repair -i {shlex.quote(str(index.folder))}, or give up a folder: photoseek forget FOLDER"
+        )
     for problem in index.catalogue.integrity_problems():
         if not is_of_seal(problem):
             raise refusal(index.folder, problem)

@@ -164,7 +164,7 @@ def plan_repair(folder: Path, found: Verification) -> RepairPlan:
         rows=rows,
         view=bool(in_view or rows or RENEW_VIEW in todo),
         seal=bool(of_seal),
-        records=bool(of_records),
+        records=bool(of_records) or _lacks_records(folder, described, found.rows),
         unfinished=is_unfinished,
     )
 
@@ -177,6 +177,15 @@ def _described(folder: Path, of_manifest: list[Finding]) -> Manifest:
         return RecoveryCard.read(folder).described
     except (OSError, ValueError, KeyError, TypeError):
         raise _beyond_repair(folder, of_manifest[0]) from None
+
+
+def _lacks_records(folder: Path, described: Manifest, rows: int) -> bool:
+    """Return whether the record of a row, or the recovery card, is missing, of which a verification makes a note."""
+    if not described.has_checksums:
+        return False
+    path = folder / described.digest_file
+    has_records = row_records.has_rows(path, rows, with_regions=described.has_regions)
+    return not has_records or not (folder / RECOVERY).exists()
 
 
 def _to_do(folder: Path, described: Manifest) -> list[str]:

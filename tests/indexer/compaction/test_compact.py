@@ -305,6 +305,21 @@ def test_what_is_lost_after_a_compaction_is_made_anew(photos: Path, index: Path,
     assert problems(index) == []
 
 
+def test_rows_that_wait_for_a_disk_that_is_not_mounted_are_kept(photos: Path, index: Path) -> None:
+    (index / "catalogue.sqlite").unlink()
+    photos.rename(photos.parent / "unplugged")
+    rebuild_catalogue(index, manifest.read(index), lambda _folder: RANKER)
+    line = refusal(lambda: compacted(index))
+    assert line.startswith(
+        f"index {index}: rows wait for photos that its last build or repair has not found; find them:"
+    )
+    (photos.parent / "unplugged").rename(photos)
+    build(photos, index, encoder=Refusing()).attach(RANKER, anew=True)
+    finish_rebuild(index, manifest.read(index))
+    assert compacted(index).dead_rows == 3
+    assert problems(index) == []
+
+
 def test_photos_that_are_left_out_lose_their_rows_and_are_embedded_when_they_come_back(
     photos: Path, folder: Path
 ) -> None:

@@ -146,3 +146,14 @@ def test_a_damaged_ranker_of_a_view_is_not_to_be_trained_again(index: Path, tmp_
     assert result.stdout.splitlines()[1].startswith(f"{folder} is damaged: 1 finding; ")
     assert photoseek("repair", "-i", folder, "-q").exit_code == 0
     assert photoseek("verify", "-i", folder, "-q").exit_code == 0
+
+
+@pytest.mark.parametrize("name", ["recovery.json", "digests-1.bin"])
+def test_what_a_lost_catalogue_is_made_of_is_written_again(index: Path, tmp_path: Path, name: str) -> None:
+    folder = Path(shutil.copytree(index, tmp_path / "index"))
+    before = (folder / name).read_bytes()
+    (folder / name).unlink()
+    result = photoseek("repair", "-i", folder, "-q")
+    assert result.stdout == "to do: write digests-1.bin and recovery.json again from the catalogue\n"
+    assert (folder / name).read_bytes() == before
+    assert photoseek("verify", "-i", folder, "-q").exit_code == 0
