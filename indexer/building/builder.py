@@ -223,15 +223,11 @@ def _bring_up(index: WritableIndex, encoder: ImageEncoder, decoding: Decoding, c
     is_older = fill_checksums(index)
     hashes = fill_hashes(index.catalogue, encoder, decoding, callbacks.on_progress)
     if is_older or metadata or hashes:
-        what = (
-            "what the damaged catalogue held was found again"
-            if index.catalogue.rebuilt.to_do()
-            else "the index of an older version was brought up to date"
-        )
-        callbacks.on_note(
-            f"{what}: metadata of {counted(metadata, 'photo')} read, "
-            f"{counted(hashes, 'photo')} decoded for stacks, none embedded again"
-        )
+        done = f"metadata of {counted(metadata, 'photo')} read, {counted(hashes, 'photo')} decoded for stacks"
+        if index.catalogue.rebuilt.to_do():
+            callbacks.on_note(f"what the damaged catalogue held was found again: {done}")
+        else:
+            callbacks.on_note(f"the index of an older version was brought up to date: {done}, none embedded again")
 
 
 def _update_stacks(index: WritableIndex, encoder: ImageEncoder) -> None:

@@ -102,14 +102,25 @@ def _check(index: WritableIndex) -> None:
         )
     check_consistency(index.folder, index.manifest, index.catalogue)
     check_every_row(index.folder, index.catalogue)
-    if index.catalogue.rebuilt.to_do() or is_unfinished(index.catalogue):
-        raise PhotoseekError(
-            f"index {index.folder}: rows wait for photos that its last build or repair has not found; find them: "
-            f"photoseek repair -i {shlex.quote(str(index.folder))}, or give up a folder: photoseek forget FOLDER"
-        )
+    _refuse_waiting_rows(index)
     for problem in index.catalogue.integrity_problems():
         if not is_of_seal(problem):
             raise refusal(index.folder, problem)
+
+
+def _refuse_waiting_rows(index: WritableIndex) -> None:
+    """Refuse an index whose catalogue was made anew while a disk was away: its photos come back for dead rows."""
+    catalogue = index.catalogue
+    if catalogue.rebuilt.to_do() or (is_unfinished(catalogue) and not catalogue.roots()):
+        raise PhotoseekError(
+            f"index {index.folder}: rows may wait for photos that are not found yet; run photoseek repair -i "
+            f"{shlex.quote(str(index.folder))}, and build the photo folders"
+        )
+    for root in catalogue.root_folders.not_found():
+        raise PhotoseekError(
+            f"index {index.folder}: rows may wait for the photos of {os.fsdecode(root)}, none of which is found yet; "
+            "build that folder, or give it up with photoseek forget"
+        )
 
 
 def _write_generation(index: WritableIndex, new: Manifest, load_maker: LoadMaker, on_stage: OnStage) -> str:

@@ -41,6 +41,11 @@ ASIDE, BESIDE = ".damaged-", ("-wal", "-shm", SEAL)
 DIGEST_BYTES = 16
 # Tables that neither photos nor files of the index tell again, in words.
 LOST = {"builds": "the history of builds", "notes": "the notes on damaged photos"}
+# What no table and no recovery card tells is for the next build to be given.
+LOST_WITHOUT_CARD = {
+    "roots": "the photo folders, which a build by their names finds again",
+    "settings": "patterns and policy, which a build takes anew",
+}
 # Tables without which the photos need not be looked for, as nothing of them is lost.
 WITHOUT_PHOTOS = {*LOST, "views", "checksums", "settings"}
 
@@ -132,8 +137,17 @@ def _make(hidden: Path, source: Path, index: _Index, *, keep_whole_tables: bool)
             _name_view(catalogue, index)
         if any(inconsistencies(index.folder, index.described, catalogue)) and copied:
             raise _MisfitError
-        lost = tuple(words for table, words in LOST.items() if table not in copied)
+        lost = tuple(words for table, words in _lost(index.folder).items() if table not in copied)
         return RebuiltCatalogue(catalogue.row_count(), len(wrong), lost)
+
+
+def _lost(folder: Path) -> dict[str, str]:
+    """Return in words, by table, what nothing but a table knows."""
+    try:
+        RecoveryCard.read(folder)
+    except (OSError, ValueError):
+        return LOST_WITHOUT_CARD | LOST
+    return LOST
 
 
 def _fill(catalogue: Catalogue, index: _Index, copied: frozenset[str]) -> list[int]:

@@ -168,12 +168,17 @@ class Operations(RuleBasedStateMachine):
 
     @rule()
     def compact(self) -> None:
-        compact_index(self.index, lambda _folder: RANKER)
+        """Compact; a root that a build has named, and was cut short before it found a photo of it, is refused."""
+        try:
+            compact_index(self.index, lambda _folder: RANKER)
+        except PhotoseekError as error:
+            if self.is_current or "rows may wait for the photos of" not in str(error):
+                raise
 
     @rule(calls=st.integers(0, 12))
     def compact_cut_short(self, calls: int) -> None:
         with cut_short(calls):
-            compact_index(self.index, lambda _folder: RANKER)
+            self.compact()
 
     @rule(root=st.sampled_from(ROOTS))
     def forget(self, root: str) -> None:

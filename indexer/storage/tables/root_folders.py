@@ -25,6 +25,11 @@ class RootFolders:
         """Return the id of every root by its path, in the order in which they were added."""
         return {bytes(path): int(root) for path, root in self._run("SELECT path, id FROM roots ORDER BY id")}
 
+    def not_found(self) -> list[bytes]:
+        """Return the roots of which no photo is known, as when a catalogue was made anew and their disk was away."""
+        known = "SELECT root FROM photos UNION SELECT root FROM left_out"
+        return [bytes(path) for (path,) in self._run(f"SELECT path FROM roots WHERE id NOT IN ({known}) ORDER BY id")]
+
     def move_photos(self, old: int, new: int, paths: Iterable[tuple[bytes, bytes]]) -> None:
         """Give photos of a root to another, with their rows, or the reason why they have none.
 

@@ -308,16 +308,39 @@ def test_what_is_lost_after_a_compaction_is_made_anew(photos: Path, index: Path,
 def test_rows_that_wait_for_a_disk_that_is_not_mounted_are_kept(photos: Path, index: Path) -> None:
     (index / "catalogue.sqlite").unlink()
     photos.rename(photos.parent / "unplugged")
-    rebuild_catalogue(index, manifest.read(index), lambda _folder: RANKER)
-    line = refusal(lambda: compacted(index))
-    assert line.startswith(
-        f"index {index}: rows wait for photos that its last build or repair has not found; find them:"
+    described = manifest.read(index)
+    rebuild_catalogue(index, described, lambda _folder: RANKER)
+    line = f"index {index}: rows may wait for photos that are not found yet; run photoseek repair -i {index}"
+    assert refusal(lambda: compacted(index)).startswith(line)
+    finish_rebuild(index, described)
+    assert refusal(lambda: compacted(index)) == (
+        f"index {index}: rows may wait for the photos of {photos}, none of which is found yet; "
+        "build that folder, or give it up with photoseek forget"
     )
     (photos.parent / "unplugged").rename(photos)
     build(photos, index, encoder=Refusing()).attach(RANKER, anew=True)
-    finish_rebuild(index, manifest.read(index))
     assert compacted(index).dead_rows == 3
     assert problems(index) == []
+
+
+def test_rows_of_folders_that_nothing_names_any_more_are_kept(photos: Path, index: Path) -> None:
+    for name in ("catalogue.sqlite", "recovery.json"):
+        (index / name).unlink()
+    described = manifest.read(index)
+    made = rebuild_catalogue(index, described, lambda _folder: RANKER)
+    assert made.lost == (
+        "the photo folders, which a build by their names finds again",
+        "patterns and policy, which a build takes anew",
+        "the history of builds",
+        "the notes on damaged photos",
+    )
+    finish_rebuild(index, described)
+    line = f"index {index}: rows may wait for photos that are not found yet; run photoseek repair -i {index}"
+    assert refusal(lambda: compacted(index)).startswith(line)
+    opened = build(photos, index)
+    assert opened.rows == 8  # no photo is embedded again
+    opened.attach(RANKER, anew=True)
+    assert compacted(index).dead_rows == 3
 
 
 def test_photos_that_are_left_out_lose_their_rows_and_are_embedded_when_they_come_back(
