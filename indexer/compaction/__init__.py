@@ -1,1 +1,1 @@
-"""Give the room of dead rows back: a new generation of an index's files, without them."""
+"""Write a new generation of an index's files without dead rows, which gives their room back."""

@@ -49,7 +49,7 @@ def compact_index(
     on_plan: Callable[[CompactionPlan], None] = lambda _plan: None,
     on_stage: OnStage = lambda _stage, _done, _total: None,
 ) -> CompactionPlan:
-    """Give the room of dead rows back; nothing is done where there are none.
+    """Rewrite an index without its dead rows, if it has any.
 
     Args:
         folder: The index folder.
@@ -61,7 +61,8 @@ def compact_index(
         The plan that was carried out.
 
     Raises:
-        PhotoseekError: The index is damaged or of an older version, the disk has no room, or another process writes.
+        PhotoseekError: The index is damaged or of an older version, rows wait for photos that are not found yet, the
+            disk has too little room, or another process writes.
     """
     with open_for_writing(folder) as index:
         _check(index)

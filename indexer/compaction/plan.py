@@ -35,7 +35,7 @@ class CompactionPlan:
 
     @property
     def is_worthwhile(self) -> bool:
-        """Whether so many rows are dead that a build proposes it."""
+        """Whether so many rows are of photos that are gone that a build proposes it."""
         return self.gone > 0 and self.gone >= PROPOSED_SHARE * self.rows
 
     @property

@@ -71,7 +71,7 @@ def open_for_writing(folder: Path) -> Iterator[WritableIndex]:
 
 
 def remove_other_generations(folder: Path, kept: Manifest, catalogue: Catalogue) -> None:
-    """Remove what a compaction that was killed has left, before or after it had switched to its files.
+    """Remove the files of every generation but the one that the manifest names.
 
     Args:
         folder: The index folder, whose writer's lock is held.

@@ -22,7 +22,7 @@ class RowFiles:
         self._folder = folder
         self._files: dict[str, SharedDescriptor] = {}
         for name in described.row_bytes:
-            with suppress(OSError):  # what asks for rows says it
+            with suppress(OSError):  # a missing file is reported when its rows are read
                 self._files[name] = SharedDescriptor(folder / name)
 
     def read(self, name: str, rows: int, width: int, dtype: np.dtype) -> np.ndarray:
