@@ -1,7 +1,6 @@
 """An index: one folder that holds the embeddings of photo folders and a ranker's view of them."""
 
 import os
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -26,7 +25,7 @@ from indexer.storage.records import ActiveView, BuildRecord
 from indexer.storage.recovery.recovery_card import keep_recovery_card
 from indexer.storage.row_files import RowFiles
 from indexer.user_paths import absolute_path
-from indexer.views.build import ViewMaker, renew_view
+from indexer.views.build import ViewMaker, remove_all_but, renew_view
 from indexer.views.view import View, open_view
 from indexer.views.view_checksums import file_of_view, view_checksums
 from indexer.views.view_files import STRUCTURE
@@ -245,7 +244,7 @@ class Index:
             self.refresh()
             catalogue = index.catalogue
             active = catalogue.active_view() or ActiveView("", 0)
-            _remove_all_but(views, active.id)  # what a killed process left would take the room
+            remove_all_but(views, active.id)  # what a killed process left would take the room
             anew = anew or self._has_changed_structure(active)
             with explain_disk_errors(self.folder):
                 renewed = renew_view(views, active, ranker, self.embeddings(), self.regions(), on_progress, anew=anew)
@@ -253,7 +252,7 @@ class Index:
                     first_row = active.rows if renewed.id == active.id else 0
                     checksums = view_checksums(views / renewed.id, first_row, renewed.rows)
                     catalogue.activate_view(renewed, list(checksums))
-            _remove_all_but(views, renewed.id)
+            remove_all_but(views, renewed.id)
 
     def _has_changed_structure(self, view: ActiveView) -> bool:
         """Return whether the candidate structure of a view is there and has not its checksum."""
@@ -332,10 +331,3 @@ class Index:
             self.manifest, self.catalogue, self._row_files = renewed.manifest, renewed.catalogue, renewed._row_files
         self._state = self.catalogue.state()
         self.rows = self.catalogue.row_count()
-
-
-def _remove_all_but(views: Path, kept: str) -> None:
-    """Remove whatever lies among the views but one."""
-    for path in views.iterdir() if views.is_dir() else ():
-        if path.name != kept:
-            shutil.rmtree(path, ignore_errors=True)

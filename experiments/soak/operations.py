@@ -77,7 +77,7 @@ class Operation:
 
 @dataclass(slots=True)
 class _Marks:
-    """What to call when a transaction is durable."""
+    """Holder of what is called when a transaction is durable."""
 
     mark: Mark = field(default=lambda: None)
 

@@ -76,7 +76,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a child ended.
+    """End of a child.
 
     Attributes:
         said: What its work returned; the line of a PhotoseekError; the traceback of any other exception.
@@ -219,7 +219,7 @@ class _Tracer:
 
 @dataclass(slots=True)
 class _Reader:
-    """What a stopped thread is about to do."""
+    """A stopped thread, and the call that it is about to make."""
 
     thread: int
     registers: list[int]

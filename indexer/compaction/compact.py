@@ -33,7 +33,7 @@ from indexer.storage.manifest import Manifest
 from indexer.storage.recovery import row_records
 from indexer.storage.tables.live_rows import copy_live_rows
 from indexer.storage.tables.seal import is_of_seal
-from indexer.views.build import ViewMaker, build_view
+from indexer.views.build import ViewMaker, build_view, remove_all_but
 from indexer.views.view_checksums import view_checksums
 from indexer.views.view_files import RANKER
 
@@ -68,8 +68,7 @@ def compact_index(
         _check(index)
         with explain_disk_errors(folder):
             # A compaction that was killed after its switch left the old files, and the old view.
-            remove_other_generations(folder, index.manifest, index.catalogue)
-            _remove_other_views(folder, _active_view(index.catalogue))
+            _remove_others(folder, index.manifest, index.catalogue, _active_view(index.catalogue))
             plan = plan_compaction(folder, index.manifest, index.catalogue)
             on_plan(plan)
             if not plan.dead_rows:
@@ -193,11 +192,4 @@ def _active_view(catalogue: Catalogue) -> str:
 def _remove_others(folder: Path, kept: Manifest, catalogue: Catalogue, view: str) -> None:
     """Remove the files of other generations and their views, which readers that have them open keep."""
     remove_other_generations(folder, kept, catalogue)
-    _remove_other_views(folder, view)
-
-
-def _remove_other_views(folder: Path, view: str) -> None:
-    views = folder / "views"
-    for name in os.listdir(views) if views.is_dir() else ():
-        if name != view:
-            shutil.rmtree(views / name, ignore_errors=True)
+    remove_all_but(folder / "views", view)

@@ -10,9 +10,9 @@ from indexer.embedding.pipeline import Decoding
 from indexer.encoders import ImageEncoder
 from indexer.photos.rules.patterns import PhotoFolders
 from indexer.storage.catalogue import Catalogue
+from indexer.storage.generations import open_for_writing
 from indexer.storage.manifest import Manifest
 from indexer.storage.tables.rebuilt_tables import FIND_PHOTOS, REBUILDING
-from indexer.storage.write_lock import write_lock
 
 
 def find_photos(
@@ -40,7 +40,7 @@ def find_photos(
     if there:
         settings = BuildSettings(encoder, described.encoder_options, decoding, None, accept_removals=False)
         build_index(PhotoFolders(there), folder, settings, callbacks)
-    with write_lock(folder), closing(Catalogue(folder / described.catalogue_file, writable=True)) as catalogue:
-        left = [word for word in catalogue.rebuilt.to_do() if word != FIND_PHOTOS]
-        catalogue.set_setting(REBUILDING, " ".join(left) or None)
+    with open_for_writing(folder) as index:
+        left = [word for word in index.catalogue.rebuilt.to_do() if word != FIND_PHOTOS]
+        index.catalogue.set_setting(REBUILDING, " ".join(left) or None)
     return [root for root in roots if root not in there]

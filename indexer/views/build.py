@@ -1,6 +1,7 @@
 """Build views: in a hidden folder, renamed when finished, then named in the catalogue; later rows are appended."""
 
 import shlex
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -247,6 +248,18 @@ def extend_view(
             flat = array.reshape(len(array), -1)
             vector_files.append(folder / name, start, flat, flat.dtype)
     return len(embeddings)
+
+
+def remove_all_but(views: Path, kept: str) -> None:
+    """Remove whatever lies among the views but one; a reader that has another one open keeps it.
+
+    Args:
+        views: The folder of the views, which may be missing.
+        kept: Name of the view that stays, "" for none.
+    """
+    for path in views.iterdir() if views.is_dir() else ():
+        if path.name != kept:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def may_extend(folder: Path, rows: int, total: int) -> bool:

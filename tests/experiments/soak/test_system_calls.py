@@ -1,4 +1,4 @@
-"""What is watched in a child process, and what failing and killing do."""
+"""A child process is watched in one folder; a call of it fails, or it is killed before."""
 
 import errno
 import os

@@ -16,6 +16,7 @@ from indexer.compaction.plan import CompactionPlan
 from indexer.index import Index
 from indexer.photos.rules.patterns import Patterns, PhotoFolders
 from indexer.storage import manifest
+from indexer.storage.manifest import Manifest
 from indexer.verification.plan_repair import plan_repair
 from indexer.verification.rebuild_catalogue import finish_rebuild, rebuild_catalogue
 from indexer.verification.verify import VerifySettings, verify_index
@@ -223,8 +224,12 @@ def test_what_was_left_after_the_switch_goes_with_the_next_build(
     class Killed(BaseException):
         pass
 
-    def die(*_: object) -> None:
-        raise Killed
+    remove = module._remove_others
+
+    def die(folder: Path, kept: Manifest, *others: object) -> None:
+        if kept.generation > 1:
+            raise Killed
+        remove(folder, kept, *others)
 
     with monkeypatch.context() as patched:
         patched.setattr(module, "_remove_others", die)
